@@ -1,0 +1,10 @@
+//! The ground floor: no policy, no I/O. It imports nothing from the crate.
+
+pub mod effect;
+pub mod explain;
+pub mod fault;
+pub mod rng;
+pub mod time;
+
+#[cfg(feature = "store")]
+pub mod canonical;

@@ -1,0 +1,14 @@
+//! Automation that survives without you.
+
+mod act;
+mod base;
+mod decide;
+mod observe;
+#[cfg(feature = "store")]
+mod operate;
+#[cfg(feature = "store")]
+mod remember;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use base::{effect, explain, fault, rng, time};
