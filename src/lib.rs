@@ -11,4 +11,6 @@ mod remember;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "store")]
+pub use base::canonical;
 pub use base::{effect, explain, fault, rng, time};
