@@ -1,1 +1,3 @@
-//! stub
+//! What users test their own jobs with.
+
+pub mod sim;
