@@ -31,8 +31,8 @@ fn faults(file: &File) -> Vec<String> {
     let around = inline_modules(&file.tokens);
     let module = module_of(&file.path);
     let mut faults = Vec::new();
-    for at in 0..file.tokens.len() {
-        let here = Here { file, module: &module, inline: &around[at], rest: &file.tokens[at..] };
+    for (at, inline) in around.iter().enumerate() {
+        let here = Here { file, module: &module, inline, rest: &file.tokens[at..] };
         let before = at.checked_sub(1).map(|before| file.tokens[before].text.as_str());
         let fault = here
             .clock()

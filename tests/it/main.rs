@@ -1,5 +1,12 @@
 //! One integration binary: what crosses modules.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking; in helpers, which carry no #[test], the lints do not see that they are tests"
+)]
+
 mod documents;
 mod layering;
 mod manifest;
