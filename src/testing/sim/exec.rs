@@ -75,7 +75,7 @@ impl<'a> Visit<'a> {
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
         if self.visitor {
-            self.shared.leave(self.id, true);
+            self.shared.leave(self.id);
         }
     }
 }

@@ -188,7 +188,7 @@ impl Sim {
             run()
         });
         if handle.is_err() {
-            self.shared.leave(id, false);
+            self.shared.leave(id);
         }
         Thread { id, shared: Arc::clone(&self.shared), handle: Some(handle) }
     }

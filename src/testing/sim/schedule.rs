@@ -36,7 +36,9 @@ pub(super) struct State {
     members: Vec<Member>,
     ready: VecDeque<u64>,
     current: Option<u64>,
-    /// A thread outside, which makes the members, has not waited yet: it goes on first.
+    /// The thread from outside that made members: it takes turns with them without being one.
+    maker: Option<ThreadId>,
+    /// The maker runs: the members wait until it waits.
     held: bool,
     /// How many futures wait for something real.
     outside: usize,
@@ -85,6 +87,7 @@ impl Shared {
             members: Vec::new(),
             ready: VecDeque::new(),
             current: None,
+            maker: None,
             held: false,
             outside: 0,
             patience: PATIENCE,
@@ -102,6 +105,7 @@ impl Shared {
     pub(super) fn register(&self) -> u64 {
         let mut state = self.lock();
         if state.me().is_none() {
+            state.maker = Some(std::thread::current().id());
             state.held = true;
         }
         state.add(None)
@@ -110,9 +114,7 @@ impl Shared {
     /// Lets the members go, also where their maker never waits.
     pub(super) fn release(&self) {
         let mut state = self.lock();
-        if state.me().is_none() {
-            state.held = false;
-        }
+        state.unhold();
         drop(self.switch(state));
     }
 
@@ -122,18 +124,18 @@ impl Shared {
         if let Some(id) = state.me() {
             return Ok((id, false));
         }
-        state.held = false;
+        state.unhold();
         let id = state.add(Some(std::thread::current().id()));
         let (state, told) = self.wait(state, id);
         drop(state);
-        told.map(|()| (id, true)).inspect_err(|_| self.leave(id, false))
+        told.map(|()| (id, true)).inspect_err(|_| self.leave(id))
     }
 
-    /// Takes a member out. Where it is a thread from outside that only waited, it goes on before the others (`hold`).
-    pub(super) fn leave(&self, id: u64, hold: bool) {
+    /// Takes a member out. Where it is the maker of others, which only waited, it goes on before them.
+    pub(super) fn leave(&self, id: u64) {
         let mut state = self.lock();
         state.remove(id);
-        state.held |= hold && !state.members.is_empty();
+        state.held |= state.is_maker() && !state.members.is_empty();
         drop(self.switch(state));
     }
 
@@ -158,12 +160,10 @@ impl Shared {
 
     pub(super) fn sleep(&self, duration: Duration) {
         let mut state = self.lock();
+        state.unhold();
         let member = state.me();
         let id = member.unwrap_or_else(|| state.add(Some(std::thread::current().id())));
-        if member.is_none() {
-            state.ready.retain(|ready| *ready != id);
-            state.held = false;
-        }
+        state.ready.retain(|ready| *ready != id);
         let serial = state.next_serial();
         let at = state.clock.moment.after(duration);
         state.wakes.insert((at, serial), Wake::Member(id));
@@ -176,7 +176,7 @@ impl Shared {
         }
         drop(state);
         if member.is_none() {
-            self.leave(id, true);
+            self.leave(id);
         }
     }
 
@@ -191,7 +191,7 @@ impl Shared {
             Ok(())
         };
         if visitor {
-            self.leave(id, true);
+            self.leave(id);
         }
         told
     }
@@ -272,6 +272,17 @@ impl State {
 
     pub(super) fn take_wake(&mut self, ticket: Ticket) -> Option<Wake> {
         self.wakes.remove(&ticket)
+    }
+
+    /// A thread from outside begins to wait, or lets the threads that it made go: their turn.
+    fn unhold(&mut self) {
+        if self.me().is_none() {
+            self.held = false;
+        }
+    }
+
+    fn is_maker(&self) -> bool {
+        self.maker == Some(std::thread::current().id())
     }
 
     /// The member that the calling thread is.
@@ -376,7 +387,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.shared.leave(self.id, false);
+        self.shared.leave(self.id);
     }
 }
 

@@ -238,6 +238,39 @@ fn a_thread_that_waits_for_something_real_is_found() {
 }
 
 #[test]
+fn the_maker_takes_turns_with_its_threads_also_by_sleeping() {
+    let (sim, story) = (sim(), Story::default());
+    let (clock, teller) = (sim.clone(), story.clone());
+    let thread = sim.thread(move || {
+        for _ in 0..3 {
+            clock.sleep_blocking(SECOND * 2);
+            teller.tell(&clock, "thread");
+        }
+    });
+    for _ in 0..2 {
+        sim.sleep_blocking(SECOND * 3);
+        story.tell(&sim, "maker");
+    }
+    thread.join().unwrap();
+    let told = story.lines();
+    let told: Vec<_> = told.iter().map(|(at, who)| (*at, who.as_str())).collect();
+    // At six both wake; the maker asked for it at three, the thread at four.
+    assert_eq!(told, [(2, "thread"), (3, "maker"), (4, "thread"), (6, "maker"), (6, "thread")]);
+}
+
+#[test]
+fn threads_that_do_not_take_part_may_sleep_too() {
+    // In no particular order, but nobody waits for anybody.
+    let sim = sim();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..100).for_each(|_| sim.sleep_blocking(SECOND)));
+        }
+    });
+    assert!((SECOND * 100..=SECOND * 400).contains(&sim.elapsed()), "{:?}", sim.elapsed());
+}
+
+#[test]
 fn a_thread_that_nobody_joins_runs_all_the_same() {
     let sim = sim();
     let done = Arc::new(AtomicU64::new(0));
