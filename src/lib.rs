@@ -12,3 +12,6 @@ mod remember;
 pub mod testing;
 
 pub use base::{effect, explain, fault, rng, time};
+
+#[cfg(feature = "store")]
+pub use remember::store;

@@ -1,1 +1,3 @@
-//! stub
+//! What is remembered: one narrow seam for backends, and structs with the field's meanings on top of it.
+
+pub mod store;
