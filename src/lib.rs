@@ -12,6 +12,7 @@ mod remember;
 pub mod testing;
 
 pub use base::{effect, explain, fault, rng, time};
+pub use decide::{claim, run};
 
 #[cfg(feature = "store")]
 pub use remember::store;
