@@ -15,4 +15,4 @@ pub use base::{effect, explain, fault, rng, time};
 pub use decide::{claim, run};
 
 #[cfg(feature = "store")]
-pub use remember::store;
+pub use remember::{leases, ledger, runs, snapshots, store};

@@ -92,6 +92,26 @@ pub trait Store: Send + Sync + 'static {
     }
 }
 
+/// Applies `batch`, and where the outcome could not be known sends it again, up to three times: the batch's id makes
+/// that safe.
+///
+/// # Errors
+/// As [`Store::apply`]; [`ApplyError::Unknown`] only if the store stayed out of reach.
+pub async fn apply_settled(store: &(impl Store + ?Sized), batch: Batch) -> Result<Applied, ApplyError> {
+    const SENDINGS_MAX: u32 = 4;
+    let mut again = batch.again();
+    let mut outcome = store.apply(batch).await;
+    for _ in 1..SENDINGS_MAX {
+        if !matches!(outcome, Err(ApplyError::Unknown(_))) {
+            break;
+        }
+        let next = again.again();
+        outcome = store.apply(again).await;
+        again = next;
+    }
+    outcome
+}
+
 /// What a backend can do. Checked by the conformance suite, shown by `store info`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
