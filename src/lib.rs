@@ -11,6 +11,8 @@ mod remember;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "store")]
+pub use base::canonical;
 pub use base::{effect, explain, fault, rng, time};
 pub use decide::{claim, run};
 

@@ -1,0 +1,3 @@
+mod identity;
+mod typed;
+mod written;
