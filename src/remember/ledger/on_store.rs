@@ -7,7 +7,7 @@ use crate::base::canonical::{Fingerprint, Key};
 use crate::base::explain::Explain;
 use crate::base::fault::Fault;
 use crate::base::time::{BoxFuture, Clock, System, later};
-use crate::decide::claim::{self, Decision, Free, LastKnown, Status};
+use crate::decide::claim::{Decision, Free, LastKnown, Status};
 use crate::remember::ledger::entry::{self, Entry};
 use crate::remember::ledger::{Claim, Error, Fence, Ledger, Outcome, Renewed};
 use crate::remember::runs::Json;
@@ -218,7 +218,12 @@ impl Ledger for StoreLedger {
     }
 
     fn complete(&self, fence: Fence, result: Json) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.settle(fence, Some(Outcome::Succeeded { result }), "claim.succeeded", "the work was done"))
+        Box::pin(self.settle(
+            fence,
+            Some(Outcome::Succeeded { result }),
+            "claim.succeeded",
+            "the work was done",
+        ))
     }
 
     fn fail<'a>(&'a self, fence: Fence, fault: &'a Fault, why: &'a str) -> BoxFuture<'a, Result<(), Error>> {

@@ -121,16 +121,22 @@ impl Body {
 
     /// Keeps `fault`, letting go of the oldest beyond [`FAULTS_MAX`].
     pub fn keep_fault(&mut self, mut fault: FaultRecord) {
-        if fault.chain.len() > CHAIN_MAX {
-            let end = fault.chain.floor_char_boundary(CHAIN_MAX);
-            fault.chain.truncate(end);
-            fault.chain.push('…');
-        }
+        fault.chain = shortened(fault.chain, CHAIN_MAX);
         if self.faults.len() >= FAULTS_MAX {
             self.faults.remove(0);
         }
         self.faults.push(fault);
     }
+}
+
+/// `text`, cut to at most `bytes` bytes and an ellipsis.
+pub(in crate::remember) fn shortened(mut text: String, bytes: usize) -> String {
+    if text.len() > bytes {
+        let end = (0..=bytes).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// How far a step is.

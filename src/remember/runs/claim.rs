@@ -92,7 +92,8 @@ impl Runs {
         }
         let expect = Expect::LeaseOver { version: record.version };
         let reason = Reason::new("run.claimed", "it was asked for");
-        let step = Move { lease: Some(lease), actor, ..Move::new(run.id(), run.state(), event, expect, reason) };
+        let step =
+            Move { lease: Some(lease), actor, ..Move::new(run.id(), run.state(), event, expect, reason) };
         self.taken(run, step, false).await
     }
 

@@ -9,10 +9,10 @@ mod submit;
 
 use std::sync::Arc;
 
-pub use claim::{CRASHES_MAX, Taken};
 pub use body::{
     Body, CHAIN_MAX, FAULTS_MAX, FORMAT, FaultRecord, Json, Question, StepRecord, StepState, Wait,
 };
+pub use claim::{CRASHES_MAX, Taken};
 pub use error::Error;
 pub use moves::{Move, Reason};
 pub use read::{Filter, Run, Selector};
@@ -91,9 +91,9 @@ impl Runs {
     /// [`Error::Lost`] with the record that stood in the way if a precondition no longer holds.
     pub async fn apply_batch(&self, batch: Batch) -> Result<Applied, Error> {
         apply_settled(&*self.store, batch).await.map_err(|error| match error {
-            ApplyError::Conflict(conflicts) => {
-                Error::Lost { winner: conflicts.into_iter().next().and_then(|conflict| conflict.winner).map(Box::new) }
-            }
+            ApplyError::Conflict(conflicts) => Error::Lost {
+                winner: conflicts.into_iter().next().and_then(|conflict| conflict.winner).map(Box::new),
+            },
             ApplyError::NotApplied(error) | ApplyError::Unknown(error) => Error::Store(error),
         })
     }
@@ -122,7 +122,8 @@ impl Runs {
     pub async fn requeue(&self, id: &str, by: &str, at: Timestamp) -> Result<Run, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let mut run = self.must_get(id).await?;
-            let reason = Reason::new("run.requeued", format!("{by} sent it round again from its last checkpoint"));
+            let reason =
+                Reason::new("run.requeued", format!("{by} sent it round again from its last checkpoint"));
             run.body.question = None;
             run.body.finished_at = None;
             run.body.code = reason.code.clone().into_owned();

@@ -110,13 +110,7 @@ impl<'a> Move<'a> {
             attempt: self.body.map_or(0, |body| body.attempt),
             step: self.step.map(str::to_owned),
             data: self.data,
-            ..Event::new(
-                Some(self.from.as_str()),
-                to.as_str(),
-                self.actor,
-                self.reason.code,
-                self.reason.why,
-            )
+            ..Event::new(Some(self.from.as_str()), to.as_str(), self.actor, self.reason.code, self.reason.why)
         };
         Ok(Write::new(Ns::RUN, self.id, self.expect, put).event(event))
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use crate::base::time::Timestamp;
 use crate::decide::run::State;
 use crate::remember::runs::{Body, Error, FORMAT, Runs};
-use crate::remember::store::{Cursor, Ns, Order, PAGE_MAX, Query, Record};
+use crate::remember::store::{Cursor, Ns, PAGE_MAX, Query, Record};
 
 /// A run, read.
 #[derive(Clone, Debug)]
@@ -28,7 +28,10 @@ impl Run {
         let body: Body =
             serde_json::from_str(&record.body).map_err(|error| unreadable(format!("its body: {error}")))?;
         if body.v > FORMAT {
-            return Err(unreadable(format!("its body has format {}, this release reads up to {FORMAT}", body.v)));
+            return Err(unreadable(format!(
+                "its body has format {}, this release reads up to {FORMAT}",
+                body.v
+            )));
         }
         Ok(Self { record, body, state })
     }

@@ -88,7 +88,7 @@ impl Runs {
     /// When the store cannot be written, or the entry changed under each of eight looks.
     pub async fn submit(&self, new: NewRun, now: Timestamp) -> Result<Submitted, Error> {
         let fingerprint = match &new.fingerprint {
-            Some(given) => given.clone(),
+            Some(given) => *given,
             None => Fingerprint::of_text(new.body.input.get()).map_err(|error| Error::Invalid {
                 field: "input",
                 given: error.to_string(),
@@ -101,12 +101,12 @@ impl Runs {
                 Creation::Raced(_) => Err(Error::Contended { id: new.job, attempts: 1 }),
             };
         };
-        let mut seen: Option<entry::Entry> = None;
+        let mut seen: Option<Box<entry::Entry>> = None;
         for _ in 0..ATTEMPTS_MAX {
             let free = match &seen {
                 None => None,
                 Some(entry) => match self.judge(entry, &fingerprint, now).await? {
-                    Judged::Free => Some(entry),
+                    Judged::Free => Some(&**entry),
                     Judged::Existing(run, decision) => return Ok(Submitted::Existing(run, decision)),
                     Judged::Conflict => return Ok(conflict(key, entry, &fingerprint)),
                 },
@@ -139,7 +139,9 @@ impl Runs {
             // The lease of a run's key is the run's own.
             Some(run) => {
                 let decision = match run.record.lease.filter(|lease| !lease.over) {
-                    Some(lease) if entry.status == Status::Claimed => claim::Decision::Busy { until: lease.until },
+                    Some(lease) if entry.status == Status::Claimed => {
+                        claim::Decision::Busy { until: lease.until }
+                    }
                     _ => decision,
                 };
                 Ok(Judged::Existing(Box::new(run), decision))
@@ -172,7 +174,8 @@ impl Runs {
             let expect = free.map_or(Expect::Absent, |entry| Expect::Version(entry.record.version));
             let from = free.map(|entry| entry.status.as_str());
             let entry = entry::Body::open(Some(id.clone()), body.generation);
-            let event = Event::new(from, Status::Claimed.as_str(), &new.actor, "claim.fresh", format!("by run {id}"));
+            let event =
+                Event::new(from, Status::Claimed.as_str(), &new.actor, "claim.fresh", format!("by run {id}"));
             writes.push(entry::opening(key, expect, fingerprint, &entry, event));
         }
         match apply_settled(&**self.store(), Batch::new(writes)).await {
@@ -188,9 +191,11 @@ impl Runs {
                     None => Ok(Creation::Raced(None)),
                     Some(record) => {
                         let id = record.key.clone();
-                        let detail = || String::from("its ledger entry is not one that this release understands");
+                        let detail =
+                            || String::from("its ledger entry is not one that this release understands");
                         let entry = entry::Entry::from_record(record);
-                        Ok(Creation::Raced(Some(entry.ok_or_else(|| Error::Unreadable { id, detail: detail() })?)))
+                        let entry = entry.ok_or_else(|| Error::Unreadable { id, detail: detail() })?;
+                        Ok(Creation::Raced(Some(Box::new(entry))))
                     }
                 }
             }
@@ -265,7 +270,7 @@ enum Judged {
 
 enum Creation {
     Done(Box<Run>),
-    Raced(Option<entry::Entry>),
+    Raced(Option<Box<entry::Entry>>),
 }
 
 fn conflict(key: Key, entry: &entry::Entry, given: &Fingerprint) -> Submitted {
@@ -277,13 +282,7 @@ fn conflict(key: Key, entry: &entry::Entry, given: &Fingerprint) -> Submitted {
     }
 }
 
-fn opening_run(
-    id: &str,
-    new: &NewRun,
-    body: &mut Body,
-    fingerprint: &Fingerprint,
-    now: Timestamp,
-) -> Write {
+fn opening_run(id: &str, new: &NewRun, body: &mut Body, fingerprint: &Fingerprint, now: Timestamp) -> Write {
     let (state, why) = match new.take {
         Some(_) => (State::Processing, "submitted, and taken at once"),
         None => (State::Queued, "submitted"),
