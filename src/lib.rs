@@ -11,4 +11,5 @@ mod remember;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use base::{effect, explain, fault, rng, time};
+pub use base::{backoff, effect, explain, fault, rng, time};
+pub use decide::retry;
