@@ -13,8 +13,7 @@ pub mod testing;
 
 #[cfg(feature = "store")]
 pub use base::canonical;
-pub use base::{effect, explain, fault, rng, time};
-pub use decide::{claim, run};
-
+pub use base::{backoff, effect, explain, fault, rng, time};
+pub use decide::{claim, retry, run};
 #[cfg(feature = "store")]
 pub use remember::{leases, ledger, runs, snapshots, store};
