@@ -14,6 +14,8 @@ pub mod testing;
 #[cfg(feature = "store")]
 pub use base::canonical;
 pub use base::{backoff, effect, explain, fault, rng, time};
+#[cfg(feature = "store")]
+pub use act::{job, pipeline};
 pub use decide::{claim, retry, run};
 #[cfg(feature = "store")]
 pub use remember::{leases, ledger, runs, snapshots, store};

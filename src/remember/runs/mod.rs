@@ -9,6 +9,7 @@ mod submit;
 
 use std::sync::Arc;
 
+pub(crate) use body::shortened;
 pub use body::{
     Body, CHAIN_MAX, FAULTS_MAX, FORMAT, FaultRecord, Json, Question, StepRecord, StepState, Wait,
 };
