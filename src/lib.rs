@@ -14,4 +14,4 @@ pub mod testing;
 pub use base::{effect, explain, fault, rng, time};
 
 #[cfg(feature = "store")]
-pub use remember::store;
+pub use remember::{blocking, memory, store};

@@ -1,3 +1,9 @@
 //! What is remembered: one narrow seam for backends, and structs with the field's meanings on top of it.
 
 pub mod store;
+
+mod cursor;
+mod replay;
+
+pub mod blocking;
+pub mod memory;
