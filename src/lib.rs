@@ -12,10 +12,10 @@ mod remember;
 pub mod testing;
 
 #[cfg(feature = "store")]
+pub use act::{job, pipeline};
+#[cfg(feature = "store")]
 pub use base::canonical;
 pub use base::{backoff, effect, explain, fault, rng, time};
-#[cfg(feature = "store")]
-pub use act::{job, pipeline};
 pub use decide::{claim, retry, run};
 #[cfg(feature = "store")]
-pub use remember::{leases, ledger, runs, snapshots, store};
+pub use remember::{blocking, leases, ledger, memory, runs, snapshots, store};
