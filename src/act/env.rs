@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::time::{BoxFuture, Clock, Now, Sleep, SleepBlocking};
+use crate::base::time::{BoxFuture, Now, Sleep, SleepBlocking};
 
 /// The clock that a driver goes by, and how it waits on it.
 pub(in crate::act) trait Env: Send + Sync {

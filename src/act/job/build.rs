@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::act::job::{FromInput, Job};
-use crate::act::pipeline::{Step, StepError};
+use crate::act::pipeline::{Edges, Step, StepError};
 use crate::act::runlog;
 use crate::base::canonical::{Fingerprint, InvalidKey, Key};
 use crate::base::effect::Effect;
@@ -36,7 +36,7 @@ pub struct Builder {
     backlog_max: u32,
     time_max: Option<Duration>,
     version: Option<String>,
-    edges: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    edges: Option<Edges>,
 }
 
 impl Builder {

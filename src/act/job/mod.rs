@@ -35,7 +35,7 @@ use std::time::Duration;
 pub use build::{BuildError, Builder};
 pub use once::{Error, Report, Verdict};
 
-use crate::act::pipeline::{Step, StepError};
+use crate::act::pipeline::{Edges, Step, StepError};
 use crate::base::canonical::{Fingerprint, Key};
 use crate::decide::retry;
 use crate::remember::runs::Json;
@@ -56,12 +56,11 @@ pub struct Job {
     backlog_max: u32,
     time_max: Option<Duration>,
     version: Option<String>,
-    edges: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    edges: Option<Edges>,
 }
 
 impl Job {
     /// Begins a job called `name`.
-    #[must_use]
     #[allow(clippy::new_ret_no_self, reason = "a job begins with its builder, as every policy here does")]
     pub fn new(name: impl Into<String>) -> Builder {
         Builder::new(name.into())

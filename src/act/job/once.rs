@@ -280,7 +280,7 @@ impl Job {
                 let verdict = match (run.state(), run.record.lease) {
                     (State::NeedsReview, _) => Verdict::WithAPerson,
                     (_, Some(lease)) => Verdict::Busy { until: lease.until },
-                    (_, None) => Verdict::Deferred { until: run.record.due_at.unwrap_or(env.now().wall) },
+                    (_, None) => Verdict::Deferred { until: run.record.due_at.unwrap_or_else(|| env.now().wall) },
                 };
                 Ok((run, verdict))
             }

@@ -37,8 +37,7 @@ pub(super) async fn attempt_step(
     step: &Step,
     found: StepState,
 ) -> Result<Attempted, Error> {
-    let mut policy = step.retry.unwrap_or(*course.retry);
-    policy.effect = step.effect;
+    let policy = step.retry.unwrap_or(*course.retry).effect(step.effect);
     let mut tries = policy.start(holding.env.now(), retry::seed(rng::entropy(), &holding.id));
     loop {
         let now = holding.env.now();

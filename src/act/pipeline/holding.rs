@@ -12,6 +12,9 @@ use crate::remember::store::{ApplyError, Batch, Expect, Ns, Put, Write, Written}
 /// How much of the lease is left unused at its end: work stops before somebody else may begin.
 const MARGIN: u32 = 10;
 
+/// Is told the name of each point between two writes.
+pub(in crate::act) type Edges = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// What the driver, the steps and the renewal share about one held run.
 pub(in crate::act) struct Holding {
     pub(in crate::act) runs: Runs,
@@ -23,7 +26,7 @@ pub(in crate::act) struct Holding {
     pub(in crate::act) lease: Duration,
     body: Mutex<Body>,
     kept: Mutex<Kept>,
-    edges: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    edges: Option<Edges>,
 }
 
 /// What the last word from the store was.
@@ -52,7 +55,7 @@ impl Holding {
         taken: &Taken,
         lease: Duration,
         actor: &str,
-        edges: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+        edges: Option<Edges>,
     ) -> Arc<Self> {
         let until = env.now().moment.after(lease);
         Arc::new(Self {

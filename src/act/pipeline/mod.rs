@@ -16,5 +16,5 @@ mod step;
 
 pub use cx::{CommitError, Cx};
 pub(in crate::act) use drive::{Course, drive};
-pub(in crate::act) use holding::{Hold, Holding};
+pub(in crate::act) use holding::{Edges, Hold, Holding};
 pub use step::{Step, StepError};

@@ -45,10 +45,13 @@ pub struct Step {
 /// The closures of a step, both kinds of them.
 pub(in crate::act) enum Work<T> {
     /// Blocks its thread.
-    Blocking(Arc<dyn Fn(&Cx) -> Result<T, StepError> + Send + Sync>),
+    Blocking(Arc<BlockingWork<T>>),
     /// Gives a future.
-    Future(Arc<dyn Fn(Cx) -> BoxFuture<'static, Result<T, StepError>> + Send + Sync>),
+    Future(Arc<FutureWork<T>>),
 }
+
+type BlockingWork<T> = dyn Fn(&Cx) -> Result<T, StepError> + Send + Sync;
+type FutureWork<T> = dyn Fn(Cx) -> BoxFuture<'static, Result<T, StepError>> + Send + Sync;
 
 impl<T> Clone for Work<T> {
     fn clone(&self) -> Self {
