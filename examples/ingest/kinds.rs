@@ -4,6 +4,7 @@
 //! `<uuid>`, absolute paths `<path>`, quoted text `"*"`, `'*'` or `` `*` ``.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,9 @@ const MESSAGE_BYTES_MAX: usize = 256;
 
 /// The name under which the kinds are counted for which there is no room.
 pub(crate) const OTHER: &str = "(other)";
+
+/// The name under which the lines without a message are counted.
+pub(crate) const BLANK: &str = "(blank)";
 
 /// How many kinds are kept unless the caller says otherwise.
 pub(crate) const KINDS_MAX: usize = 10_000;
@@ -26,6 +30,7 @@ pub(crate) struct Counts {
     kinds: HashMap<Box<[u8]>, u64>,
     kinds_max: usize,
     other: u64,
+    blank: u64,
     mask: Vec<u8>,
 }
 
@@ -36,7 +41,8 @@ pub(crate) struct Summary {
     pub(crate) lines: u64,
     /// The lines of each level that occurred, the most severe first. Lines without a level are in none.
     pub(crate) levels: Vec<(Level, u64)>,
-    /// The most frequent kinds, the most frequent first; `(other)` holds those for which there was no room.
+    /// The most frequent kinds, the most frequent first; `(other)` holds those for which there was no room,
+    /// `(blank)` the lines without a message.
     pub(crate) kinds: Vec<(String, u64)>,
     /// How many kinds were told apart.
     pub(crate) kinds_total: u64,
@@ -51,6 +57,7 @@ impl Counts {
             kinds: HashMap::new(),
             kinds_max,
             other: 0,
+            blank: 0,
             mask: Vec::new(),
         }
     }
@@ -60,6 +67,10 @@ impl Counts {
         self.lines += 1;
         if let Some(level) = row.level {
             self.levels[level as usize] += 1;
+        }
+        if row.message.is_empty() {
+            self.blank += 1;
+            return;
         }
         mask(&row.message, &mut self.mask);
         if let Some(count) = self.kinds.get_mut(self.mask.as_slice()) {
@@ -74,9 +85,8 @@ impl Counts {
     /// The counts by level and of the `top` most frequent kinds.
     pub(crate) fn summary(&self, top: usize) -> Summary {
         let mut kinds: Vec<(&[u8], u64)> = self.kinds.iter().map(|(kind, count)| (&**kind, *count)).collect();
-        if self.other > 0 {
-            kinds.push((OTHER.as_bytes(), self.other));
-        }
+        let named = [(OTHER.as_bytes(), self.other), (BLANK.as_bytes(), self.blank)];
+        kinds.extend(named.into_iter().filter(|(_, count)| *count > 0));
         kinds.sort_unstable_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then_with(|| a.cmp(b)));
         let levels = Level::ALL.iter().rev().map(|level| (*level, self.levels[*level as usize]));
         Summary {
@@ -100,22 +110,22 @@ fn mask(message: &str, into: &mut Vec<u8>) {
         cut -= 1;
     }
     let bytes = &message.as_bytes()[..cut];
-    // What lies between `written` and `at` stays as it is and is copied in one piece.
+    // What lies between `written` and `at` stays as it is and is copied in one piece. Only bytes that can begin something to put
+    // out are stopped at; prose is passed over in one tight loop.
     let (mut written, mut at) = (0, 0);
-    while let Some(&byte) = bytes.get(at) {
-        let from = at;
-        let mut found = None;
-        match CLASS[usize::from(byte)] {
-            Class::Plain => at += 1,
-            Class::Word => (at, found) = word(bytes, from),
-            Class::Slash => (at, found) = path(bytes, from),
-            Class::Quote => (at, found) = quoted(bytes, from),
-        }
+    while let Some(passed) = bytes[at..].iter().position(|byte| CLASS[usize::from(*byte)] >= Class::Digit) {
+        at += passed;
+        let (range, found) = match CLASS[usize::from(bytes[at])] {
+            Class::Slash => path(bytes, at),
+            Class::Quote => quoted(bytes, at),
+            _ => word(bytes, written, at),
+        };
+        at = range.end;
         let Some(found) = found else { continue };
-        into.extend_from_slice(&bytes[written..from]);
+        into.extend_from_slice(&bytes[written..range.start]);
         match found {
             Found::Name(name) => into.extend_from_slice(name),
-            Found::Digits => digits(&bytes[from..at], into),
+            Found::Digits => digits(&bytes[range], into),
         }
         written = at;
     }
@@ -132,10 +142,12 @@ enum Found {
     Digits,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
 enum Class {
     Plain,
-    Word,
+    Letter,
+    // From here on the bytes that are stopped at.
+    Digit,
     Slash,
     Quote,
 }
@@ -146,7 +158,8 @@ const CLASS: [Class; 256] = {
     let mut byte = 0;
     while byte < 128 {
         table[byte as usize] = match byte {
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'_' => Class::Word,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => Class::Letter,
+            b'0'..=b'9' => Class::Digit,
             b'/' => Class::Slash,
             b'"' | b'\'' | b'`' => Class::Quote,
             _ => Class::Plain,
@@ -157,33 +170,27 @@ const CLASS: [Class; 256] = {
 };
 
 fn is_word(byte: Option<&u8>) -> bool {
-    byte.is_some_and(|byte| CLASS[usize::from(*byte)] == Class::Word)
+    byte.is_some_and(|byte| matches!(CLASS[usize::from(*byte)], Class::Letter | Class::Digit))
 }
 
-/// A word: where it ends, and what it becomes if it holds digits or begins a UUID.
-fn word(bytes: &[u8], from: usize) -> (usize, Option<Found>) {
-    let (mut end, mut has_digit, mut hex) = (from, false, true);
-    while let Some(&byte) = bytes.get(end) {
-        match byte {
-            b'0'..=b'9' => has_digit = true,
-            b'a'..=b'f' | b'A'..=b'F' => {}
-            _ if CLASS[usize::from(byte)] == Class::Word => hex = false,
-            _ => break,
+/// The word around the digit at `digit`, not before `from`, and what it becomes; or the UUID that it is a part of.
+fn word(bytes: &[u8], from: usize, digit: usize) -> (Range<usize>, Option<Found>) {
+    let back = bytes[from..digit].iter().rev().take_while(|byte| is_word(Some(byte))).count();
+    let ahead = bytes[digit..].iter().take_while(|byte| is_word(Some(byte))).count();
+    let range = digit - back..digit + ahead;
+    let word = &bytes[range.clone()];
+    if !word.strip_prefix(b"0x").unwrap_or(word).iter().all(u8::is_ascii_hexdigit) {
+        return (range, Some(Found::Digits));
+    }
+    // The groups of a UUID that come before its first digit were passed over.
+    let group = matches!(word.len(), 4 | 8 | 12);
+    for before in [0, 9, 14, 19, 24] {
+        let start = range.start.checked_sub(before).filter(|start| group && *start >= from);
+        if let Some(start) = start.filter(|start| is_uuid(&bytes[*start..])) {
+            return (start..start + UUID_BYTES, Some(Found::Name(b"<uuid>")));
         }
-        end += 1;
     }
-    if hex && end - from == 8 && is_uuid(&bytes[from..]) {
-        return (from + UUID_BYTES, Some(Found::Name(b"<uuid>")));
-    }
-    if !has_digit {
-        return (end, None);
-    }
-    let prefixed =
-        |word: &[u8]| word.strip_prefix(b"0x").is_some_and(|rest| rest.iter().all(u8::is_ascii_hexdigit));
-    if hex || prefixed(&bytes[from..end]) {
-        return (end, Some(Found::Name(b"#")));
-    }
-    (end, Some(Found::Digits))
+    (range, Some(Found::Name(b"#")))
 }
 
 const UUID_BYTES: usize = 36;
@@ -199,40 +206,36 @@ fn is_uuid(bytes: &[u8]) -> bool {
 }
 
 /// A path from the root, or the part of a URL after its scheme. `and/or` is none.
-fn path(bytes: &[u8], from: usize) -> (usize, Option<Found>) {
+fn path(bytes: &[u8], from: usize) -> (Range<usize>, Option<Found>) {
     let before = from.checked_sub(1).and_then(|before| bytes.get(before));
     if is_word(before) || matches!(before, Some(b'.' | b'/' | b'<')) {
-        return (from + 1, None);
+        return (from..from + 1, None);
     }
     let part = |byte: &u8| {
-        CLASS[usize::from(*byte)] == Class::Word
-            || matches!(byte, b'/' | b'.' | b'-' | b'+' | b'@' | b'%' | b'~' | b':' | b'=')
+        is_word(Some(byte)) || matches!(byte, b'/' | b'.' | b'-' | b'+' | b'@' | b'%' | b'~' | b':' | b'=')
     };
     let mut end = from + bytes[from..].iter().take_while(|byte| part(byte)).count();
     while end > from && matches!(bytes[end - 1], b'.' | b':') {
         end -= 1;
     }
-    if end - from < 2 { (from + 1, None) } else { (end, Some(Found::Name(b"<path>"))) }
+    if end - from < 2 { (from..from + 1, None) } else { (from..end, Some(Found::Name(b"<path>"))) }
 }
 
 /// What stands between two quotes of one kind. An apostrophe inside a word opens nothing, and a key of JSON is what makes the
 /// kind of an object.
-fn quoted(bytes: &[u8], from: usize) -> (usize, Option<Found>) {
+fn quoted(bytes: &[u8], from: usize) -> (Range<usize>, Option<Found>) {
     let quote = bytes[from];
     let inside = quote != b'"' && from.checked_sub(1).is_some_and(|before| is_word(bytes.get(before)));
     let close = bytes[from + 1..].iter().position(|byte| *byte == quote).filter(|_| !inside);
-    let name: &[u8] = match quote {
-        b'"' => b"\"*\"",
-        b'`' => b"`*`",
-        _ => b"'*'",
+    let Some(close) = close else { return (from..from + 1, None) };
+    let end = from + close + 2;
+    let found = match quote {
+        b'"' if bytes.get(end) == Some(&b':') => Found::Digits,
+        b'"' => Found::Name(b"\"*\""),
+        b'`' => Found::Name(b"`*`"),
+        _ => Found::Name(b"'*'"),
     };
-    match close {
-        Some(close) if quote == b'"' && bytes.get(from + close + 2) == Some(&b':') => {
-            (from + close + 2, None)
-        }
-        Some(close) => (from + close + 2, Some(Found::Name(name))),
-        None => (from + 1, None),
-    }
+    (from..end, Some(found))
 }
 
 fn digits(word: &[u8], into: &mut Vec<u8>) {
@@ -270,7 +273,7 @@ mod tests {
             ("commit 89abcdef01 by ada", "commit # by ada"),
             ("a deed, a face, a cafe", "a deed, a face, a cafe"),
             ("appattempt_1445144423722_0020_000001 libc6", "appattempt_#_#_# libc#"),
-            ("id abcdefab-cdef-abcd-efab-cdefabcdefab done", "id <uuid> done"),
+            ("id abcdefab-cd3f-abcd-efab-cdefabcdefab done", "id <uuid> done"),
             (
                 "id abcdefab-cdef-abcd-efab-cdefabcdefabc done",
                 "id abcdefab-cdef-abcd-efab-cdefabcdefabc done",
@@ -279,6 +282,10 @@ mod tests {
             ("/a/b:12: no such file, and/or a device / disk", "<path>: no such file, and/or a device / disk"),
             ("GET http://example.org/a?b=1", "GET http:<path>?b=#"),
             (r#"user "bob" said 'hi' to `x`"#, r#"user "*" said '*' to `*`"#),
+            ("id 12345678-cdef-abcd-efab-cdefabcdefab done", "id <uuid> done"),
+            ("id abcdefab-cdef-abcd-ef1b-cdefabcdefab done", "id <uuid> done"),
+            ("id abcdefab-cdef-abcd-efab-cdefabcdefa4", "id <uuid>"),
+            (r#""a"5ab1-x "b2":7"#, r##""*"#-x "b#":#"##),
             (r#"done {"code":128,"why":"a"}"#, r#"done {"code":#,"why":"*"}"#),
             ("it doesn't, and can't", "it doesn't, and can't"),
             (r#"an "open quote"#, r#"an "open quote"#),
@@ -310,6 +317,17 @@ mod tests {
         assert_eq!(summary.kinds, [("b #".to_owned(), 2), ("c #".to_owned(), 2), ("a #".to_owned(), 1)]);
         assert_eq!((summary.lines, summary.kinds_total), (7, 5));
         assert_eq!(summary.levels, [(Level::Error, 1)]);
+    }
+
+    #[test]
+    fn a_line_without_a_message_is_blank_and_takes_no_room() {
+        let mut counts = Counts::new(1);
+        for message in ["", "a", ""] {
+            count(&mut counts, None, message);
+        }
+        let summary = counts.summary(10);
+        assert_eq!(summary.kinds, [("(blank)".to_owned(), 2), ("a".to_owned(), 1)]);
+        assert_eq!((summary.lines, summary.kinds_total), (3, 1));
     }
 
     #[test]

@@ -233,7 +233,7 @@ enum Found {
     TooLong { bytes: u64 },
 }
 
-/// Where `byte` is first. The standard library offers the C library's `memchr` only through `BufRead`.
+/// Where `byte` is first. The standard library offers its fast search for a byte only through `BufRead`.
 pub(crate) fn position(bytes: &[u8], byte: u8) -> Option<usize> {
     let mut rest = bytes;
     let passed = rest.skip_until(byte).ok()?;
