@@ -11,5 +11,6 @@ mod remember;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use act::call;
 pub use base::{backoff, effect, explain, fault, rng, time};
 pub use decide::retry;
