@@ -11,6 +11,7 @@ mod remember;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use act::call;
 #[cfg(feature = "store")]
 pub use act::{job, pipeline};
 #[cfg(feature = "store")]

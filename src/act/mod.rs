@@ -1,12 +1,20 @@
-//! The only floor that waits, spawns or changes the world.
+//! The floor that waits, spawns and changes the world. What to do is decided below; here it is done.
 
-#[cfg(feature = "store")]
-mod env;
+pub mod call;
 #[cfg(feature = "store")]
 pub mod job;
 #[cfg(feature = "store")]
-mod keeper;
-#[cfg(feature = "store")]
 pub mod pipeline;
+
+mod classifier;
+#[cfg(feature = "store")]
+mod env;
+mod guarding;
+#[cfg(feature = "store")]
+mod keeper;
+mod log;
+mod retrying;
 #[cfg(feature = "store")]
 mod runlog;
+#[cfg(test)]
+mod testing;

@@ -136,7 +136,11 @@ impl Backoff {
     #[inline]
     const fn ceiling_nanos(&self, step: u32) -> u64 {
         let grown = if self.factor == 2 {
-            if self.base == 0 || step <= self.base.leading_zeros() { wide_shl(self.base, step) } else { u64::MAX }
+            if self.base == 0 || step <= self.base.leading_zeros() {
+                wide_shl(self.base, step)
+            } else {
+                u64::MAX
+            }
         } else {
             let factor = if self.factor == 0 { 1 } else { self.factor as u64 };
             self.base.saturating_mul(factor.saturating_pow(step))
@@ -217,7 +221,8 @@ mod tests {
     fn the_delays_do_not_pile_up_at_the_cap() {
         let backoff = Backoff::new(Duration::from_secs(64), Duration::from_secs(60));
         let mut rng = Rng::seeded(3);
-        let at_cap = (0..10_000).filter(|_| backoff.delay(5, SECOND, &mut rng) == Duration::from_secs(60)).count();
+        let at_cap =
+            (0..10_000).filter(|_| backoff.delay(5, SECOND, &mut rng) == Duration::from_secs(60)).count();
         assert!(at_cap < 5, "{at_cap} of 10000 delays are the cap itself");
     }
 

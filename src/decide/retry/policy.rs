@@ -297,6 +297,12 @@ impl Policy {
         self.elapsed_max.is_some() || self.deadline.is_some()
     }
 
+    /// Whether the wall time does.
+    #[inline]
+    pub(crate) const fn needs_wall(&self) -> bool {
+        self.deadline.is_some()
+    }
+
     /// The smaller of the limit there is and `limit`.
     pub(crate) fn elapsed_at_most(mut self, limit: Duration) -> Self {
         self.elapsed_max = Some(self.elapsed_max.map_or(limit, |own| own.min(limit)));
@@ -361,7 +367,8 @@ fn at_most(knob: &str, class: Class, given: Duration, max: Duration) -> Result<(
 
 /// Two attempts, half to one and a half of `wait` apart.
 const fn about(wait: Duration) -> Strategy {
-    let (half, most) = (Duration::from_millis(half_millis(wait)), Duration::from_millis(half_millis(wait) * 3));
+    let (half, most) =
+        (Duration::from_millis(half_millis(wait)), Duration::from_millis(half_millis(wait) * 3));
     Strategy::new(2, Backoff::new(most, most).delay_min(half))
 }
 

@@ -186,12 +186,17 @@ impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Backoff { class, failures, limit, ceiling } => {
-                write!(f, "failure {failures} of {limit} that is {class}, so back off for at most {ceiling:?}")
+                write!(
+                    f,
+                    "failure {failures} of {limit} that is {class}, so back off for at most {ceiling:?}"
+                )
             }
             Self::Server { asked, own } => {
                 write!(f, "the server asked for {asked:?}, which is more than our own {own:?}")
             }
-            Self::Refresh => f.write_str("the credential was refused, so refresh it and try once more at once"),
+            Self::Refresh => {
+                f.write_str("the credential was refused, so refresh it and try once more at once")
+            }
         }
     }
 }

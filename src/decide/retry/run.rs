@@ -8,7 +8,7 @@ use crate::base::backoff::{Jitter, lengthened, percent_of};
 use crate::base::effect::Effect;
 use crate::base::fault::{Class, Fault, Reached, Severity};
 use crate::base::rng::Rng;
-use crate::base::time::{Moment, Now, between, later, millis};
+use crate::base::time::{Moment, Now, Timestamp, between, later, millis};
 use crate::decide::retry::policy::{Error, Policy, index};
 use crate::decide::retry::reason::{Deferring, Disposition, Next, Stopping, Waiting};
 
@@ -56,17 +56,15 @@ impl Attempt {
         self.refresh
     }
 
-    /// The first attempt under `policy`; `None` where the policy does not ask for the time.
+    /// The first attempt under `policy`. The clocks are `None` where the policy does not ask for them.
     #[inline]
-    pub(crate) fn first(policy: &Policy, now: Option<Now>) -> Self {
-        let left = match (policy.elapsed_max, policy.deadline, now) {
-            (limit, Some(deadline), Some(now)) => {
-                let left = between(now.wall, deadline.at());
-                Some(limit.map_or(left, |limit| limit.min(left)))
-            }
-            (limit, _, _) => limit,
-        };
-        Self::new(1, left, now.map(|now| now.moment), false)
+    pub(crate) fn first(policy: &Policy, moment: Option<Moment>, wall: Option<Timestamp>) -> Self {
+        let mut left = policy.elapsed_max;
+        if let (Some(deadline), Some(wall)) = (policy.deadline, wall) {
+            let until = between(wall, deadline.at());
+            left = Some(left.map_or(until, |limit| limit.min(until)));
+        }
+        Self::new(1, left, moment, false)
     }
 
     /// The same attempt with at most `limit` of time.
@@ -268,7 +266,8 @@ impl Run<'_> {
                 (lengthened(asked, extra, &mut self.rng), Waiting::Server { asked, own })
             }
             _ => {
-                let (class, limit, ceiling) = (fault.class, strategy.attempts_max, strategy.backoff.ceiling(step));
+                let (class, limit, ceiling) =
+                    (fault.class, strategy.attempts_max, strategy.backoff.ceiling(step));
                 (own, Waiting::Backoff { class, failures, limit, ceiling })
             }
         }
@@ -332,9 +331,9 @@ impl Run<'_> {
 #[must_use]
 pub fn seed(entropy: u64, run_id: &str) -> u64 {
     // FNV-1a, then one step of the generator to spread it.
-    let hash = run_id
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = run_id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     Rng::seeded(entropy ^ hash).next_u64()
 }
 

@@ -85,9 +85,9 @@ impl<L, R> Stopped<L, R> {
     #[must_use]
     pub const fn attempts(&self) -> &Timeline {
         match self {
-            Self::Failed { attempts, .. } | Self::Refused { attempts, .. } | Self::Deferred { attempts, .. } => {
-                attempts
-            }
+            Self::Failed { attempts, .. }
+            | Self::Refused { attempts, .. }
+            | Self::Deferred { attempts, .. } => attempts,
         }
     }
 

@@ -146,7 +146,8 @@ fn unsafe_is_not_retried_once_it_may_have_arrived() {
 
 #[test]
 fn the_cap_is_a_bound_with_jitter_too() {
-    let policy = Policy::cron().transient(|s| s.attempts_max(1000)).elapsed_max(None).inline_wait_max(secs(999));
+    let policy =
+        Policy::cron().transient(|s| s.attempts_max(1000)).elapsed_max(None).inline_wait_max(secs(999));
     for jitter in [Jitter::Full, Jitter::Equal, Jitter::Decorrelated, Jitter::None] {
         let policy = policy.transient(|strategy| strategy.jitter(jitter));
         let mut run = policy.start(at(0), 9);
@@ -160,8 +161,9 @@ fn the_cap_is_a_bound_with_jitter_too() {
 #[test]
 fn the_time_limit_counts_attempts_as_well_as_waits() {
     // Attempts of 9 s, waits of at most 1 s, 30 s in all: the third failure comes at 29 s.
-    let policy =
-        plain().elapsed_max(secs(30)).transient(|s| s.delay_base(secs(1)).delay_max(secs(1)).attempts_max(100));
+    let policy = plain()
+        .elapsed_max(secs(30))
+        .transient(|s| s.delay_base(secs(1)).delay_max(secs(1)).attempts_max(100));
     let mut run = policy.start(at(0), 1);
     let fault = Fault::transient("io.timed_out");
     assert_eq!(waited(run.failed(at(9), &fault)), secs(1));
@@ -198,13 +200,13 @@ fn no_attempt_starts_past_the_next_scheduled_run() {
 #[test]
 fn the_attempt_knows_what_is_left() {
     let policy = plain().elapsed_max(secs(30)).deadline(at(20).wall);
-    assert_eq!(Attempt::first(&policy, Some(at(0))).remaining(), secs(20));
+    assert_eq!(Attempt::first(&policy, Some(at(0).moment), Some(at(0).wall)).remaining(), secs(20));
     let mut run = policy.start(at(0), 1);
     let delay = waited(run.failed(at(5), &Fault::transient("x")));
     let attempt = run.begin(at(5).after(delay)).unwrap();
     assert_eq!((attempt.number(), attempt.remaining()), (2, secs(13)));
     assert_eq!(attempt.deadline(), Some(at(20).moment));
-    let unlimited = Attempt::first(&plain(), None);
+    let unlimited = Attempt::first(&plain(), None, None);
     assert_eq!((unlimited.remaining(), unlimited.deadline()), (secs(365 * 86_400), None));
 }
 
@@ -293,11 +295,20 @@ fn the_first_format_of_a_saved_run_still_opens() {
 #[test]
 fn a_policy_that_cannot_be_meant_names_the_field() {
     let cases = [
-        (Policy::cron().transient(|s| s.attempts_max(0)), "transient.attempts_max is 0, allowed is 1 to 1000"),
+        (
+            Policy::cron().transient(|s| s.attempts_max(0)),
+            "transient.attempts_max is 0, allowed is 1 to 1000",
+        ),
         (Policy::cron().unknown(|s| s.factor(0)), "unknown.factor is 0"),
-        (Policy::cron().rate_limited(|s| s.delay_min(secs(601))), "rate_limited.delay_min is 601s, allowed is at most"),
+        (
+            Policy::cron().rate_limited(|s| s.delay_min(secs(601))),
+            "rate_limited.delay_min is 601s, allowed is at most",
+        ),
         (Policy::cron().transient(|s| s.delay_max(secs(1))), "transient.delay_base is 2s"),
-        (Policy::cron().strategy(Class::Permanent, Strategy::once().attempts_max(2)), "permanent.attempts_max is 2"),
+        (
+            Policy::cron().strategy(Class::Permanent, Strategy::once().attempts_max(2)),
+            "permanent.attempts_max is 2",
+        ),
         (Policy::cron().attempt_min(secs(601)), "attempt_min is 601s"),
     ];
     for (policy, says) in cases {
@@ -308,9 +319,15 @@ fn a_policy_that_cannot_be_meant_names_the_field() {
 
 #[test]
 fn a_policy_reads_and_writes_as_json() {
-    let policy: Policy = serde_json::from_str(r#"{"transient":{"attempts_max":2},"elapsed_max_ms":null}"#).unwrap();
+    let policy: Policy =
+        serde_json::from_str(r#"{"transient":{"attempts_max":2},"elapsed_max_ms":null}"#).unwrap();
     assert_eq!(policy, Policy::cron().transient(|strategy| strategy.attempts_max(2)).elapsed_max(None));
-    for policy in [Policy::cron(), Policy::service(), policy.before_next_run(at(5).wall), Policy::service().deadline(at(1).wall)] {
+    for policy in [
+        Policy::cron(),
+        Policy::service(),
+        policy.before_next_run(at(5).wall),
+        Policy::service().deadline(at(1).wall),
+    ] {
         let json = serde_json::to_string(&policy).unwrap();
         assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), policy, "{json}");
     }
@@ -343,17 +360,19 @@ fn any_policy() -> impl proptest::strategy::Strategy<Value = Policy> {
         },
     );
     let limits = (prop::option::of(0u64..500), prop::option::of(0u64..500), 0u64..300, 0u64..300, 0u64..20);
-    (strategy.clone(), strategy.clone(), strategy, limits).prop_map(|(a, b, c, (elapsed, deadline, after, inline, min))| {
-        let policy = Policy::cron()
-            .strategy(Class::Transient, a)
-            .strategy(Class::RateLimited, b)
-            .strategy(Class::Unknown, c)
-            .elapsed_max(elapsed.map(secs))
-            .retry_after_max(secs(after))
-            .inline_wait_max(secs(inline))
-            .attempt_min(secs(min));
-        deadline.map_or(policy, |deadline| policy.deadline(at(deadline).wall))
-    })
+    (strategy.clone(), strategy.clone(), strategy, limits).prop_map(
+        |(a, b, c, (elapsed, deadline, after, inline, min))| {
+            let policy = Policy::cron()
+                .strategy(Class::Transient, a)
+                .strategy(Class::RateLimited, b)
+                .strategy(Class::Unknown, c)
+                .elapsed_max(elapsed.map(secs))
+                .retry_after_max(secs(after))
+                .inline_wait_max(secs(inline))
+                .attempt_min(secs(min));
+            deadline.map_or(policy, |deadline| policy.deadline(at(deadline).wall))
+        },
+    )
 }
 
 fn any_fault() -> impl proptest::strategy::Strategy<Value = Fault> {
