@@ -3,6 +3,8 @@
 mod act;
 mod base;
 mod decide;
+#[cfg(doctest)]
+mod docs;
 mod observe;
 #[cfg(feature = "store")]
 mod operate;

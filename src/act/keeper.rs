@@ -6,8 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Poll;
 use std::thread::JoinHandle;
 
-use crate::act::runlog;
 use crate::act::pipeline::Holding;
+use crate::act::runlog;
 use crate::remember::blocking::block_on;
 use crate::remember::runs::Error;
 

@@ -4,7 +4,14 @@
 
 /// A run moved, or one of its steps did.
 #[cfg(feature = "tracing")]
-pub(in crate::act) fn moved(run_id: &str, job: &str, step: Option<&str>, outcome: &str, code: &str, why: &str) {
+pub(in crate::act) fn moved(
+    run_id: &str,
+    job: &str,
+    step: Option<&str>,
+    outcome: &str,
+    code: &str,
+    why: &str,
+) {
     tracing::info!(target: "unattended", run_id, job, step, outcome, code, why);
 }
 

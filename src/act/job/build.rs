@@ -83,7 +83,8 @@ impl Builder {
         F: Fn(&I) -> P + Send + Sync + 'static,
     {
         self.payload = Some(Arc::new(move |input| {
-            Fingerprint::of(&payload(&typed(input)?)).map_err(|error| StepError::permanent("job.payload", error))
+            Fingerprint::of(&payload(&typed(input)?))
+                .map_err(|error| StepError::permanent("job.payload", error))
         }));
         self
     }
@@ -146,7 +147,11 @@ impl Builder {
                 return Err(invalid("step.name", &step.name, "a name once in a job"));
             }
             if step.effect == Effect::Verifiable && step.guard.is_none() {
-                return Err(invalid("step.guard", "none", format!("a guard, as step {} is verifiable", step.name)));
+                return Err(invalid(
+                    "step.guard",
+                    "none",
+                    format!("a guard, as step {} is verifiable", step.name),
+                ));
             }
             if step.timeout.is_some_and(|limit| limit.is_zero()) {
                 return Err(invalid("step.timeout", "0 s", "more than 0 s"));
@@ -184,7 +189,10 @@ impl Builder {
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder").field("name", &self.name).field("steps", &self.steps).finish_non_exhaustive()
+        f.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
     }
 }
 
@@ -223,10 +231,15 @@ fn named(field: &'static str, name: &str) -> Result<(), BuildError> {
     if fits && !name.chars().any(|c| c.is_control() || c.is_whitespace() || c == '~' || c == '@') {
         return Ok(());
     }
-    Err(invalid(field, format!("{name:?}"), format!("1 to {NAME_MAX} bytes without white space, control characters, ~ and @")))
+    Err(invalid(
+        field,
+        format!("{name:?}"),
+        format!("1 to {NAME_MAX} bytes without white space, control characters, ~ and @"),
+    ))
 }
 
 fn typed<I: DeserializeOwned>(input: &Json) -> Result<I, StepError> {
-    serde_json::from_str(input.get())
-        .map_err(|error| StepError::permanent("job.input", format!("the input is not what the job takes: {error}")))
+    serde_json::from_str(input.get()).map_err(|error| {
+        StepError::permanent("job.input", format!("the input is not what the job takes: {error}"))
+    })
 }

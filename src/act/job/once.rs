@@ -178,7 +178,12 @@ impl Job {
     ///
     /// # Errors
     /// As there.
-    pub fn run_once_blocking_on<I, C>(&self, clock: C, store: &Arc<dyn Store>, input: &I) -> Result<Report, Error>
+    pub fn run_once_blocking_on<I, C>(
+        &self,
+        clock: C,
+        store: &Arc<dyn Store>,
+        input: &I,
+    ) -> Result<Report, Error>
     where
         I: Serialize + ?Sized,
         C: SleepBlocking,
@@ -203,7 +208,12 @@ impl Job {
     ///
     /// # Errors
     /// As there.
-    pub async fn run_once_on<I, C>(&self, clock: C, store: &Arc<dyn Store>, input: &I) -> Result<Report, Error>
+    pub async fn run_once_on<I, C>(
+        &self,
+        clock: C,
+        store: &Arc<dyn Store>,
+        input: &I,
+    ) -> Result<Report, Error>
     where
         I: Serialize + Sync + ?Sized,
         C: crate::base::time::Sleep,
@@ -262,7 +272,9 @@ impl Job {
         if run.record.paused || run.state() == State::NeedsReview {
             return Ok((run, Verdict::WithAPerson));
         }
-        if let Some(until) = run.record.due_at.filter(|due| !run.state().is_terminal() && *due > env.now().wall) {
+        if let Some(until) =
+            run.record.due_at.filter(|due| !run.state().is_terminal() && *due > env.now().wall)
+        {
             return Ok((run, Verdict::Deferred { until }));
         }
         if run.state().is_terminal() {
@@ -280,7 +292,9 @@ impl Job {
                 let verdict = match (run.state(), run.record.lease) {
                     (State::NeedsReview, _) => Verdict::WithAPerson,
                     (_, Some(lease)) => Verdict::Busy { until: lease.until },
-                    (_, None) => Verdict::Deferred { until: run.record.due_at.unwrap_or_else(|| env.now().wall) },
+                    (_, None) => {
+                        Verdict::Deferred { until: run.record.due_at.unwrap_or_else(|| env.now().wall) }
+                    }
                 };
                 Ok((run, verdict))
             }
@@ -329,7 +343,8 @@ impl Job {
             .map_err(|error| Error::Input { job: self.name.clone(), why: error.to_string() })?;
         let key = self.key.as_ref().map(|key| key(&input)).transpose().map_err(refused)?;
         let payload = self.payload.as_ref().map(|payload| payload(&input)).transpose().map_err(refused)?;
-        let steps = self.steps.iter().map(|step| StepRecord::pending(step.name.as_str(), step.effect)).collect();
+        let steps =
+            self.steps.iter().map(|step| StepRecord::pending(step.name.as_str(), step.effect)).collect();
         let mut new = NewRun::new(self.name.as_str(), input, steps);
         new.key = key;
         new.fingerprint = payload;

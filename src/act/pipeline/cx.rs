@@ -206,7 +206,11 @@ impl Cx {
     ///
     /// # Errors
     /// As [`decide`](Self::decide).
-    pub fn decide_blocking(&self, code: &'static str, why: impl Into<String> + Send) -> Result<(), StepError> {
+    pub fn decide_blocking(
+        &self,
+        code: &'static str,
+        why: impl Into<String> + Send,
+    ) -> Result<(), StepError> {
         block_on(self.decide(code, why))
     }
 
@@ -226,9 +230,9 @@ impl Cx {
         result: Option<Json>,
     ) -> Result<(Batch, Body), StepError> {
         let mut body = self.holding.body().clone();
-        let step = body
-            .step_mut(&self.step)
-            .ok_or_else(|| StepError::permanent("step.cursor", format!("no step {} in the run", self.step)))?;
+        let step = body.step_mut(&self.step).ok_or_else(|| {
+            StepError::permanent("step.cursor", format!("no step {} in the run", self.step))
+        })?;
         step.cursor = Some(to_json(cursor)?);
         let why = match result {
             Some(_) => "the work is done, and its progress is saved with it",
@@ -251,7 +255,8 @@ impl Cx {
             }
             Some(result) => {
                 let outcome = Some(Outcome::Succeeded { result });
-                let settle = self.holding.runs.settle_entry(&body, self.run_id(), &self.holding.actor, outcome);
+                let settle =
+                    self.holding.runs.settle_entry(&body, self.run_id(), &self.holding.actor, outcome);
                 block_on(settle)?
             }
         };

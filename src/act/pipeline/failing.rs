@@ -55,7 +55,8 @@ pub(super) async fn settle(
     if disposition == retry::Disposition::GiveUp {
         let tried = holding.body().attempt;
         if tried < course.attempts_max {
-            let doubled = AGAIN_IN.saturating_mul(1_u32.checked_shl(tried.saturating_sub(1)).unwrap_or(u32::MAX));
+            let doubled =
+                AGAIN_IN.saturating_mul(1_u32.checked_shl(tried.saturating_sub(1)).unwrap_or(u32::MAX));
             let due = later(now, doubled.min(AGAIN_MAX));
             put_down(holding, &step.name, reason, due, data).await?;
             return Ok(Attempted::Ended);

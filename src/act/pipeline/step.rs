@@ -233,6 +233,7 @@ fn of_ours(error: &(dyn Error + 'static)) -> Option<Fault> {
 
 /// A step's output as the text that is stored.
 pub(in crate::act) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Json, StepError> {
-    serde_json::value::to_raw_value(value)
-        .map_err(|error| StepError::permanent("step.output", format!("what the step gave is no JSON: {error}")))
+    serde_json::value::to_raw_value(value).map_err(|error| {
+        StepError::permanent("step.output", format!("what the step gave is no JSON: {error}"))
+    })
 }
