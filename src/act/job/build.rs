@@ -13,7 +13,7 @@ use crate::base::canonical::{Fingerprint, InvalidKey, Key};
 use crate::base::effect::Effect;
 use crate::decide::retry;
 use crate::remember::ledger::LEASE;
-use crate::remember::runs::Json;
+use crate::remember::runs::{CRASHES_MAX, Json};
 use crate::remember::store::LEASE_MAX;
 
 /// The most steps that a job may have.
@@ -34,6 +34,7 @@ pub struct Builder {
     lease: Duration,
     attempts_max: u32,
     backlog_max: u32,
+    crashes_max: u32,
     time_max: Option<Duration>,
     version: Option<String>,
     edges: Option<Edges>,
@@ -50,6 +51,7 @@ impl Builder {
             lease: LEASE,
             attempts_max: 5,
             backlog_max: 10,
+            crashes_max: CRASHES_MAX,
             time_max: None,
             version: None,
             edges: None,
@@ -113,6 +115,13 @@ impl Builder {
         self
     }
 
+    /// How many processes in a row may die while they work on a run, without getting any further in between, before a
+    /// person is asked whether the run is what kills them. Default: 3, at least 1.
+    pub const fn crashes_max(mut self, deaths: u32) -> Self {
+        self.crashes_max = deaths;
+        self
+    }
+
     /// How long one call may take; half of it may go into the backlog. Default: no limit. Work that has begun is not
     /// cut: the time-outs of its steps are for that.
     pub const fn time_max(mut self, limit: Duration) -> Self {
@@ -167,6 +176,9 @@ impl Builder {
         if self.attempts_max == 0 {
             return Err(invalid("attempts_max", 0, "at least 1"));
         }
+        if self.crashes_max == 0 {
+            return Err(invalid("crashes_max", 0, "at least 1"));
+        }
         if self.steps.iter().filter(|step| step.effect == Effect::Unsafe).count() > 1 {
             let why = "it has more than one unsafe step: a person will be asked about each; split it";
             runlog::doubtful(&self.name, "job.unsafe_steps", why);
@@ -180,6 +192,7 @@ impl Builder {
             lease: self.lease,
             attempts_max: self.attempts_max,
             backlog_max: self.backlog_max,
+            crashes_max: self.crashes_max,
             time_max: self.time_max,
             version: self.version,
             edges: self.edges,

@@ -54,6 +54,7 @@ pub struct Job {
     lease: Duration,
     attempts_max: u32,
     backlog_max: u32,
+    crashes_max: u32,
     time_max: Option<Duration>,
     version: Option<String>,
     edges: Option<Edges>,

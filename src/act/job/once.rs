@@ -157,7 +157,7 @@ impl Job {
     /// # Errors
     /// What the store said when it could not be used.
     pub fn work_off_blocking(&self, store: &Arc<dyn Store>) -> Result<Vec<Run>, Error> {
-        block_on(self.work_off_on(&Self::on_thread(System, Face::Thread), &Runs::new(Arc::clone(store))))
+        block_on(self.work_off_on(&Self::on_thread(System, Face::Thread), &self.runs(store)))
     }
 
     /// Works on one run that the caller named, blocking the thread: an operator's replay. `None` if somebody holds it
@@ -166,7 +166,7 @@ impl Job {
     /// # Errors
     /// What the store said when it could not be used.
     pub fn resume_blocking(&self, store: &Arc<dyn Store>, run: &Run) -> Result<Option<Run>, Error> {
-        let runs = Runs::new(Arc::clone(store));
+        let runs = self.runs(store);
         let env = Self::on_thread(System, Face::Thread);
         block_on(async {
             let Some(taken) = runs.claim(run, self.lease, &actor(store)).await? else { return Ok(None) };
@@ -231,7 +231,7 @@ impl Job {
         store: &Arc<dyn Store>,
         input: &I,
     ) -> Result<Report, Error> {
-        let runs = Runs::new(Arc::clone(store));
+        let runs = self.runs(store);
         let new = self.new_run(store, input)?;
         let worked_off = self.work_off_on(&env, &runs).await?;
         self.edge("submit:before");
@@ -352,6 +352,10 @@ impl Job {
         new.actor = actor(store);
         new.body.code_version.clone_from(&self.version);
         Ok(new)
+    }
+
+    fn runs(&self, store: &Arc<dyn Store>) -> Runs {
+        Runs::new(Arc::clone(store)).crashes_max(self.crashes_max)
     }
 
     fn edge(&self, name: &str) {

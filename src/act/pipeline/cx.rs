@@ -9,13 +9,12 @@ use serde::de::DeserializeOwned;
 
 use crate::act::pipeline::step::to_json;
 use crate::act::pipeline::{Hold, Holding, StepError};
-use crate::base::fault::{Class, Classify, Fault, Reached};
 use crate::base::time::{Moment, Now};
 use crate::decide::run;
 use crate::remember::blocking::block_on;
 use crate::remember::ledger::Outcome;
 use crate::remember::runs::{Body, Error, Json, Move, Reason};
-use crate::remember::store::{self, Applied, ApplyError, Batch};
+use crate::remember::store::{Applied, Batch};
 
 /// The step's view of its run. Cheap to clone.
 #[derive(Clone)]
@@ -129,8 +128,7 @@ impl Cx {
     /// # Errors
     /// When the run was lost, or the store cannot be written.
     pub async fn save_cursor<T: Serialize + ?Sized>(&self, cursor: &T) -> Result<(), StepError> {
-        let (batch, body) = self.progress(cursor, None)?;
-        let asked = self.now().moment;
+        let Progress { batch, body, asked } = self.saving(cursor, None)?;
         let applied = self.holding.runs.apply_batch(batch).await?;
         self.adopt(asked, body, &applied);
         Ok(())
@@ -144,45 +142,35 @@ impl Cx {
         block_on(self.save_cursor(cursor))
     }
 
-    /// Commits the step's progress in the caller's own transaction: `apply` is handed the batch, puts it into the
-    /// transaction (`sqlite::apply_in`) beside its own rows, and commits. Either both stand or neither.
+    /// The step's progress as a batch, to be committed in the caller's own transaction beside its rows
+    /// (`sqlite::apply_in`): either both stand or neither. Tell [`committed`](Self::committed) once it is.
     ///
     /// The batch checks the fence: where the run was lost, `apply_in` fails and the caller rolls back.
     ///
     /// # Errors
-    /// What `apply` gave; nothing is taken as committed then, and the cursor is read again when the run resumes.
-    pub fn commit_with<C, E>(
-        &self,
-        cursor: &C,
-        apply: impl FnOnce(&Batch) -> Result<Applied, E>,
-    ) -> Result<(), StepError>
-    where
-        C: Serialize + ?Sized,
-        E: Into<StepError>,
-    {
-        let (batch, body) = self.progress(cursor, None)?;
-        self.commit(batch, body, apply)
+    /// A permanent `step.output` if the cursor is no JSON.
+    pub fn progress<C: Serialize + ?Sized>(&self, cursor: &C) -> Result<Progress, StepError> {
+        self.saving(cursor, None)
     }
 
-    /// The same, and the work under the run's key counts as done with `result` from this commit on: a second delivery
+    /// The same, and the work under the run's key counts as done with `result` once it is committed: a second delivery
     /// is told so, whatever happens to the steps that follow.
     ///
     /// # Errors
-    /// As [`commit_with`](Self::commit_with).
-    pub fn complete_with<C, R, E>(
-        &self,
-        cursor: &C,
-        result: &R,
-        apply: impl FnOnce(&Batch) -> Result<Applied, E>,
-    ) -> Result<(), StepError>
+    /// As [`progress`](Self::progress), and when the ledger's entry cannot be read.
+    pub fn completion<C, R>(&self, cursor: &C, result: &R) -> Result<Progress, StepError>
     where
         C: Serialize + ?Sized,
         R: Serialize + ?Sized,
-        E: Into<StepError>,
     {
-        let (batch, mut body) = self.progress(cursor, Some(to_json(result)?))?;
-        body.ledger_fence = None;
-        self.commit(batch, body, apply)
+        let mut progress = self.saving(cursor, Some(to_json(result)?))?;
+        progress.body.ledger_fence = None;
+        Ok(progress)
+    }
+
+    /// The caller's transaction with `progress` in it was committed.
+    pub fn committed(&self, progress: Progress, applied: &Applied) {
+        self.adopt(progress.asked, progress.body, applied);
     }
 
     /// Writes a decision of the caller's own into the run's history, where `explain` shows it.
@@ -224,16 +212,15 @@ impl Cx {
     }
 
     /// The batch that saves `cursor`, and the body that stands once it is committed.
-    fn progress<C: Serialize + ?Sized>(
-        &self,
-        cursor: &C,
-        result: Option<Json>,
-    ) -> Result<(Batch, Body), StepError> {
+    fn saving<C: Serialize + ?Sized>(&self, cursor: &C, result: Option<Json>) -> Result<Progress, StepError> {
+        let asked = self.now().moment;
         let mut body = self.holding.body().clone();
         let step = body.step_mut(&self.step).ok_or_else(|| {
             StepError::permanent("step.cursor", format!("no step {} in the run", self.step))
         })?;
         step.cursor = Some(to_json(cursor)?);
+        // It gets somewhere: whatever killed the processes before was not this work.
+        body.crash_count = 0;
         let why = match result {
             Some(_) => "the work is done, and its progress is saved with it",
             None => "progress is saved",
@@ -264,24 +251,34 @@ impl Cx {
         if let Some(settling) = settling {
             batch.push(settling);
         }
-        Ok((batch, body))
-    }
-
-    fn commit<E: Into<StepError>>(
-        &self,
-        batch: Batch,
-        body: Body,
-        apply: impl FnOnce(&Batch) -> Result<Applied, E>,
-    ) -> Result<(), StepError> {
-        let asked = self.now().moment;
-        let applied = apply(&batch).map_err(Into::into)?;
-        self.adopt(asked, body, &applied);
-        Ok(())
+        Ok(Progress { batch, body, asked })
     }
 
     fn adopt(&self, asked: Moment, body: Body, applied: &Applied) {
         *self.holding.body() = body;
         self.holding.heard(asked, applied.first());
+    }
+}
+
+/// A step's progress, on its way into the caller's own transaction.
+#[must_use = "a progress that is not committed is no progress"]
+pub struct Progress {
+    batch: Batch,
+    body: Body,
+    asked: Moment,
+}
+
+impl Progress {
+    /// What is to be applied in the transaction.
+    #[must_use]
+    pub const fn batch(&self) -> &Batch {
+        &self.batch
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress").field("batch", &self.batch).finish_non_exhaustive()
     }
 }
 
@@ -303,34 +300,4 @@ fn from_json<T: DeserializeOwned>(
     serde_json::from_str(json.get()).map_err(|error| {
         StepError::permanent(code, format!("{} is not what the step takes: {error}", what()))
     })
-}
-
-/// A commit inside the caller's own transaction did not take place.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CommitError {
-    /// The run is somebody else's: roll back.
-    #[error("the run was taken over; nothing of this transaction may stand")]
-    Lost,
-    /// The store refused or failed.
-    #[error("the step's progress could not be committed")]
-    Store(#[source] store::Error),
-}
-
-impl From<ApplyError> for CommitError {
-    fn from(error: ApplyError) -> Self {
-        match error {
-            ApplyError::Conflict(_) => Self::Lost,
-            ApplyError::NotApplied(error) | ApplyError::Unknown(error) => Self::Store(error),
-        }
-    }
-}
-
-impl Classify for CommitError {
-    fn fault(&self) -> Fault {
-        match self {
-            Self::Lost => Fault::new(Class::Permanent, "run.lost").reached(Reached::No),
-            Self::Store(error) => error.fault(),
-        }
-    }
 }

@@ -93,6 +93,7 @@ async fn settle_step(
             record.output = output;
             record.cursor = None;
         }
+        body.crash_count = 0;
         body.next_step().is_none()
     };
     if last {

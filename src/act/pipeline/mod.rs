@@ -14,7 +14,7 @@ mod failing;
 mod holding;
 mod step;
 
-pub use cx::{CommitError, Cx};
+pub use cx::{Cx, Progress};
 pub(in crate::act) use drive::{Course, drive};
 pub(in crate::act) use holding::{Edges, Hold, Holding};
 pub use step::{Step, StepError};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::act::pipeline::{CommitError, Cx};
+use crate::act::pipeline::Cx;
 use crate::base::effect::Effect;
 use crate::base::fault::{self, Classify, Fault};
 use crate::base::time::BoxFuture;
@@ -207,8 +207,9 @@ impl<E: Error + Send + Sync + 'static> From<E> for StepError {
     fn from(error: E) -> Self {
         let fault = of_ours(&error).unwrap_or_else(|| fault::of_chain(&error));
         let any: &dyn Any = &error;
+        // In a caller's own transaction the fence that no longer holds shows as a conflict of the batch.
         let lost = matches!(any.downcast_ref(), Some(runs::Error::Lost { .. }))
-            || matches!(any.downcast_ref(), Some(CommitError::Lost));
+            || matches!(any.downcast_ref(), Some(store::ApplyError::Conflict(_)));
         Self { fault, error: Box::new(error), lost }
     }
 }
@@ -221,8 +222,7 @@ fn of_ours(error: &(dyn Error + 'static)) -> Option<Fault> {
             .downcast_ref::<store::Error>()
             .map(Classify::fault)
             .or_else(|| error.downcast_ref::<runs::Error>().map(Classify::fault))
-            .or_else(|| error.downcast_ref::<ledger::Error>().map(Classify::fault))
-            .or_else(|| error.downcast_ref::<CommitError>().map(Classify::fault));
+            .or_else(|| error.downcast_ref::<ledger::Error>().map(Classify::fault));
         if fault.is_some() {
             return fault;
         }
