@@ -13,5 +13,7 @@ pub mod testing;
 
 pub use base::{effect, explain, fault, rng, time};
 
+#[cfg(feature = "sqlite")]
+pub use remember::sqlite;
 #[cfg(feature = "store")]
 pub use remember::{blocking, memory, store};
