@@ -20,5 +20,7 @@ pub use act::{job, pipeline};
 pub use base::canonical;
 pub use base::{backoff, effect, explain, fault, rng, time};
 pub use decide::{claim, retry, run};
+#[cfg(feature = "sqlite")]
+pub use remember::sqlite;
 #[cfg(feature = "store")]
 pub use remember::{blocking, leases, ledger, memory, runs, snapshots, store};
