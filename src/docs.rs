@@ -2,3 +2,6 @@
 
 #[doc = include_str!("../docs/reasons.md")]
 mod reasons {}
+
+#[doc = include_str!("../docs/runs.md")]
+mod runs {}

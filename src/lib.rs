@@ -13,6 +13,14 @@ mod remember;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use act::call;
+#[cfg(feature = "store")]
+pub use act::{job, pipeline};
 #[cfg(feature = "store")]
 pub use base::canonical;
-pub use base::{effect, explain, fault, rng, time};
+pub use base::{backoff, effect, explain, fault, rng, time};
+pub use decide::{claim, retry, run};
+#[cfg(feature = "sqlite")]
+pub use remember::sqlite;
+#[cfg(feature = "store")]
+pub use remember::{blocking, leases, ledger, memory, runs, snapshots, store};

@@ -1,1 +1,15 @@
-//! stub
+//! What is remembered: one narrow seam for backends, and structs with the field's meanings on top of it.
+
+pub mod leases;
+pub mod ledger;
+pub mod runs;
+pub mod snapshots;
+pub mod store;
+
+mod cursor;
+mod replay;
+
+pub mod blocking;
+pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;

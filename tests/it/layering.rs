@@ -37,7 +37,7 @@ fn faults(file: &File) -> Vec<String> {
         let fault = here
             .clock()
             .or_else(|| here.world(before))
-            .or_else(|| if before == Some("$") { None } else { here.crate_path() })
+            .or_else(|| if before == Some("$") { None } else { here.crate_path(before == Some("in")) })
             .or_else(|| if before == Some("::") { None } else { here.super_path() });
         let line = file.tokens[at].line;
         faults.extend(fault.map(|fault| format!("src/{}:{line}: {fault}", file.path)));
@@ -86,14 +86,17 @@ impl Here<'_> {
         reached.map(|what| format!("a decider does not reach {what}"))
     }
 
-    /// A path that begins with `crate::`.
-    fn crate_path(&self) -> Option<String> {
+    /// A path that begins with `crate::`; as a visibility (`pub(in crate::act)`) it may also be the own floor itself.
+    fn crate_path(&self, visibility: bool) -> Option<String> {
         if !self.starts_with(&["crate", "::"]) {
             return None;
         }
         let (_, below) = FLOORS.iter().find(|(floor, _)| *floor == self.module[0])?;
         let target = self.word(2);
         let is_floor = FLOORS.iter().any(|(floor, _)| *floor == target);
+        if visibility && target == self.module[0] {
+            return None;
+        }
         if !is_floor || !self.rest.get(3).is_some_and(|token| token.is("::")) {
             return Some(format!("crate::{target} is not a path crate::<floor>::…"));
         }
@@ -130,6 +133,8 @@ fn each_rule_can_fail() {
         ("base/fault.rs", "fn f() { crate::decide::retry::f() }", "base must not import decide"),
         ("observe/host.rs", "use crate::act::call;", "observe must not import act"),
         ("remember/store.rs", "use crate::testing::sim;", "remember must not import testing"),
+        ("act/call.rs", "use crate::act;", "crate::act is not a path"),
+        ("act/call.rs", "pub(in crate::decide) fn f() {}", "crate::decide is not a path"),
         ("act/call.rs", "use crate::retry::Policy;", "crate::retry is not a path"),
         ("act/call.rs", "use crate::{base::time, decide::retry};", "crate::{ is not a path"),
         ("decide/retry.rs", "use crate::decide::breaker::Policy;", "each other: breaker"),
@@ -156,6 +161,7 @@ fn what_is_allowed_passes() {
         ("decide/retry/policy.rs", "use super::Reason; use crate::decide::retry::Stop;"),
         ("decide/retry/tests.rs", "use std::fs; use super::*;"),
         ("act/call.rs", "pub(crate) fn f() { crate::decide::retry::f(); crate::act::limit::f() }"),
+        ("act/call.rs", "pub(in crate::act) fn f() {} pub(in crate::act::call) fn g() {}"),
         ("base/time.rs", "fn f() { Instant::now(); chrono::Utc::now() }"),
         ("testing/mod.rs", "use crate::operate::doctor; mod tests { use super::*; }"),
         ("lib.rs", "pub use base::time; mod prelude { pub use crate::retry; }"),

@@ -7,7 +7,11 @@
     reason = "a test fails by panicking; in helpers, which carry no #[test], the lints do not see that they are tests"
 )]
 
+#[cfg(feature = "testing")]
+mod conformance;
 mod documents;
+#[cfg(feature = "testing")]
+mod jobs;
 mod layering;
 mod manifest;
 mod reasons;

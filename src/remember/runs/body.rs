@@ -1,0 +1,232 @@
+//! What a run's record says beyond its columns.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::base::effect::Effect;
+use crate::base::fault::{Class, Severity};
+use crate::base::time::Timestamp;
+
+/// The format that this release writes.
+pub const FORMAT: u32 = 1;
+/// The most faults that a run keeps in its body; older ones are in its events.
+pub const FAULTS_MAX: usize = 20;
+/// The most bytes of a fault's chain that a run keeps.
+pub const CHAIN_MAX: usize = 2000;
+
+/// JSON text, kept digit by digit.
+pub type Json = Box<RawValue>;
+
+/// The body of a run's record: what a worker needs to go on from the record alone, and what a person asks for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Body {
+    /// The format of this value.
+    pub v: u32,
+    /// The idempotency key, if the run has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The fence of the ledger entry while that is still open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger_fence: Option<u64>,
+    /// The normalised input.
+    pub input: Json,
+    /// The version of the input's schema.
+    pub schema: u32,
+    /// The version of the code that the run was submitted under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_version: Option<String>,
+    /// The configuration as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Json>,
+    /// The host that worked on it last.
+    #[serde(default)]
+    pub host: String,
+    /// How often it was tried: the attempt that is under way or was last.
+    pub attempt: u32,
+    /// How often a process died while it worked on it.
+    pub crash_count: u32,
+    /// Which generation of its key it is; more than 1 after a forced replay.
+    pub generation: u32,
+    /// The run that it replays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<String>,
+    /// Its steps, in order.
+    pub steps: Vec<StepRecord>,
+    /// The last reason's stable word.
+    #[serde(default)]
+    pub code: String,
+    /// The last reason's sentence.
+    #[serde(default)]
+    pub why: String,
+    /// What a person is asked, in `needs_review`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Question>,
+    /// What it waits for, in `waiting_external`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Wait>,
+    /// The last faults, oldest first, at most [`FAULTS_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultRecord>,
+    /// What it gave, once it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Json>,
+    /// When work on it first began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+}
+
+impl Body {
+    /// A run of `input` that has not begun.
+    #[must_use]
+    pub const fn new(input: Json, steps: Vec<StepRecord>) -> Self {
+        Self {
+            v: FORMAT,
+            key: None,
+            ledger_fence: None,
+            input,
+            schema: 1,
+            code_version: None,
+            config: None,
+            host: String::new(),
+            attempt: 0,
+            crash_count: 0,
+            generation: 1,
+            replay_of: None,
+            steps,
+            code: String::new(),
+            why: String::new(),
+            question: None,
+            wait: None,
+            faults: Vec::new(),
+            output: None,
+            started_at: None,
+            finished_at: None,
+        }
+    }
+
+    /// The first step that is not settled.
+    #[must_use]
+    pub fn next_step(&self) -> Option<&StepRecord> {
+        self.steps.iter().find(|step| !step.state.is_settled())
+    }
+
+    /// The step called `name`.
+    pub fn step_mut(&mut self, name: &str) -> Option<&mut StepRecord> {
+        self.steps.iter_mut().find(|step| step.name == name)
+    }
+
+    /// Keeps `fault`, letting go of the oldest beyond [`FAULTS_MAX`].
+    pub fn keep_fault(&mut self, mut fault: FaultRecord) {
+        fault.chain = shortened(fault.chain, CHAIN_MAX);
+        if self.faults.len() >= FAULTS_MAX {
+            self.faults.remove(0);
+        }
+        self.faults.push(fault);
+    }
+}
+
+/// `text`, cut to at most `bytes` bytes and an ellipsis.
+pub(crate) fn shortened(mut text: String, bytes: usize) -> String {
+    if text.len() > bytes {
+        let end = (0..=bytes).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// How far a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    /// Not begun.
+    Pending,
+    /// Its effect may have begun.
+    Started,
+    /// Done; its output is stored.
+    Done,
+    /// Left out.
+    Skipped,
+}
+
+impl StepState {
+    /// Whether nothing is left to do.
+    #[must_use]
+    pub const fn is_settled(self) -> bool {
+        matches!(self, Self::Done | Self::Skipped)
+    }
+}
+
+/// A step, as its run keeps it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Its name.
+    pub name: String,
+    /// Its effect class when the run was submitted.
+    pub effect: Effect,
+    /// How far it is.
+    pub state: StepState,
+    /// What it gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Json>,
+    /// How far it is inside, where it saves that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Json>,
+}
+
+impl StepRecord {
+    /// A step that has not begun.
+    #[must_use]
+    pub fn pending(name: impl Into<String>, effect: Effect) -> Self {
+        Self { name: name.into(), effect, state: StepState::Pending, output: None, cursor: None }
+    }
+}
+
+/// A fault, as a run keeps it: with the whole chain of what the error said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultRecord {
+    /// The run's attempt in which it happened.
+    pub attempt: u32,
+    /// The step's own attempt.
+    pub step_attempt: u32,
+    /// The step.
+    pub step: String,
+    /// Its class.
+    pub class: Class,
+    /// Its severity.
+    pub severity: Severity,
+    /// Its stable word.
+    pub code: String,
+    /// What the error and its sources said.
+    pub chain: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a person is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// The reason's stable word, such as `takeover.outcome_unknown`.
+    pub code: String,
+    /// The question.
+    pub text: String,
+    /// The step that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The answers that are taken.
+    pub options: Vec<String>,
+}
+
+/// What a run waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// The token under which it is resolved.
+    pub token: String,
+    /// Until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+}

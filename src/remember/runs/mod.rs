@@ -1,0 +1,178 @@
+//! Runs on any store: submitted once, claimed by one, moved only along the table, each move with its reason.
+
+mod body;
+mod claim;
+mod error;
+mod moves;
+mod read;
+mod submit;
+
+use std::sync::Arc;
+
+pub(crate) use body::shortened;
+pub use body::{
+    Body, CHAIN_MAX, FAULTS_MAX, FORMAT, FaultRecord, Json, Question, StepRecord, StepState, Wait,
+};
+pub use claim::{CRASHES_MAX, Taken};
+pub use error::Error;
+pub use moves::{Move, Reason};
+pub use read::{Filter, Run, Selector};
+pub use submit::{NewRun, Submitted};
+
+use crate::base::time::Timestamp;
+use crate::decide::run;
+use crate::remember::store::{
+    Applied, ApplyError, Batch, Change, Event, Expect, Ns, Put, Store, StoredEvent, Write, apply_settled,
+};
+
+/// The runs in a store.
+///
+/// Cheap to clone: it holds the store by reference count.
+#[derive(Clone)]
+pub struct Runs {
+    store: Arc<dyn Store>,
+    crashes_max: u32,
+}
+
+impl std::fmt::Debug for Runs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runs").field("store", &self.store.caps().name).finish()
+    }
+}
+
+impl Runs {
+    /// The runs in `store`.
+    #[must_use]
+    pub const fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, crashes_max: CRASHES_MAX }
+    }
+
+    /// The same runs, where so many deaths in a row make a run poison. Default: [`CRASHES_MAX`]; at least 1.
+    #[must_use]
+    pub const fn crashes_max(mut self, deaths: u32) -> Self {
+        self.crashes_max = deaths;
+        self
+    }
+
+    /// The store that they are in.
+    #[must_use]
+    pub const fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The run with this id.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the record is not one that this release understands.
+    pub async fn get(&self, id: &str) -> Result<Option<Run>, Error> {
+        let record = self.store.get(Ns::RUN, id).await?;
+        record.map(Run::from_record).transpose()
+    }
+
+    /// The run with this id, which must be there.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`] if it is not; otherwise as [`get`](Self::get).
+    pub async fn must_get(&self, id: &str) -> Result<Run, Error> {
+        self.get(id).await?.ok_or_else(|| Error::NoSuchRun { given: id.to_owned() })
+    }
+
+    /// Up to `limit` events of a run after sequence number `after`, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn history(&self, id: &str, after: u64, limit: u32) -> Result<Vec<StoredEvent>, Error> {
+        Ok(self.store.events(Ns::RUN, id, after, limit).await?)
+    }
+
+    /// Writes a move. An outcome that the store could not tell at once is settled by asking again.
+    ///
+    /// # Errors
+    /// [`Error::Illegal`] if the table has no such move, [`Error::Lost`] if the precondition no longer holds.
+    pub async fn apply(&self, step: Move<'_>) -> Result<Applied, Error> {
+        let write = step.write()?;
+        self.apply_batch(Batch::of(write)).await
+    }
+
+    /// Writes a batch that a move is part of.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] with the record that stood in the way if a precondition no longer holds.
+    pub async fn apply_batch(&self, batch: Batch) -> Result<Applied, Error> {
+        apply_settled(&*self.store, batch).await.map_err(|error| match error {
+            ApplyError::Conflict(conflicts) => Error::Lost {
+                winner: conflicts.into_iter().next().and_then(|conflict| conflict.winner).map(Box::new),
+            },
+            ApplyError::NotApplied(error) | ApplyError::Unknown(error) => Error::Store(error),
+        })
+    }
+
+    /// Writes a note beside a run; its state stays.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`], or when the store cannot be written.
+    pub async fn note(&self, id: &str, by: &str, text: &str) -> Result<Run, Error> {
+        self.mark(id, by, Reason::new("run.note", text), Put::nothing()).await
+    }
+
+    /// Marks a run as reviewed: it is no longer a dead letter; its state stays.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`], or when the store cannot be written.
+    pub async fn mark_reviewed(&self, id: &str, by: &str, at: Timestamp, why: &str) -> Result<Run, Error> {
+        let put = Put { reviewed_at: Change::to(at), ..Put::nothing() };
+        self.mark(id, by, Reason::new("run.reviewed", why), put).await
+    }
+
+    /// Sends a failed run round again, from its last checkpoint, due at `at`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`]; [`Error::Illegal`] if it is not failed and not in review.
+    pub async fn requeue(&self, id: &str, by: &str, at: Timestamp) -> Result<Run, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let mut run = self.must_get(id).await?;
+            let reason =
+                Reason::new("run.requeued", format!("{by} sent it round again from its last checkpoint"));
+            run.body.question = None;
+            run.body.finished_at = None;
+            run.body.code = reason.code.clone().into_owned();
+            run.body.why.clone_from(&reason.why);
+            let expect = Expect::Version(run.record.version);
+            let step = Move {
+                body: Some(&run.body),
+                due_at: Some(at),
+                actor: by,
+                ..Move::new(run.id(), run.state(), run::Event::Requeue, expect, reason)
+            };
+            let mut batch = Batch::of(step.write()?);
+            if let Some(write) = self.reopen_entry(&run).await? {
+                batch.push(write);
+            }
+            match self.apply_batch(batch).await {
+                Ok(_) => return self.must_get(id).await,
+                Err(Error::Lost { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Contended { id: id.to_owned(), attempts: ATTEMPTS_MAX })
+    }
+
+    async fn mark(&self, id: &str, by: &str, reason: Reason, put: Put) -> Result<Run, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let run = self.must_get(id).await?;
+            let state = run.state().as_str();
+            let event = Event::new(Some(state), state, by, reason.code.clone(), reason.why.clone());
+            let expect = Expect::Version(run.record.version);
+            let write = Write::new(Ns::RUN, id, expect, put.clone()).event(event);
+            match self.apply_batch(Batch::of(write)).await {
+                Ok(_) => return self.must_get(id).await,
+                Err(Error::Lost { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Contended { id: id.to_owned(), attempts: ATTEMPTS_MAX })
+    }
+}
+
+/// How often a write by version is tried again when somebody else was faster each time.
+const ATTEMPTS_MAX: u32 = 8;

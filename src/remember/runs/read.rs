@@ -1,0 +1,244 @@
+//! Runs as they are read: one, a page, or the one that a person meant.
+
+use std::str::FromStr;
+
+use crate::base::time::Timestamp;
+use crate::decide::run::State;
+use crate::remember::runs::{Body, Error, FORMAT, Runs};
+use crate::remember::store::{Cursor, Ns, PAGE_MAX, Query, Record};
+
+/// A run, read.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its record.
+    pub record: Record,
+    /// Its body.
+    pub body: Body,
+    state: State,
+}
+
+impl Run {
+    /// Reads a run out of its record.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] if the state or the body is not one that this release understands.
+    pub fn from_record(record: Record) -> Result<Self, Error> {
+        let unreadable = |detail: String| Error::Unreadable { id: record.key.clone(), detail };
+        let state = record.state.parse::<State>().map_err(|error| unreadable(error.to_string()))?;
+        let body: Body =
+            serde_json::from_str(&record.body).map_err(|error| unreadable(format!("its body: {error}")))?;
+        if body.v > FORMAT {
+            return Err(unreadable(format!(
+                "its body has format {}, this release reads up to {FORMAT}",
+                body.v
+            )));
+        }
+        Ok(Self { record, body, state })
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.record.key
+    }
+
+    /// The job that it is of.
+    #[must_use]
+    pub fn job(&self) -> &str {
+        &self.record.kind
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// How long it took, from the first work on it to its end, in milliseconds; `None` while it has not ended.
+    #[must_use]
+    pub fn duration_ms(&self) -> Option<i64> {
+        let (start, end) = (self.body.started_at?, self.body.finished_at?);
+        Some(end.signed_duration_since(start).num_milliseconds().max(0))
+    }
+
+    /// Whether it is a dead letter: failed for good or in review, and not yet reviewed.
+    #[must_use]
+    pub const fn is_dead_letter(&self) -> bool {
+        self.state.is_dead_letter() && self.record.reviewed_at.is_none()
+    }
+}
+
+/// Which runs a list shows. Empty means any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only these states.
+    pub states: Vec<State>,
+    /// Only runs of this job.
+    pub job: Option<String>,
+    /// Only runs whose last reason has this code.
+    pub code: Option<String>,
+    /// Only runs whose id, reason, input or key contains this text, letter for letter.
+    pub text: Option<String>,
+    /// Only runs created at this instant or later.
+    pub since: Option<Timestamp>,
+    /// Only runs that were (or were not) reviewed.
+    pub reviewed: Option<bool>,
+}
+
+impl Filter {
+    fn matches(&self, run: &Run) -> bool {
+        let contains = |text: &str| {
+            [run.id(), &run.body.why, run.body.input.get()].iter().any(|field| field.contains(text))
+                || run.body.key.as_deref().is_some_and(|key| key.contains(text))
+        };
+        self.code.as_deref().is_none_or(|code| run.body.code == code)
+            && self.text.as_deref().is_none_or(contains)
+    }
+}
+
+/// How a person names a run: an id, a unique end of one, a job's name (its last run), `JOB~1` (the one before it), or
+/// `@failed` (the last that failed for good or is in review).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// The newest dead letter.
+    Failed,
+    /// A job's run, so many before its last.
+    Job(String, u32),
+    /// An id, the end of one, or a job's name.
+    Name(String),
+}
+
+impl FromStr for Selector {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if text == "@failed" {
+            return Ok(Self::Failed);
+        }
+        if let Some((job, back)) = text.rsplit_once('~')
+            && !job.is_empty()
+            && let Ok(back) = back.parse()
+        {
+            return Ok(Self::Job(job.to_owned(), back));
+        }
+        if text.is_empty() {
+            return Err(Error::Invalid {
+                field: "run",
+                given: String::from("empty"),
+                allowed: String::from("an id, the end of one, a job, JOB~1 or @failed"),
+            });
+        }
+        Ok(Self::Name(text.to_owned()))
+    }
+}
+
+/// How many records a list reads at most to fill one page, when it filters by what only the body says.
+const READ_MAX: usize = 100_000;
+/// The shortest end of an id that names a run.
+const END_MIN: usize = 4;
+
+impl Runs {
+    /// Up to `limit` runs that match, newest first, and where to go on.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or a record is not one that this release understands.
+    pub async fn list(
+        &self,
+        filter: &Filter,
+        limit: u32,
+        cursor: Option<Cursor>,
+    ) -> Result<(Vec<Run>, Option<Cursor>), Error> {
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let in_body = filter.code.is_some() || filter.text.is_some();
+        let mut query = Query {
+            states: filter.states.iter().map(|state| state.as_str().to_owned()).collect(),
+            kinds: filter.job.iter().cloned().collect(),
+            created_from: filter.since,
+            reviewed: filter.reviewed,
+            limit: limit.clamp(1, PAGE_MAX),
+            cursor,
+            ..Query::all(Ns::RUN)
+        };
+        let (mut runs, mut read) = (Vec::new(), 0);
+        while runs.len() < wanted && read < READ_MAX {
+            let left = u32::try_from(wanted - runs.len()).unwrap_or(PAGE_MAX);
+            query.limit = if in_body { PAGE_MAX } else { left.clamp(1, PAGE_MAX) };
+            let page = self.store().scan(query.clone()).await?;
+            let count = page.records.len();
+            read += count;
+            for (index, record) in page.records.into_iter().enumerate() {
+                let run = Run::from_record(record)?;
+                if filter.matches(&run) {
+                    runs.push(run);
+                }
+                if runs.len() == wanted && index + 1 < count {
+                    // The page goes on behind the last run that was wanted: the cursor must point there.
+                    query.limit = u32::try_from(index + 1).unwrap_or(PAGE_MAX);
+                    return Ok((runs, self.store().scan(query).await?.next));
+                }
+            }
+            query.cursor = page.next;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        Ok((runs, query.cursor))
+    }
+
+    /// The run that a person meant.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`], [`Error::Ambiguous`], or when the store cannot be read.
+    pub async fn find(&self, selector: &Selector) -> Result<Run, Error> {
+        match selector {
+            Selector::Failed => {
+                let filter = Filter {
+                    states: vec![State::FailedPermanent, State::NeedsReview],
+                    reviewed: Some(false),
+                    ..Filter::default()
+                };
+                self.nth(&filter, 0, "@failed").await
+            }
+            Selector::Job(job, back) => {
+                let filter = Filter { job: Some(job.clone()), ..Filter::default() };
+                self.nth(&filter, *back, &format!("{job}~{back}")).await
+            }
+            Selector::Name(name) => self.find_by_name(name).await,
+        }
+    }
+
+    async fn find_by_name(&self, name: &str) -> Result<Run, Error> {
+        if let Some(run) = self.get(name).await? {
+            return Ok(run);
+        }
+        let of_job = Filter { job: Some(name.to_owned()), ..Filter::default() };
+        if let (mut runs, _) = self.list(&of_job, 1, None).await?
+            && let Some(run) = runs.pop()
+        {
+            return Ok(run);
+        }
+        if name.len() < END_MIN {
+            return Err(Error::NoSuchRun { given: name.to_owned() });
+        }
+        let by_end = Query { key_suffix: Some(name.to_owned()), limit: 5, ..Query::all(Ns::RUN) };
+        let mut records = self.store().scan(by_end).await?.records;
+        match (records.pop(), records.is_empty()) {
+            (None, _) => Err(Error::NoSuchRun { given: name.to_owned() }),
+            (Some(record), true) => Run::from_record(record),
+            (Some(record), false) => {
+                let mut matches: Vec<_> = records.into_iter().map(|record| record.key).collect();
+                matches.push(record.key);
+                Err(Error::Ambiguous { given: name.to_owned(), matches })
+            }
+        }
+    }
+
+    async fn nth(&self, filter: &Filter, back: u32, given: &str) -> Result<Run, Error> {
+        let (mut runs, _) = self.list(filter, back.saturating_add(1).min(PAGE_MAX), None).await?;
+        let index = usize::try_from(back).unwrap_or(usize::MAX);
+        if index < runs.len() {
+            return Ok(runs.swap_remove(index));
+        }
+        Err(Error::NoSuchRun { given: given.to_owned() })
+    }
+}

@@ -1,0 +1,310 @@
+//! How a run begins: once for each key, whatever is delivered twice.
+
+use std::time::Duration;
+
+use crate::base::canonical::{Fingerprint, Key};
+use crate::base::time::Timestamp;
+use crate::decide::claim::{self, Status};
+use crate::decide::run::State;
+use crate::remember::ledger::entry;
+use crate::remember::runs::{Body, Error, Json, Run, Runs, StepRecord, moves};
+use crate::remember::store::{
+    ApplyError, Batch, Change, Event, Expect, LeaseChange, Ns, Put, Write, apply_settled,
+};
+
+/// A run to be submitted.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NewRun {
+    /// The job.
+    pub job: String,
+    /// The idempotency key; without one nothing is held against a second delivery.
+    pub key: Option<Key>,
+    /// The fingerprint of the payload; by default that of the input.
+    pub fingerprint: Option<Fingerprint>,
+    /// What the run holds from the start.
+    pub body: Body,
+    /// How urgent it is: higher first.
+    pub rank: i64,
+    /// Runs with the same serial key are not to run at the same time.
+    pub serial_key: Option<String>,
+    /// When it becomes due; `None` for at once.
+    pub due_at: Option<Timestamp>,
+    /// After which it is not worth running.
+    pub expires_at: Option<Timestamp>,
+    /// Take it at once, by a lease this long, instead of leaving it queued.
+    pub take: Option<Duration>,
+    /// Who submits it.
+    pub actor: String,
+}
+
+impl NewRun {
+    /// A run of `job` over `input` with these steps, due at once, without a key.
+    #[must_use]
+    pub fn new(job: impl Into<String>, input: Json, steps: Vec<StepRecord>) -> Self {
+        Self {
+            job: job.into(),
+            key: None,
+            fingerprint: None,
+            body: Body::new(input, steps),
+            rank: 0,
+            serial_key: None,
+            due_at: None,
+            expires_at: None,
+            take: None,
+            actor: String::from("producer"),
+        }
+    }
+}
+
+/// What became of a submission.
+#[derive(Clone, Debug)]
+#[must_use]
+pub enum Submitted {
+    /// A new run.
+    Created(Box<Run>),
+    /// The same work was submitted before; this is its run, wherever it stands, and what the ledger says of it.
+    Existing(Box<Run>, claim::Decision),
+    /// The same key was used before with another payload.
+    Conflict {
+        /// The key.
+        key: Key,
+        /// The fingerprint that the key was used with.
+        stored: String,
+        /// The fingerprint that was given.
+        given: String,
+        /// The run that used it, if one did.
+        run: Option<String>,
+    },
+}
+
+/// How often a submission looks again when the entry changed under it.
+const ATTEMPTS_MAX: u32 = 8;
+
+impl Runs {
+    /// Submits a run: its record and its ledger entry in one commit.
+    ///
+    /// # Errors
+    /// When the store cannot be written, or the entry changed under each of eight looks.
+    pub async fn submit(&self, new: NewRun, now: Timestamp) -> Result<Submitted, Error> {
+        let fingerprint = match &new.fingerprint {
+            Some(given) => *given,
+            None => Fingerprint::of_text(new.body.input.get()).map_err(|error| Error::Invalid {
+                field: "input",
+                given: error.to_string(),
+                allowed: String::from("JSON that has a canonical form"),
+            })?,
+        };
+        let Some(key) = new.key.clone() else {
+            return match self.create(&new, &fingerprint, None, now).await? {
+                Creation::Done(run) => Ok(Submitted::Created(run)),
+                Creation::Raced(_) => Err(Error::Contended { id: new.job, attempts: 1 }),
+            };
+        };
+        let mut seen: Option<Box<entry::Entry>> = None;
+        for _ in 0..ATTEMPTS_MAX {
+            let free = match &seen {
+                None => None,
+                Some(entry) => match self.judge(entry, &fingerprint, now).await? {
+                    Judged::Free => Some(&**entry),
+                    Judged::Existing(run, decision) => return Ok(Submitted::Existing(run, decision)),
+                    Judged::Conflict => return Ok(conflict(key, entry, &fingerprint)),
+                },
+            };
+            match self.create(&new, &fingerprint, Some((&key, free)), now).await? {
+                Creation::Done(run) => return Ok(Submitted::Created(run)),
+                Creation::Raced(entry) => seen = entry,
+            }
+        }
+        Err(Error::Contended { id: key.to_string(), attempts: ATTEMPTS_MAX })
+    }
+
+    async fn judge(
+        &self,
+        entry: &entry::Entry,
+        fingerprint: &Fingerprint,
+        now: Timestamp,
+    ) -> Result<Judged, Error> {
+        let decision = entry.judge(&fingerprint.to_string(), now);
+        match decision {
+            claim::Decision::Fresh(_) => return Ok(Judged::Free),
+            claim::Decision::Conflict => return Ok(Judged::Conflict),
+            claim::Decision::Duplicate(_) | claim::Decision::Busy { .. } | claim::Decision::TakeOver => {}
+        }
+        let run = match &entry.body.run {
+            Some(id) => self.get(id).await?,
+            None => None,
+        };
+        match run {
+            // The lease of a run's key is the run's own.
+            Some(run) => {
+                let decision = match run.record.lease.filter(|lease| !lease.over) {
+                    Some(lease) if entry.status == Status::Claimed => {
+                        claim::Decision::Busy { until: lease.until }
+                    }
+                    _ => decision,
+                };
+                Ok(Judged::Existing(Box::new(run), decision))
+            }
+            // Its run was pruned, or it never had one and its holder is gone.
+            None if decision == claim::Decision::TakeOver => Ok(Judged::Free),
+            None => Err(Error::Invalid {
+                field: "key",
+                given: entry.record.key.clone(),
+                allowed: format!("a key of a job's; this one is an application's own, and {decision}"),
+            }),
+        }
+    }
+
+    async fn create(
+        &self,
+        new: &NewRun,
+        fingerprint: &Fingerprint,
+        key: Option<(&Key, Option<&entry::Entry>)>,
+        now: Timestamp,
+    ) -> Result<Creation, Error> {
+        let id = uuid::Uuid::now_v7().to_string();
+        let mut body = new.body.clone();
+        body.key = key.map(|(key, _)| key.to_string());
+        if let Some((_, Some(free))) = key {
+            body.generation = free.body.generation;
+        }
+        let mut writes = vec![opening_run(&id, new, &mut body, fingerprint, now)];
+        if let Some((key, free)) = key {
+            let expect = free.map_or(Expect::Absent, |entry| Expect::Version(entry.record.version));
+            let from = free.map(|entry| entry.status.as_str());
+            let entry = entry::Body::open(Some(id.clone()), body.generation);
+            let event =
+                Event::new(from, Status::Claimed.as_str(), &new.actor, "claim.fresh", format!("by run {id}"));
+            writes.push(entry::opening(key, expect, fingerprint, &entry, event));
+        }
+        match apply_settled(&**self.store(), Batch::new(writes)).await {
+            Ok(applied) => {
+                let mut run = self.must_get(&id).await?;
+                // Known to whoever submitted; anybody else reads it from the entry.
+                run.body.ledger_fence = applied.writes.get(1).map(|written| written.fence);
+                Ok(Creation::Done(Box::new(run)))
+            }
+            Err(ApplyError::Conflict(conflicts)) => {
+                let winner = conflicts.into_iter().find(|conflict| conflict.index == 1);
+                match winner.and_then(|conflict| conflict.winner) {
+                    None => Ok(Creation::Raced(None)),
+                    Some(record) => {
+                        let id = record.key.clone();
+                        let detail =
+                            || String::from("its ledger entry is not one that this release understands");
+                        let entry = entry::Entry::from_record(record);
+                        let entry = entry.ok_or_else(|| Error::Unreadable { id, detail: detail() })?;
+                        Ok(Creation::Raced(Some(Box::new(entry))))
+                    }
+                }
+            }
+            Err(ApplyError::NotApplied(error) | ApplyError::Unknown(error)) => Err(Error::Store(error)),
+        }
+    }
+
+    /// The fence of the run's ledger entry while that is open and the run's own; `None` if there is nothing to settle.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn entry_fence(&self, run: &Body, id: &str) -> Result<Option<u64>, Error> {
+        if run.ledger_fence.is_some() {
+            return Ok(run.ledger_fence);
+        }
+        let Some(key) = &run.key else { return Ok(None) };
+        let entry = self.store().get(Ns::LEDGER, key).await?.and_then(entry::Entry::from_record);
+        Ok(entry
+            .filter(|entry| entry.status == Status::Claimed && entry.body.run.as_deref() == Some(id))
+            .map(|entry| entry.record.fence))
+    }
+
+    /// The write that settles the run's ledger entry with `outcome` (`None`: given back), if it has one that is open.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn settle_entry(
+        &self,
+        run: &Body,
+        id: &str,
+        actor: &str,
+        outcome: Option<crate::remember::ledger::Outcome>,
+    ) -> Result<Option<Write>, Error> {
+        let (Some(key), Some(fence)) = (&run.key, self.entry_fence(run, id).await?) else { return Ok(None) };
+        let status = outcome.as_ref().map_or(Status::Released, |outcome| outcome.status());
+        let mut body = entry::Body::open(Some(id.to_owned()), run.generation);
+        body.outcome = outcome;
+        let event = Event::new(
+            Some(Status::Claimed.as_str()),
+            status.as_str(),
+            actor,
+            "claim.settled",
+            format!("by run {id}"),
+        );
+        Ok(Some(entry::settling(key, Expect::Fence(fence), &body, status, None, event)))
+    }
+
+    /// The write that opens the ledger entry of a run again that is sent round again.
+    pub(super) async fn reopen_entry(&self, run: &Run) -> Result<Option<Write>, Error> {
+        let Some(key) = &run.body.key else { return Ok(None) };
+        let entry = self.store().get(Ns::LEDGER, key).await?.and_then(entry::Entry::from_record);
+        let Some(entry) = entry.filter(|entry| entry.body.run.as_deref() == Some(run.id())) else {
+            return Ok(None);
+        };
+        if matches!(entry.status, Status::Claimed | Status::Succeeded) {
+            return Ok(None);
+        }
+        let body = entry::Body::open(Some(run.id().to_owned()), entry.body.generation);
+        let why = format!("run {} goes round again", run.id());
+        let to = Status::Claimed;
+        let event = Event::new(Some(entry.status.as_str()), to.as_str(), "operator", "claim.reopened", why);
+        let expect = Expect::Version(entry.record.version);
+        Ok(Some(entry::settling(key, expect, &body, to, None, event)))
+    }
+}
+
+enum Judged {
+    Free,
+    Existing(Box<Run>, claim::Decision),
+    Conflict,
+}
+
+enum Creation {
+    Done(Box<Run>),
+    Raced(Option<Box<entry::Entry>>),
+}
+
+fn conflict(key: Key, entry: &entry::Entry, given: &Fingerprint) -> Submitted {
+    Submitted::Conflict {
+        key,
+        stored: entry.record.fingerprint.clone().unwrap_or_default(),
+        given: given.to_string(),
+        run: entry.body.run.clone(),
+    }
+}
+
+fn opening_run(id: &str, new: &NewRun, body: &mut Body, fingerprint: &Fingerprint, now: Timestamp) -> Write {
+    let (state, why) = match new.take {
+        Some(_) => (State::Processing, "submitted, and taken at once"),
+        None => (State::Queued, "submitted"),
+    };
+    body.code = String::from("run.submitted");
+    body.why = why.to_owned();
+    let mut put = Put {
+        state: Some(state.as_str().to_owned()),
+        kind: Some(new.job.clone()),
+        rank: Some(new.rank),
+        serial_key: Change::Set(new.serial_key.clone()),
+        due_at: Change::to(new.due_at.unwrap_or(now)),
+        expires_at: Change::Set(new.expires_at),
+        fingerprint: Change::to(fingerprint.to_string()),
+        body: Some(moves::to_text(body)),
+        ..Put::default()
+    };
+    if let Some(lease) = new.take {
+        put.fence = crate::remember::store::Fencing::Grant;
+        put.lease = LeaseChange::For(lease);
+        put.due_at = Change::CLEAR;
+    }
+    let event = Event::new(None, state.as_str(), &new.actor, "run.submitted", why);
+    Write::new(Ns::RUN, id, Expect::Absent, put).event(event)
+}

@@ -1,0 +1,88 @@
+//! Small saved states: a breaker, a budget, a baseline. Each is one versioned JSON value under a name.
+//!
+//! # After a restart
+//! [`Snapshots::load`] gives the last value that was saved, with the version under which it may be replaced.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::remember::store::{ApplyError, Batch, Error, Expect, Ns, Put, Store, Write, apply_settled};
+
+/// The saved states in a store.
+#[derive(Clone)]
+pub struct Snapshots {
+    store: Arc<dyn Store>,
+}
+
+impl std::fmt::Debug for Snapshots {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshots").field("store", &self.store.caps().name).finish()
+    }
+}
+
+/// A saved state, and the version under which it may be replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot<T> {
+    /// The value.
+    pub value: T,
+    /// Its version.
+    pub version: u64,
+}
+
+/// What became of a save.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Saved {
+    /// It stands, under this version.
+    Done(u64),
+    /// Somebody else saved since; load again and decide anew.
+    Raced,
+}
+
+impl Snapshots {
+    /// The saved states in `store`.
+    #[must_use]
+    pub const fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    /// The state saved as `name` (such as `breaker/youtube`), if there is one.
+    ///
+    /// # Errors
+    /// When the store cannot be read; [`Error::Corrupt`] if what is stored is no such value: never a default.
+    pub async fn load<T: DeserializeOwned>(&self, name: &str) -> Result<Option<Snapshot<T>>, Error> {
+        let Some(record) = self.store.get(Ns::SNAPSHOT, name).await? else { return Ok(None) };
+        let value = serde_json::from_str(&record.body)
+            .map_err(|error| Error::Corrupt { detail: format!("the saved state {name}: {error}") })?;
+        Ok(Some(Snapshot { value, version: record.version }))
+    }
+
+    /// Saves `value` as `name`, if what stands there is still at `version` (`None`: if nothing stands there).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the value is no JSON or over 64 KiB; otherwise when the store cannot be written.
+    pub async fn save<T: Serialize>(
+        &self,
+        name: &str,
+        kind: &str,
+        value: &T,
+        version: Option<u64>,
+    ) -> Result<Saved, Error> {
+        let body = serde_json::to_string(value)
+            .map_err(|error| Error::invalid("snapshot", error, "a value that is JSON"))?;
+        let put = Put {
+            state: Some(String::from("saved")),
+            kind: Some(kind.to_owned()),
+            body: Some(body),
+            ..Put::default()
+        };
+        let expect = version.map_or(Expect::Absent, Expect::Version);
+        match apply_settled(&*self.store, Batch::of(Write::new(Ns::SNAPSHOT, name, expect, put))).await {
+            Ok(applied) => Ok(Saved::Done(applied.first().map_or(0, |written| written.version))),
+            Err(ApplyError::Conflict(_)) => Ok(Saved::Raced),
+            Err(ApplyError::NotApplied(error) | ApplyError::Unknown(error)) => Err(error),
+        }
+    }
+}
