@@ -13,4 +13,4 @@ pub mod testing;
 
 pub use act::call;
 pub use base::{backoff, effect, explain, fault, rng, time};
-pub use decide::retry;
+pub use decide::{breaker, retry};

@@ -2,4 +2,5 @@
 //!
 //! Nothing here reads a clock, sleeps, logs or does I/O, and the modules do not import each other.
 
+pub mod breaker;
 pub mod retry;

@@ -1,4 +1,5 @@
 //! One adapter for each dependency.
 
 pub use crate::act::classifier::{By, ByTrait, Classifier, Keep, Reject, RejectBy};
+pub use crate::act::guarding::Guarding;
 pub use crate::act::retrying::Retrying;
