@@ -1,11 +1,13 @@
 //! A call through a breaker: ask, make it, tell. The permit is in a guard, so a call that is dropped frees its slot.
 
+use std::time::Duration;
+
 use crate::act::classifier::{By, ByTrait, Classifier};
 use crate::act::log;
 use crate::base::fault::{Class, Classify, Fault};
 use crate::base::rng;
 use crate::base::time::{Clock, Moment, Now, System, Timestamp};
-use crate::decide::breaker::{self, Admit, Breaker, Moved, Outcome, Permit, Policy, Stopped};
+use crate::decide::breaker::{self, Admit, Breaker, Outcome, Permit, Policy, Stopped};
 
 impl Breaker {
     /// A closed breaker for the dependency `name`.
@@ -93,17 +95,16 @@ impl<'a, K: Clock, C> Guarding<'a, K, C> {
     where
         C: Classifier<E>,
     {
-        let guard = Guard::admit(self.breaker, self.clock)
-            .map_err(|(why, retry_at)| Stopped::Refused { why, retry_at })?;
-        match op() {
-            Ok(value) => {
-                guard.succeeded();
-                Ok(value)
-            }
-            Err(last) => {
-                let _moved = guard.failed(&self.classify.fault(&last), self.clock.now());
-                Err(Stopped::Failed { last })
-            }
+        match self.breaker.admit_fast() {
+            // In Closed a permit holds no slot: one that is dropped has nothing to give back, so it needs no guard.
+            Some(permit) => match op() {
+                Ok(value) => {
+                    self.succeeded(permit);
+                    Ok(value)
+                }
+                Err(last) => Err(self.failed(permit, last)),
+            },
+            None => self.call_slowly(op),
         }
     }
 
@@ -119,18 +120,67 @@ impl<'a, K: Clock, C> Guarding<'a, K, C> {
         Fut: Future<Output = Result<T, E>>,
         C: Classifier<E>,
     {
-        let guard = Guard::admit(self.breaker, self.clock)
-            .map_err(|(why, retry_at)| Stopped::Refused { why, retry_at })?;
-        match op().await {
+        match self.breaker.admit_fast() {
+            Some(permit) => match op().await {
+                Ok(value) => {
+                    self.succeeded(permit);
+                    Ok(value)
+                }
+                Err(last) => Err(self.failed(permit, last)),
+            },
+            None => {
+                let guard = self.guard()?;
+                match op().await {
+                    Ok(value) => {
+                        guard.succeeded();
+                        Ok(value)
+                    }
+                    Err(last) => {
+                        guard.failed(&self.classify.fault(&last), self.clock.now());
+                        Err(Stopped::Failed { last })
+                    }
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn call_slowly<T, E>(&self, op: impl FnOnce() -> Result<T, E>) -> Result<T, Stopped<E>>
+    where
+        C: Classifier<E>,
+    {
+        let guard = self.guard()?;
+        match op() {
             Ok(value) => {
                 guard.succeeded();
                 Ok(value)
             }
             Err(last) => {
-                let _moved = guard.failed(&self.classify.fault(&last), self.clock.now());
+                guard.failed(&self.classify.fault(&last), self.clock.now());
                 Err(Stopped::Failed { last })
             }
         }
+    }
+
+    fn guard<E>(&self) -> Result<Guard<'a, K>, Stopped<E>> {
+        Guard::admit(self.breaker, self.clock).map_err(|(why, retry_at)| Stopped::Refused { why, retry_at })
+    }
+
+    #[inline]
+    fn succeeded(&self, permit: Permit) {
+        if let Err(permit) = self.breaker.settle_fast(permit) {
+            Guard::of(self.breaker, self.clock, permit).succeeded();
+        }
+    }
+
+    #[cold]
+    fn failed<E>(&self, permit: Permit, last: E) -> Stopped<E>
+    where
+        C: Classifier<E>,
+    {
+        let guard = Guard::of(self.breaker, self.clock, permit);
+        guard.failed(&self.classify.fault(&last), self.clock.now());
+        Stopped::Failed { last }
     }
 }
 
@@ -139,72 +189,87 @@ pub(super) struct Guard<'a, K: Clock> {
     breaker: &'a Breaker,
     clock: &'a K,
     permit: Option<Permit>,
+    /// When the call began, where a rule asks how long it takes.
     began: Option<Moment>,
 }
 
 impl<'a, K: Clock> Guard<'a, K> {
+    #[cold]
+    const fn of(breaker: &'a Breaker, clock: &'a K, permit: Permit) -> Self {
+        Self { breaker, clock, permit: Some(permit), began: None }
+    }
+
     /// Asks the breaker; the clock is read only where a rule needs it.
-    #[inline]
     pub(super) fn admit(breaker: &'a Breaker, clock: &'a K) -> Result<Self, (breaker::Refusing, Timestamp)> {
-        let permit = match breaker.admit_fast() {
-            Some(permit) => permit,
-            None => match breaker.admit(clock.now()) {
-                Admit::Allow { permit, .. } => permit,
-                Admit::Refuse { why, retry_at } => return Err((why, retry_at)),
-            },
-        };
-        let began = breaker.slow_over().map(|_| clock.moment());
-        Ok(Self { breaker, clock, permit: Some(permit), began })
+        match breaker.admit_fast() {
+            Some(permit) => Ok(Self::of(breaker, clock, permit)),
+            None => Self::admit_slowly(breaker, clock),
+        }
+    }
+
+    #[cold]
+    fn admit_slowly(breaker: &'a Breaker, clock: &'a K) -> Result<Self, (breaker::Refusing, Timestamp)> {
+        let now = clock.now();
+        match breaker.admit(now) {
+            Admit::Allow { permit, .. } => {
+                let began = breaker.slow_over().map(|_| now.moment);
+                Ok(Self { breaker, clock, permit: Some(permit), began })
+            }
+            Admit::Refuse { why, retry_at } => Err((why, retry_at)),
+        }
     }
 
     /// Settles a success.
-    #[inline]
-    pub(super) fn succeeded(mut self) -> Option<Moved> {
-        let permit = self.permit.take()?;
-        if self.began.is_none() {
-            match self.breaker.settle_fast(permit) {
-                Ok(()) => None,
-                Err(permit) => Some(self.settle(permit, Outcome::Success, None, self.clock.now())),
-            }
-        } else {
-            Some(self.succeeded_measured(permit))
+    pub(super) fn succeeded(mut self) {
+        let Some(permit) = self.permit.take() else { return };
+        let unsettled = match self.began {
+            None => self.breaker.settle_fast(permit).err(),
+            Some(_) => Some(permit),
+        };
+        if let Some(permit) = unsettled {
+            self.succeeded_slowly(permit);
         }
     }
 
     /// Settles a failure. A server's word on a rate limit blocks the dependency; on anything else it is how long the
     /// breaker opens, should it trip.
-    pub(super) fn failed(mut self, fault: &Fault, now: Now) -> Option<Moved> {
-        let permit = self.permit.take()?;
+    #[cold]
+    pub(super) fn failed(mut self, fault: &Fault, now: Now) {
         if let (Class::RateLimited, Some(wait)) = (fault.class, fault.retry_after) {
             self.breaker.block(wait, now);
         }
-        Some(self.settle(permit, Outcome::Failure(fault.class), fault.retry_after, now))
+        if let Some(permit) = self.permit.take() {
+            self.settle(permit, Outcome::Failure(fault.class), fault.retry_after, now);
+        }
     }
 
     #[cold]
-    fn succeeded_measured(&self, permit: Permit) -> Moved {
+    fn succeeded_slowly(&self, permit: Permit) {
         let now = self.clock.now();
         let slow = match (self.began, self.breaker.slow_over()) {
             (Some(began), Some(over)) => now.moment.since(began) > over,
             _ => false,
         };
-        self.settle(permit, if slow { Outcome::Slow } else { Outcome::Success }, None, now)
+        self.settle(permit, if slow { Outcome::Slow } else { Outcome::Success }, None, now);
     }
 
-    fn settle(&self, permit: Permit, outcome: Outcome, hint: Option<std::time::Duration>, now: Now) -> Moved {
+    #[cold]
+    fn abandoned(&self, permit: Permit) {
+        self.settle(permit, Outcome::Abandoned, None, self.clock.now());
+    }
+
+    fn settle(&self, permit: Permit, outcome: Outcome, hint: Option<Duration>, now: Now) {
         let moved = self.breaker.settle_hinted(permit, outcome, hint, now);
         if moved.is_transition() {
             log::moved(self.breaker.name(), moved.as_str(), &moved);
         }
-        moved
     }
 }
 
 impl<K: Clock> Drop for Guard<'_, K> {
-    #[inline]
     fn drop(&mut self) {
         if let Some(permit) = self.permit.take() {
-            let _moved = self.settle(permit, Outcome::Abandoned, None, self.clock.now());
+            self.abandoned(permit);
         }
     }
 }
@@ -212,7 +277,6 @@ impl<K: Clock> Drop for Guard<'_, K> {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::time::Duration;
 
     use super::*;
     use crate::act::testing::SimClock;

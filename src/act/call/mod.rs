@@ -22,7 +22,7 @@
 use std::time::Duration;
 
 use crate::base::time::{Clock, Moment, SleepBlocking, System};
-use crate::decide::breaker::{self, Breaker};
+use crate::decide::breaker::Breaker;
 use crate::decide::retry::{self, Attempt};
 
 mod builder;

@@ -36,7 +36,7 @@ impl<'a, E, C: Classifier<E>, K: Clock> Ongoing<'a, E, C, K> {
     }
 
     pub(super) fn succeeded(&self, guard: Guard<'a, K>, attempt: Attempt) {
-        let _moved = guard.succeeded();
+        guard.succeeded();
         let took = self.call.clock.moment().since(self.began);
         log::succeeded(self.call.name(), attempt.number(), took);
     }
@@ -53,7 +53,7 @@ impl<'a, E, C: Classifier<E>, K: Clock> Ongoing<'a, E, C, K> {
         let now = call.clock.now();
         let overrun =
             now.moment.since(self.began).checked_sub(attempt.remaining()).filter(|over| !over.is_zero());
-        let _moved = guard.failed(&fault, now);
+        guard.failed(&fault, now);
         let began = self.began;
         let episode = self.episode.get_or_insert_with(|| {
             let seed = retry::seed(rng::entropy(), call.name());

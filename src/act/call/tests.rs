@@ -7,7 +7,7 @@ use super::*;
 use crate::act::testing::SimClock;
 use crate::base::effect::Effect;
 use crate::base::fault::{Fault, Reached};
-use crate::decide::breaker::Standing;
+use crate::decide::breaker::{self, Standing};
 use crate::decide::retry::Stopping;
 
 fn down() -> io::Error {

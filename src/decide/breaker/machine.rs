@@ -306,9 +306,9 @@ impl Machine {
         })
     }
 
-    /// Whether a rule needs the time of every call.
+    /// Whether a rule needs the time of every call, or how long it took.
     pub(super) fn needs_time(&self) -> bool {
-        self.timed.is_some() || self.rate.as_ref().is_some_and(Counted::is_timed)
+        self.timed.is_some() || self.slow.is_some() || self.rate.as_ref().is_some_and(Counted::is_timed)
     }
 
     fn enter(&mut self, now: Instant) -> Result<(Permit, Allowing), (Refusing, Timestamp)> {
