@@ -183,7 +183,8 @@ fn retries_blocking(report: &mut Report) {
     report.over("ours, preset", preset, bare);
     report.over("backon 1.6", backon, bare);
     report.at_most("no limit of time, over bare", untimed - bare, 3.0);
-    report.at_most("preset, over bare", preset - bare, 30.0);
+    // 30 ns on a machine where a reading of the clock costs 23.2: in readings, so that it holds on any.
+    report.at_most("preset, over bare", preset - bare, 30.0 / 23.2 * clock);
     report.none(
         "allocations in 1000 runs",
         allocations(|| {
@@ -200,8 +201,11 @@ fn retries_async(report: &mut Report) {
     report.title("retry around an operation that succeeds at once, async, ns a call");
     let preset = retry::Policy::cron();
     let untimed = retry::Policy::cron().elapsed_max(None);
-    let [bare, untimed, preset_ns, backon] = turns([
+    let [bare, clock, untimed, preset_ns, backon] = turns([
         &mut |n| used(now(async { op(n) })),
+        &mut |_| {
+            black_box(std::time::Instant::now());
+        },
         &mut |n| used(now(black_box(&untimed).run(|_| async move { op(n) }))),
         &mut |n| used(now(black_box(&preset).run(|_| async move { op(n) }))),
         &mut |n| {
@@ -213,7 +217,7 @@ fn retries_async(report: &mut Report) {
     report.over("ours, no limit of time", untimed, bare);
     report.over("ours, preset", preset_ns, bare);
     report.over("backon 1.6", backon, bare);
-    report.at_most("preset, over bare", preset_ns - bare, 45.0);
+    report.at_most("preset, over bare", preset_ns - bare, 45.0 / 23.2 * clock);
     report.none(
         "allocations in 1000 runs",
         allocations(|| {

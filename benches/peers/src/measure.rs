@@ -157,7 +157,7 @@ impl Report {
     }
 
     pub fn at_most(&mut self, what: &str, ns: f64, limit: f64) {
-        self.verdict(ns <= limit, &format!("{what}: {ns:.2} ns, at most {limit} ns"));
+        self.verdict(ns <= limit, &format!("{what}: {ns:.2} ns, at most {limit:.2} ns"));
     }
 
     /// `theirs` is at least `factor` times `ours`; what is below the resolution counts as 0.1 ns.

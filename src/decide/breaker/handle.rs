@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! 63         32 31      20 19  18   17     16   15        0
-//! | generation | unused  | state | quiet | fast |   left   |
+//! | generation |  epoch  | state | quiet | fast |   left   |
 //! ```
 //!
 //! `fast`: a call may go through without the time. `quiet`: a success changes nothing, so it is a load and a compare.
@@ -12,8 +12,14 @@
 //! somebody takes the lock. All else goes through the lock, under which `fast`, `quiet` and `left` are taken out of the
 //! word, so that what was counted in it and what is in the machine never disagree. A success of an older generation
 //! fails the compare: the generation is in the same word.
+//!
+//! Even an uncontended compare-and-swap costs several times the rest of a success, so the thread that last held the lock
+//! counts its own successes beside the word with a plain store. `epoch` is raised each time the lock is taken, and a
+//! count of an older epoch is void: a store that comes too late is a success that is not counted, never one that is
+//! counted twice or in the wrong generation.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +33,8 @@ const LEFT: u64 = 0xffff;
 const FAST: u64 = 1 << 16;
 const QUIET: u64 = 1 << 17;
 const STATE_SHIFT: u32 = 18;
+const EPOCH_SHIFT: u32 = 20;
+const EPOCH: u64 = 0xfff;
 const GENERATION_SHIFT: u32 = 32;
 
 /// A breaker that many threads share, by reference or in an `Arc`.
@@ -36,6 +44,7 @@ const GENERATION_SHIFT: u32 = 32;
 pub struct Breaker {
     /// On a line of its own, so that what lies beside it in memory does not slow it down.
     word: Line,
+    own: Own,
     slow_over: Option<Duration>,
     name: String,
     inner: Mutex<Inner>,
@@ -44,6 +53,16 @@ pub struct Breaker {
 #[derive(Debug)]
 #[repr(align(64))]
 struct Line(AtomicU64);
+
+/// What one thread counts for itself.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Own {
+    /// The [`mark`] of that thread.
+    thread: AtomicUsize,
+    /// The epoch in the upper half, how many in the lower.
+    count: AtomicU64,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -81,6 +100,7 @@ impl Breaker {
         let (word, granted) = word(&machine);
         Self {
             word: Line(AtomicU64::new(word)),
+            own: Own::default(),
             slow_over: policy.slow_over(),
             name,
             inner: Mutex::new(Inner { machine, granted }),
@@ -115,7 +135,10 @@ impl Breaker {
     #[inline]
     pub fn settle_fast(&self, permit: Permit) -> Result<(), Permit> {
         let word = self.word.0.load(Ordering::Acquire);
-        if word & QUIET != 0 && generation(word) == permit.generation && permit.kind == Kind::Counted {
+        if generation(word) != permit.generation || permit.kind != Kind::Counted {
+            return Err(permit);
+        }
+        if word & QUIET != 0 || self.own.add(word) {
             return Ok(());
         }
         self.settle_by_one(permit, word)
@@ -191,9 +214,6 @@ impl Breaker {
 
     /// A success that changes what is remembered, while `left` allows.
     fn settle_by_one(&self, permit: Permit, mut word: u64) -> Result<(), Permit> {
-        if permit.kind != Kind::Counted {
-            return Err(permit);
-        }
         loop {
             if generation(word) != permit.generation {
                 return Err(permit);
@@ -215,14 +235,53 @@ impl Breaker {
     fn locked<T>(&self, work: impl FnOnce(&mut Machine) -> T) -> T {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = self.word.0.fetch_and(!(LEFT | FAST | QUIET), Ordering::AcqRel);
-        let count = inner.granted.saturating_sub(taken & LEFT);
+        let count = inner.granted.saturating_sub(taken & LEFT).saturating_add(self.own.count(taken));
         inner.machine.successes(u32::try_from(count).unwrap_or(u32::MAX));
         let answer = work(&mut inner.machine);
         let (word, granted) = word(&inner.machine);
         inner.granted = granted;
-        self.word.0.store(word, Ordering::Release);
+        self.own.thread.store(mark(), Ordering::Relaxed);
+        let epoch = (epoch(taken) + 1) & EPOCH;
+        self.word.0.store(word | epoch << EPOCH_SHIFT, Ordering::Release);
         answer
     }
+}
+
+impl Own {
+    /// Counts a success of this thread, if it is this thread that counts here and the word lets it.
+    #[inline]
+    fn add(&self, word: u64) -> bool {
+        if self.thread.load(Ordering::Relaxed) != mark() {
+            return false;
+        }
+        let count = self.count(word);
+        if count >= word & LEFT {
+            return false;
+        }
+        self.count.store(epoch(word) << GENERATION_SHIFT | (count + 1), Ordering::Release);
+        true
+    }
+
+    /// How many were counted in the epoch of `word`.
+    #[inline]
+    fn count(&self, word: u64) -> u64 {
+        let count = self.count.load(Ordering::Acquire);
+        if count >> GENERATION_SHIFT == epoch(word) { count & u64::from(u32::MAX) } else { 0 }
+    }
+}
+
+/// A number that no two living threads share: where something of the thread's own lies in memory.
+#[inline]
+fn mark() -> usize {
+    thread_local! {
+        static MARK: Cell<u8> = const { Cell::new(0) };
+    }
+    MARK.with(|mark| std::ptr::from_ref(mark).addr())
+}
+
+#[inline]
+const fn epoch(word: u64) -> u64 {
+    word >> EPOCH_SHIFT & EPOCH
 }
 
 /// The word that says what may be done without the lock, and the `left` that is in it.

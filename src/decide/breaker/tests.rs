@@ -537,6 +537,28 @@ fn a_policy_reads_as_json_and_a_wrong_one_names_the_field() {
     }
 }
 
+#[test]
+fn the_successes_of_many_threads_are_counted_too() {
+    // A quarter fails, a half would trip: it does not, however the threads share the counting.
+    let policy = Policy::never().rate(Rate { percent: 50, calls: 64, min: 64, within: None });
+    let breaker = Breaker::seeded("x", policy, 1, at(0)).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let breaker = &breaker;
+            scope.spawn(move || {
+                for n in 0..20_000 {
+                    let permit = permit(admit_either_way(breaker, at(0)));
+                    let outcome = if (n + thread) % 4 == 0 { FAILURE } else { Outcome::Success };
+                    assert!(!breaker.settle(permit, outcome, at(0)).is_transition());
+                }
+            });
+        }
+    });
+    let permits: Vec<_> = (0..64).map(|_| breaker.admit_fast().unwrap()).collect();
+    let moved = permits.into_iter().map(|permit| breaker.settle(permit, FAILURE, at(0)).as_str());
+    assert_eq!(moved.filter(|moved| *moved == "trip").count(), 1);
+}
+
 /// What the shared handle and the pure machine are both told.
 #[derive(Clone, Debug)]
 enum Step {
