@@ -19,7 +19,7 @@ pub use act::{job, pipeline};
 #[cfg(feature = "store")]
 pub use base::canonical;
 pub use base::{backoff, effect, explain, fault, rng, time};
-pub use decide::{claim, retry, run};
+pub use decide::{breaker, claim, retry, run};
 #[cfg(feature = "sqlite")]
 pub use remember::sqlite;
 #[cfg(feature = "store")]

@@ -154,13 +154,11 @@ pub fn millis(duration: Duration) -> u64 {
 /// Nanoseconds of `duration`, saturating at 584 years.
 #[must_use]
 pub const fn nanos(duration: Duration) -> u64 {
-    let nanos = duration.as_nanos();
-    if nanos > u64::MAX as u128 {
-        return u64::MAX;
+    // In 64 bits: this lies between each reading of the clock and its user.
+    match duration.as_secs().checked_mul(1_000_000_000) {
+        Some(nanos) => nanos.saturating_add(duration.subsec_nanos() as u64),
+        None => u64::MAX,
     }
-    #[allow(clippy::cast_possible_truncation, reason = "the line above bounds it")]
-    let nanos = nanos as u64;
-    nanos
 }
 
 #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a clock, sleeps, logs or does I/O, and the modules do not import each other.
 
+pub mod breaker;
 pub mod claim;
 pub mod retry;
 pub mod run;

@@ -26,7 +26,8 @@ const VERSION: u32 = 1;
 pub struct Attempt {
     number: u32,
     remaining: Duration,
-    deadline: Option<Moment>,
+    /// When it began, if there is a limit and the clock was read.
+    began: Option<Moment>,
     refresh: bool,
 }
 
@@ -47,7 +48,10 @@ impl Attempt {
     /// When that time ends, on the clock that drives the loop; `None` when nothing limits it.
     #[must_use]
     pub const fn deadline(&self) -> Option<Moment> {
-        self.deadline
+        match self.began {
+            Some(began) => Some(began.after(self.remaining)),
+            None => None,
+        }
     }
 
     /// Whether the credential must be refreshed first: the attempt before was answered with "unauthorized".
@@ -71,18 +75,17 @@ impl Attempt {
     pub(crate) fn at_most(mut self, limit: Duration, now: Moment) -> Self {
         if limit < self.remaining {
             self.remaining = limit;
-            self.deadline = Some(now.after(limit));
+            self.began = Some(now);
         }
         self
     }
 
     #[inline]
     fn new(number: u32, left: Option<Duration>, now: Option<Moment>, refresh: bool) -> Self {
-        let deadline = match (left, now) {
-            (Some(left), Some(now)) => Some(now.after(left)),
-            _ => None,
-        };
-        Self { number, remaining: left.unwrap_or(UNLIMITED).min(UNLIMITED), deadline, refresh }
+        match left {
+            Some(left) => Self { number, remaining: left.min(UNLIMITED), began: now, refresh },
+            None => Self { number, remaining: UNLIMITED, began: None, refresh },
+        }
     }
 }
 

@@ -1,0 +1,96 @@
+//! What a decision costs. `cargo bench --bench decide`; beside the peers: `benches/peers`.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use unattended::backoff::{Backoff, Jitter};
+use unattended::breaker::{self, Breaker, Machine, Outcome, Rate};
+use unattended::fault::{Class, Fault};
+use unattended::retry;
+use unattended::rng::Rng;
+use unattended::time::{Clock, Moment, Now, System};
+
+fn start() -> Now {
+    Now { moment: Moment::from_nanos(86_400_000_000_000), wall: chrono::DateTime::UNIX_EPOCH }
+}
+
+fn breakers(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("breaker");
+    let window = Rate { percent: 50, calls: 64, min: 10, within: None };
+    for (name, policy) in [
+        ("closed, consecutive", breaker::Policy::never().consecutive(5)),
+        ("closed, window of 64", breaker::Policy::never().rate(window)),
+        ("closed, service preset", breaker::Policy::service()),
+        ("closed, cron preset", breaker::Policy::cron()),
+    ] {
+        let Ok(breaker) = Breaker::new("bench", policy) else { continue };
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| breaker.call_blocking(|| black_box(Ok::<_, Fault>(1u64))).is_ok());
+        });
+    }
+    if let Ok(mut machine) = Machine::new(breaker::Policy::cron(), 1, start()) {
+        group.bench_function("the pure machine, admit and settle", |bencher| {
+            bencher.iter(|| match machine.admit(black_box(start())) {
+                breaker::Admit::Allow { permit, .. } => {
+                    machine.settle(permit, Outcome::Success, start()).is_transition()
+                }
+                breaker::Admit::Refuse { .. } => true,
+            });
+        });
+        group.bench_function("snapshot", |bencher| {
+            bencher.iter(|| machine.snapshot("bench", black_box(start())))
+        });
+        let snapshot = machine.snapshot("bench", start());
+        group.bench_function("restore", |bencher| {
+            bencher
+                .iter(|| Machine::restore(breaker::Policy::cron(), &snapshot, 1, black_box(start())).is_ok());
+        });
+    }
+    if let Ok(breaker) = Breaker::new("bench", breaker::Policy::never().consecutive(1)) {
+        for outcome in [Outcome::Failure(Class::Transient)] {
+            if let breaker::Admit::Allow { permit, .. } = breaker.admit(System.now()) {
+                black_box(breaker.settle(permit, outcome, System.now()).is_transition());
+            }
+        }
+        group.bench_function("refusal while open", |bencher| {
+            bencher.iter(|| breaker.call_blocking(|| black_box(Ok::<_, Fault>(1u64))).is_ok());
+        });
+    }
+    group.finish();
+}
+
+fn retries(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("retry");
+    for (name, policy) in
+        [("preset", retry::Policy::cron()), ("no limit of time", retry::Policy::cron().elapsed_max(None))]
+    {
+        group.bench_function(format!("success at once, {name}"), |bencher| {
+            bencher.iter(|| black_box(&policy).run_blocking(|_| black_box(Ok::<_, Fault>(1u64))).is_ok());
+        });
+    }
+    let (policy, fault) = (retry::Policy::cron(), Fault::transient("bench"));
+    group.bench_function("a failure is decided", |bencher| {
+        bencher.iter(|| policy.start(start(), black_box(7)).failed(start(), &fault));
+    });
+    let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+    group.bench_function("Retry-After, a date", |bencher| {
+        bencher.iter(|| retry::retry_after(black_box(date), None, start().wall));
+    });
+    group.finish();
+}
+
+fn delays(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("backoff");
+    for jitter in [Jitter::None, Jitter::Full, Jitter::Equal, Jitter::Decorrelated] {
+        let backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(120)).jitter(jitter);
+        let mut rng = Rng::seeded(1);
+        group.bench_function(format!("one delay, {jitter:?}"), |bencher| {
+            bencher.iter(|| black_box(&backoff).delay(black_box(3), Duration::from_secs(9), &mut rng));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(decide, breakers, retries, delays);
+criterion_main!(decide);
