@@ -13,7 +13,7 @@ pub mod testing;
 
 #[cfg(feature = "store")]
 pub use base::canonical;
-pub use base::{effect, explain, fault, rng, time};
+pub use base::{effect, explain, fault, rng, text, time};
 pub use decide::{claim, run};
 
 #[cfg(feature = "store")]
