@@ -17,4 +17,9 @@ pub use base::{effect, explain, fault, rng, text, time};
 pub use decide::{claim, run};
 
 #[cfg(feature = "store")]
-pub use remember::{leases, ledger, runs, snapshots, store};
+pub use remember::{blocking, leases, ledger, memory, runs, snapshots, store};
+
+#[cfg(feature = "cli")]
+pub use operate::cli;
+#[cfg(feature = "store")]
+pub use operate::{operator, timeline};

@@ -5,3 +5,9 @@ pub mod ledger;
 pub mod runs;
 pub mod snapshots;
 pub mod store;
+
+mod cursor;
+mod replay;
+
+pub mod blocking;
+pub mod memory;

@@ -1,1 +1,3 @@
-//! stub
+//! What users test their own jobs and backends with.
+
+pub mod conformance;

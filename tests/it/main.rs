@@ -1,1 +1,4 @@
 //! One integration binary: what crosses modules.
+
+#[cfg(feature = "testing")]
+mod conformance;
