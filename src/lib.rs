@@ -3,6 +3,8 @@
 mod act;
 mod base;
 mod decide;
+#[cfg(doctest)]
+mod docs;
 mod observe;
 #[cfg(feature = "store")]
 mod operate;
@@ -11,15 +13,18 @@ mod remember;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use act::call;
+#[cfg(feature = "store")]
+pub use act::{job, pipeline};
 #[cfg(feature = "store")]
 pub use base::canonical;
-pub use base::{effect, explain, fault, rng, text, time};
-pub use decide::{claim, run};
-
-#[cfg(feature = "store")]
-pub use remember::{blocking, leases, ledger, memory, runs, snapshots, store};
-
+pub use base::{backoff, effect, explain, fault, rng, text, time};
+pub use decide::{claim, retry, run};
 #[cfg(feature = "cli")]
 pub use operate::cli;
 #[cfg(feature = "store")]
 pub use operate::{operator, timeline};
+#[cfg(feature = "sqlite")]
+pub use remember::sqlite;
+#[cfg(feature = "store")]
+pub use remember::{blocking, leases, ledger, memory, runs, snapshots, store};

@@ -1,3 +1,143 @@
-//! The main job.
+//! The main job: log files dropped into an inbox are ingested exactly once, whatever dies.
+//!
+//! `cargo run --release --features full --example ingest -- [--inbox DIR] [--root DIR] [--json] [--crash-at POINT]`
+//!
+//! Each file is one run with the steps ingest, validate, transform, load, notify and archive. Its key is its content:
+//! the same content under another name is a duplicate with a known status. Any number of copies may run on one root.
 
-fn main() {}
+mod crash;
+mod format;
+mod inbox;
+mod job;
+mod kinds;
+mod lines;
+mod load;
+mod notify;
+mod places;
+mod print;
+mod validate;
+
+use std::error::Error;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use unattended::sqlite::Sqlite;
+use unattended::store::Store;
+use unattended::time::{Clock, System};
+
+use crate::crash::{CrashAt, POINTS};
+use crate::inbox::Pass;
+use crate::job::App;
+use crate::places::Places;
+use crate::print::Summary;
+
+/// Ingests log files exactly once, whatever dies.
+#[derive(Parser)]
+#[command(name = "ingest")]
+struct Arguments {
+    /// Where files are dropped. Without it, a copy of the shipped sample logs is worked on.
+    #[arg(long, value_name = "DIR")]
+    inbox: Option<PathBuf>,
+    /// Where everything else stands: ingest.db, archive/, failed/, working/, notifications.jsonl.
+    #[arg(long, value_name = "DIR", default_value = "ingest-root")]
+    root: PathBuf,
+    /// One JSON object a file, and a summary as the last line.
+    #[arg(long)]
+    json: bool,
+    /// Kill the process with SIGKILL at this point between two writes; `list` prints the points.
+    #[arg(long, value_name = "POINT")]
+    crash_at: Option<String>,
+    /// The lease of a run, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 30_000, hide = true)]
+    lease_ms: u64,
+    /// The most rows that are loaded in one transaction.
+    #[arg(long, value_name = "ROWS", default_value_t = 20_000, hide = true,
+          value_parser = clap::value_parser!(u64).range(1..=20_000))]
+    chunk_rows: u64,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut out = io::stdout().lock();
+    match run(&arguments, &mut out) {
+        Ok(code) => code,
+        // Whoever read the output has gone; what was done is done.
+        Err(error) if closed(&*error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let text = unattended::fault::chain(&*error);
+            let told = if arguments.json {
+                let error = serde_json::json!({ "error": { "code": "ingest.stopped", "message": text,
+                    "hint": "nothing is lost: mend it and start again" } });
+                writeln!(out, "{error}")
+            } else {
+                writeln!(io::stderr(), "ingest: {text}\nnothing is lost: mend it and start again")
+            };
+            drop(told);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<ExitCode, Box<dyn Error>> {
+    if arguments.crash_at.as_deref() == Some("list") {
+        for point in POINTS {
+            writeln!(out, "{point}")?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let crash = arguments.crash_at.as_deref().map(CrashAt::point).transpose()?.unwrap_or_default();
+    let began = System.moment();
+    if let Some(inbox) = &arguments.inbox {
+        // Before anything is made: an inbox that cannot be read leaves no trace.
+        fs::read_dir(inbox).map_err(|error| places::naming(inbox, &error))?;
+    }
+    let places = Places::open(&arguments.root)?;
+    let inbox = match &arguments.inbox {
+        Some(inbox) => inbox.clone(),
+        None => samples(&arguments.root)?,
+    };
+    let app = Arc::new(App {
+        store: Arc::new(Sqlite::open(arguments.root.join("ingest.db"))?),
+        places,
+        chunk_rows: arguments.chunk_rows,
+    });
+    load::prepare(&app).map_err(|error| error.to_string())?;
+    let store: Arc<dyn Store> = Arc::clone(&app.store) as Arc<dyn Store>;
+    let job = job::build(&app, Duration::from_millis(arguments.lease_ms), crash.clone())?;
+    let pass = Pass { app: &app, job: &job, store, crash };
+    let mut told = pass.recover()?;
+    for path in Pass::files(&inbox)? {
+        told.extend(pass.file(&path)?);
+    }
+    let summary = Summary::of(&told, System.moment().since(began));
+    match arguments.json {
+        true => print::json(out, &told, &summary)?,
+        false => print::human(out, &told, &summary)?,
+    }
+    out.flush()?;
+    Ok(if summary.left > 0 { ExitCode::from(75) } else { ExitCode::SUCCESS })
+}
+
+/// A copy of the shipped logs, as if somebody had just dropped them.
+fn samples(root: &Path) -> io::Result<PathBuf> {
+    let (from, to) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data"), root.join("inbox"));
+    fs::create_dir_all(&to)?;
+    for entry in fs::read_dir(&from).map_err(|error| places::naming(&from, &error))? {
+        let path = entry?.path();
+        if let Some(name) = path.file_name()
+            && path.extension().is_some_and(|ending| ending == "log" || ending == "txt")
+        {
+            fs::copy(&path, to.join(name))?;
+        }
+    }
+    Ok(to)
+}
+
+fn closed(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -171,6 +171,10 @@ impl std::fmt::Display for Fault {
 /// let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
 /// assert_eq!(refused.fault().class, Class::Transient);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say what it means to a policy",
+    note = "implement `unattended::fault::Classify` for it, or pass `.classify(|error: &{Self}| …)`; `fault::of_chain(error)` finds what is known in its sources"
+)]
 pub trait Classify {
     /// The fault that this is.
     fn fault(&self) -> Fault;
@@ -185,6 +189,18 @@ impl Classify for Fault {
 impl Classify for io::Error {
     fn fault(&self) -> Fault {
         of_io(self.kind())
+    }
+}
+
+impl Classify for Box<dyn Error> {
+    fn fault(&self) -> Fault {
+        of_chain(&**self)
+    }
+}
+
+impl Classify for Box<dyn Error + Send + Sync> {
+    fn fault(&self) -> Fault {
+        of_chain(&**self)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The ground floor: no policy, no I/O. It imports nothing from the crate.
 
+pub mod backoff;
 pub mod effect;
 pub mod explain;
 pub mod fault;

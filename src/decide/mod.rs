@@ -1,4 +1,7 @@
-//! Pure state machines: state, input and now in; a decision with its reason out. No clock, no I/O, no logs.
+//! Pure state machines: a state, an input and the time in; a decision with its reason out.
+//!
+//! Nothing here reads a clock, sleeps, logs or does I/O, and the modules do not import each other.
 
 pub mod claim;
+pub mod retry;
 pub mod run;

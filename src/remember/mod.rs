@@ -11,3 +11,5 @@ mod replay;
 
 pub mod blocking;
 pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;

@@ -1,3 +1,4 @@
 //! What users test their own jobs and backends with.
 
 pub mod conformance;
+pub mod sim;

@@ -2,3 +2,10 @@
 
 #[cfg(feature = "testing")]
 mod conformance;
+mod documents;
+#[cfg(feature = "testing")]
+mod jobs;
+mod layering;
+mod manifest;
+mod reasons;
+mod source;

@@ -130,7 +130,7 @@ impl Body {
 }
 
 /// `text`, cut to at most `bytes` bytes and an ellipsis.
-pub(in crate::remember) fn shortened(mut text: String, bytes: usize) -> String {
+pub(crate) fn shortened(mut text: String, bytes: usize) -> String {
     if text.len() > bytes {
         let end = (0..=bytes).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
         text.truncate(end);

@@ -6,7 +6,8 @@ use crate::decide::run::{self, State};
 use crate::remember::runs::{Error, Move, Question, Reason, Run, Runs};
 use crate::remember::store::{ClaimDue, Expect, Ns, Order, PAGE_MAX, Query};
 
-/// A run whose process died this often is not started again by itself: it may be what kills the process.
+/// A run whose process died this often, without getting any further in between, is not started again by itself: it may
+/// be what kills the process. Unless [`Runs::crashes_max`] says otherwise.
 pub const CRASHES_MAX: u32 = 3;
 
 /// A run that the caller holds by lease.
@@ -23,7 +24,7 @@ pub struct Taken {
 impl Runs {
     /// Claims up to `limit` runs of `job`: first those whose worker is gone, then those that are due, oldest first.
     ///
-    /// A run whose worker died [`CRASHES_MAX`] times goes to review instead, and counts against nobody else.
+    /// A run whose worker died [`CRASHES_MAX`] times in a row goes to review instead, and counts against nobody else.
     ///
     /// # Errors
     /// When the store cannot be read or written. What was claimed before the error stays leased until its lease ends.
@@ -102,7 +103,7 @@ impl Runs {
         body.crash_count = body.crash_count.saturating_add(1);
         let owner = run.record.owner.as_deref().unwrap_or("nobody");
         let expect = Expect::LeaseOver { version: run.record.version };
-        if body.crash_count < CRASHES_MAX {
+        if body.crash_count < self.crashes_max {
             let why = format!("{owner}, who worked on it, is gone (death {} of this run)", body.crash_count);
             let reason = Reason::new("run.taken_over", why);
             let step = Move {
@@ -113,7 +114,7 @@ impl Runs {
             };
             return self.taken(run, step, true).await;
         }
-        let why = format!("{} processes died while they worked on it", body.crash_count);
+        let why = format!("{} processes in a row died while they worked on it", body.crash_count);
         let reason = Reason::new("run.poison", why.as_str());
         body.code = reason.code.clone().into_owned();
         body.why.clone_from(&why);

@@ -9,6 +9,7 @@ mod submit;
 
 use std::sync::Arc;
 
+pub(crate) use body::shortened;
 pub use body::{
     Body, CHAIN_MAX, FAULTS_MAX, FORMAT, FaultRecord, Json, Question, StepRecord, StepState, Wait,
 };
@@ -30,6 +31,7 @@ use crate::remember::store::{
 #[derive(Clone)]
 pub struct Runs {
     store: Arc<dyn Store>,
+    crashes_max: u32,
 }
 
 impl std::fmt::Debug for Runs {
@@ -42,7 +44,14 @@ impl Runs {
     /// The runs in `store`.
     #[must_use]
     pub const fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self { store, crashes_max: CRASHES_MAX }
+    }
+
+    /// The same runs, where so many deaths in a row make a run poison. Default: [`CRASHES_MAX`]; at least 1.
+    #[must_use]
+    pub const fn crashes_max(mut self, deaths: u32) -> Self {
+        self.crashes_max = deaths;
+        self
     }
 
     /// The store that they are in.

@@ -1,0 +1,265 @@
+//! The job: six steps from a file in the inbox to rows in a table, a notification, and a file in its place.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use unattended::canonical::Key;
+use unattended::effect::Effect;
+use unattended::explain::Explain;
+use unattended::fault::{Fault, Reached};
+use unattended::job::{BuildError, Job};
+use unattended::pipeline::{Cx, Step, StepError};
+use unattended::sqlite::Sqlite;
+
+use crate::crash::CrashAt;
+use crate::format::{Detector, Format};
+use crate::kinds::{Counts, KINDS_MAX, Summary};
+use crate::lines::{LINE_BYTES_MAX, Lines, Text};
+use crate::load::{self, Loaded};
+use crate::notify;
+use crate::places::{Moved, Places, Stamp, hash, naming, shift};
+use crate::validate::{Limits, Report, validate};
+
+/// What a run is about.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Input {
+    /// The name under which its rows and its archived file stand.
+    pub(crate) name: String,
+    /// Where it lay when it was submitted.
+    pub(crate) source: String,
+    /// The SHA-256 of its content: its identity.
+    pub(crate) sha256: String,
+    /// Its size.
+    pub(crate) bytes: u64,
+}
+
+/// What the steps share.
+pub(crate) struct App {
+    pub(crate) places: Places,
+    pub(crate) store: Arc<Sqlite>,
+    pub(crate) chunk_rows: u64,
+}
+
+/// What the first step gives.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    pub(crate) stamp: Stamp,
+}
+
+/// What the transformation gives.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Transformed {
+    pub(crate) format: Format,
+    pub(crate) summary: Summary,
+}
+
+/// How many kinds of lines a run keeps.
+const KINDS_KEPT: usize = 20;
+
+/// Builds the job.
+pub(crate) fn build(app: &Arc<App>, lease: Duration, crash: CrashAt) -> Result<Job, BuildError> {
+    let with = |run: fn(&App, &Cx) -> Result<(), StepError>| {
+        let app = Arc::clone(app);
+        move |cx: &Cx| run(&app, cx)
+    };
+    let shared = || Arc::clone(app);
+    let (ingest_app, validate_app, transform_app, load_app) = (shared(), shared(), shared(), shared());
+    let guard_app = shared();
+    Job::new("ingest")
+        .step(Step::blocking("ingest", Effect::Idempotent, move |cx| ingest(&ingest_app, cx)))
+        .step(Step::blocking("validate", Effect::Pure, move |cx| check(&validate_app, cx)))
+        .step(Step::blocking("transform", Effect::Pure, move |cx| transform(&transform_app, cx)))
+        .step(Step::blocking("load", Effect::Idempotent, move |cx| load::load(&load_app, cx)))
+        .step(
+            Step::blocking("notify", Effect::Verifiable, with(notify::notify))
+                .guard_blocking(move |cx| notify::notified(&guard_app, cx)),
+        )
+        .step(Step::blocking("archive", Effect::Idempotent, with(archive)))
+        .key(|input: &Input| Key::new("ingest", "file", &input.sha256))
+        .payload(|input: &Input| (input.sha256.clone(), input.bytes))
+        .lease(lease)
+        // A file that is killed over and over by an operator or a reboot is not poison as soon as one that kills.
+        .crashes_max(10)
+        .version(env!("CARGO_PKG_VERSION"))
+        .edges(move |name| crash.reached(name))
+        .build()
+}
+
+/// Takes the file out of the inbox, and makes sure that it is the one that was submitted.
+fn ingest(app: &App, cx: &Cx) -> Result<Taken, StepError> {
+    let input: Input = cx.input()?;
+    let working = app.places.working_file(cx.run_id());
+    if !working.exists() {
+        let stamp = take(cx, &input, &working)?;
+        cx.edge("ingest:moved");
+        if Stamp::of(&File::open(&working)?)? == stamp {
+            return Ok(Taken { stamp });
+        }
+    }
+    // Moved by an earlier life of this run, or touched since it was read.
+    let file = File::open(&working)?;
+    let stamp = Stamp::of(&file)?;
+    let (sha256, bytes) = hash(&file)?;
+    if sha256 != input.sha256 || Stamp::of(&file)? != stamp {
+        let text = format!(
+            "{} changed after it was submitted: {} bytes then, {bytes} now; its writer was not done with it",
+            input.name, input.bytes
+        );
+        return Err(StepError::new(Fault::permanent("ingest.changed").reached(Reached::No), text));
+    }
+    Ok(Taken { stamp })
+}
+
+/// Reads the file where it was submitted, and moves it if it is the one. What lies there now may be another file of
+/// that name, and that one is left alone.
+fn take(cx: &Cx, input: &Input, working: &Path) -> Result<Stamp, StepError> {
+    let file = match File::open(&input.source) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(vanished(input, "there is nothing of that name"));
+        }
+        Err(error) => return Err(naming(input.source.as_ref(), &error).into()),
+    };
+    let stamp = Stamp::of(&file)?;
+    if hash(&file)?.0 != input.sha256 {
+        return Err(vanished(input, "what lies there now is another file"));
+    }
+    cx.edge("ingest:before-move");
+    if shift(input.source.as_ref(), working)? == Moved::Gone && !working.exists() {
+        return Err(vanished(input, "somebody took it away"));
+    }
+    Ok(stamp)
+}
+
+/// The code of a run whose file went away before it was taken out of the inbox.
+pub(crate) const VANISHED: &str = "ingest.vanished";
+
+fn vanished(input: &Input, why: &str) -> StepError {
+    let text = format!("{} is gone from the inbox: {why}", input.source);
+    StepError::new(Fault::permanent(VANISHED).reached(Reached::No), text)
+}
+
+/// The run's file in `working/`; a run that is sent round again after it had failed fetches it back from `failed/`.
+pub(crate) fn present(app: &App, cx: &Cx) -> Result<PathBuf, StepError> {
+    let input: Input = cx.input()?;
+    let working = app.places.working_file(cx.run_id());
+    if !working.exists() {
+        shift(&app.places.failed.join(&input.name), &working)?;
+    }
+    Ok(working)
+}
+
+/// Refuses what cannot be loaded whole, and lists what is wrong with it.
+fn check(app: &App, cx: &Cx) -> Result<Report, StepError> {
+    let file = File::open(present(app, cx)?)?;
+    let report = validate(file, &Limits { hash: false, ..Limits::default() })?;
+    if report.sound() {
+        return Ok(report);
+    }
+    let code = report.problems.first().map_or("ingest.refused", |problem| problem.what.code());
+    let mut text = report.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    if report.problems_more > 0 {
+        text.push_str(&format!("; and {} more", report.problems_more));
+    }
+    Err(StepError::permanent(code, text))
+}
+
+/// Finds the format, splits every line, and counts.
+fn transform(app: &App, cx: &Cx) -> Result<Transformed, StepError> {
+    let path = present(app, cx)?;
+    let mut detector = Detector::default();
+    let mut lines = Lines::new(File::open(&path)?, LINE_BYTES_MAX);
+    while let Some(line) = lines.next_line()? {
+        if let Text::Valid(text) = line.text
+            && !detector.see(text)
+        {
+            break;
+        }
+    }
+    let format = detector.format();
+    let mut counts = Counts::new(KINDS_MAX);
+    let mut lines = Lines::new(File::open(&path)?, LINE_BYTES_MAX);
+    while let Some(line) = lines.next_line()? {
+        if let Text::Valid(text) = line.text {
+            counts.count(&format.parse(text));
+        }
+    }
+    Ok(Transformed { format, summary: counts.summary(KINDS_KEPT) })
+}
+
+/// Puts the file where loaded files are kept.
+fn archive(app: &App, cx: &Cx) -> Result<(), StepError> {
+    let input: Input = cx.input()?;
+    let from = app.places.working_file(cx.run_id());
+    cx.edge("archive:before-move");
+    let to = app.places.archive.join(&input.name);
+    match shift(&from, &to)? {
+        Moved::Done => {}
+        // An earlier life of this run has moved it.
+        Moved::Gone => {}
+        Moved::Namesake => {
+            let text = format!("{} stands in the archive, and this run's file has that name", to.display());
+            return Err(StepError::permanent("ingest.namesake", text));
+        }
+    }
+    cx.edge("archive:moved");
+    Ok(())
+}
+
+/// What a run that failed for good leaves in `failed/`, beside the file.
+#[derive(Serialize)]
+struct Reasons<'a> {
+    file: &'a str,
+    run_id: &'a str,
+    step: Option<&'a str>,
+    code: &'a str,
+    why: &'a str,
+    next: String,
+}
+
+/// Moves the files of runs that have failed for good from `working/` to `failed/`, each with its reason beside it.
+/// Whoever comes first does it; a file that was moved half-way by a process that died is finished here.
+pub(crate) fn place_failed(
+    app: &App,
+    run: &unattended::runs::Run,
+    crash: &CrashAt,
+) -> io::Result<Option<PathBuf>> {
+    let input: Input = serde_json::from_str(run.body.input.get()).map_err(io::Error::other)?;
+    let fault = run.body.faults.last();
+    let reasons = Reasons {
+        file: &input.name,
+        run_id: run.id(),
+        step: fault.map(|fault| fault.step.as_str()),
+        code: fault.map_or(run.body.code.as_str(), |fault| fault.code.as_str()),
+        why: fault.map_or(run.body.why.as_str(), |fault| fault.chain.as_str()),
+        next: format!("ingest ops explain {id}; once it is mended: ingest ops replay {id}", id = run.id()),
+    };
+    let to = app.places.failed.join(&input.name);
+    let beside = app.places.failed.join(format!("{}.reason.json", input.name));
+    let text = serde_json::to_string_pretty(&reasons).map_err(io::Error::other)?;
+    // The reason first: a file never stands in failed/ without one.
+    let mut draft = tempfile::NamedTempFile::new_in(&app.places.failed)?;
+    io::Write::write_all(&mut draft, text.as_bytes())?;
+    draft.as_file().sync_all()?;
+    draft.persist(&beside).map_err(|error| error.error)?;
+    crash.reached("failed:reason-written");
+    let moved = shift(&app.places.working_file(run.id()), &to)?;
+    crash.reached("failed:moved");
+    if moved == Moved::Gone && !to.exists() {
+        // There never was a file, or somebody took it away: no reason without one.
+        fs::remove_file(&beside)?;
+        return Ok(None);
+    }
+    Ok(Some(to))
+}
+
+/// The lines that a run has loaded, where it got so far.
+pub(crate) fn lines_of(run: &unattended::runs::Run) -> Option<u64> {
+    let load = run.body.steps.iter().find(|step| step.name == "load")?;
+    let loaded: Loaded = serde_json::from_str(load.output.as_ref()?.get()).ok()?;
+    Some(loaded.lines)
+}

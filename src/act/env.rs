@@ -1,0 +1,65 @@
+//! How a driver waits: the same decisions, once for threads and once for futures.
+
+use std::time::Duration;
+
+use crate::base::time::{BoxFuture, Now, Sleep, SleepBlocking};
+
+/// The clock that a driver goes by, and how it waits on it.
+pub(in crate::act) trait Env: Send + Sync {
+    /// Both clocks.
+    fn now(&self) -> Now;
+
+    /// Waits. On a thread's face this blocks when it is polled.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()>;
+
+    /// How work that blocks is run, and how a lease is renewed meanwhile.
+    fn face(&self) -> Face;
+}
+
+/// The face of a driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::act) enum Face {
+    /// A thread, by the machine's clock: another thread renews.
+    Thread,
+    /// A thread, by a clock that moves only when somebody sleeps: leases are renewed at each sleep.
+    SimulatedThread,
+    /// A future: the renewal is a future beside it.
+    Future,
+}
+
+/// Waits by blocking the thread.
+pub(in crate::act) struct OnThread<C> {
+    pub(in crate::act) clock: C,
+    pub(in crate::act) face: Face,
+}
+
+impl<C: SleepBlocking> Env for OnThread<C> {
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move { self.clock.sleep_blocking(duration) })
+    }
+
+    fn face(&self) -> Face {
+        self.face
+    }
+}
+
+/// Waits on a timer.
+pub(in crate::act) struct OnTimer<C>(pub(in crate::act) C);
+
+impl<C: Sleep> Env for OnTimer<C> {
+    fn now(&self) -> Now {
+        self.0.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
+        self.0.sleep(duration)
+    }
+
+    fn face(&self) -> Face {
+        Face::Future
+    }
+}

@@ -1,0 +1,258 @@
+//! Puts a job together, and refuses what could not work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::act::job::{FromInput, Job};
+use crate::act::pipeline::{Edges, Step, StepError};
+use crate::act::runlog;
+use crate::base::canonical::{Fingerprint, InvalidKey, Key};
+use crate::base::effect::Effect;
+use crate::decide::retry;
+use crate::remember::ledger::LEASE;
+use crate::remember::runs::{CRASHES_MAX, Json};
+use crate::remember::store::LEASE_MAX;
+
+/// The most steps that a job may have.
+const STEPS_MAX: usize = 64;
+/// The most bytes that a job's or a step's name may have.
+const NAME_MAX: usize = 100;
+/// The shortest lease: a renewal at a third of it must have a chance on a busy disk.
+const LEASE_MIN: Duration = Duration::from_millis(100);
+
+/// A job that is being put together.
+#[must_use = "a job is not built until build() is called"]
+pub struct Builder {
+    name: String,
+    steps: Vec<Step>,
+    key: Option<FromInput<Key>>,
+    payload: Option<FromInput<Fingerprint>>,
+    retry: retry::Policy,
+    lease: Duration,
+    attempts_max: u32,
+    backlog_max: u32,
+    crashes_max: u32,
+    time_max: Option<Duration>,
+    version: Option<String>,
+    edges: Option<Edges>,
+}
+
+impl Builder {
+    pub(super) const fn new(name: String) -> Self {
+        Self {
+            name,
+            steps: Vec::new(),
+            key: None,
+            payload: None,
+            retry: retry::Policy::cron(),
+            lease: LEASE,
+            attempts_max: 5,
+            backlog_max: 10,
+            crashes_max: CRASHES_MAX,
+            time_max: None,
+            version: None,
+            edges: None,
+        }
+    }
+
+    /// Adds a step; steps run in the order in which they are added.
+    pub fn step(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    /// Makes the idempotency key from the input: from what the work is about, never from a time. Without one, nothing
+    /// is held against a second delivery.
+    pub fn key<I, F>(mut self, key: F) -> Self
+    where
+        I: DeserializeOwned,
+        F: Fn(&I) -> Result<Key, InvalidKey> + Send + Sync + 'static,
+    {
+        self.key = Some(Arc::new(move |input| {
+            key(&typed(input)?).map_err(|error| StepError::permanent("job.key", error))
+        }));
+        self
+    }
+
+    /// The part of the input that must be the same for a second delivery to be the same work; without it, all of it.
+    pub fn payload<I, P, F>(mut self, payload: F) -> Self
+    where
+        I: DeserializeOwned,
+        P: Serialize,
+        F: Fn(&I) -> P + Send + Sync + 'static,
+    {
+        self.payload = Some(Arc::new(move |input| {
+            Fingerprint::of(&payload(&typed(input)?))
+                .map_err(|error| StepError::permanent("job.payload", error))
+        }));
+        self
+    }
+
+    /// How steps are retried inside one run. Default: `retry::Policy::cron()`.
+    pub const fn retry(mut self, policy: retry::Policy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// How long a run's lease is; it is renewed at a third. Default: 30 s, at least 100 ms, at most 30 days.
+    pub const fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// How often a run is tried as a whole before a failure for now becomes one for good. Default: 5, at least 1.
+    pub const fn attempts_max(mut self, attempts: u32) -> Self {
+        self.attempts_max = attempts;
+        self
+    }
+
+    /// How many due, deferred and orphaned runs of this job one call works off before its own input. Default: 10.
+    pub const fn backlog_max(mut self, runs: u32) -> Self {
+        self.backlog_max = runs;
+        self
+    }
+
+    /// How many processes in a row may die while they work on a run, without getting any further in between, before a
+    /// person is asked whether the run is what kills them. Default: 3, at least 1.
+    pub const fn crashes_max(mut self, deaths: u32) -> Self {
+        self.crashes_max = deaths;
+        self
+    }
+
+    /// How long one call may take; half of it may go into the backlog. Default: no limit. Work that has begun is not
+    /// cut: the time-outs of its steps are for that.
+    pub const fn time_max(mut self, limit: Duration) -> Self {
+        self.time_max = Some(limit);
+        self
+    }
+
+    /// The version of the code, kept with each run that it works on.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Is told the name of every point between two writes as it is reached. For tests that kill the process there.
+    pub fn edges(mut self, hook: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.edges = Some(Arc::new(hook));
+        self
+    }
+
+    /// The job.
+    ///
+    /// # Errors
+    /// [`BuildError`] with the field, what was given and what is allowed.
+    pub fn build(self) -> Result<Job, BuildError> {
+        named("job.name", &self.name)?;
+        if self.steps.is_empty() || self.steps.len() > STEPS_MAX {
+            return Err(invalid("steps", self.steps.len(), format!("1 to {STEPS_MAX}")));
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            named("step.name", &step.name)?;
+            if self.steps[..index].iter().any(|other| other.name == step.name) {
+                return Err(invalid("step.name", &step.name, "a name once in a job"));
+            }
+            if step.effect == Effect::Verifiable && step.guard.is_none() {
+                return Err(invalid(
+                    "step.guard",
+                    "none",
+                    format!("a guard, as step {} is verifiable", step.name),
+                ));
+            }
+            if step.timeout.is_some_and(|limit| limit.is_zero()) {
+                return Err(invalid("step.timeout", "0 s", "more than 0 s"));
+            }
+            if let Some(policy) = &step.retry {
+                policy.check().map_err(|source| BuildError::Retry { of: step.name.clone(), source })?;
+            }
+        }
+        self.retry.check().map_err(|source| BuildError::Retry { of: self.name.clone(), source })?;
+        if self.lease < LEASE_MIN || self.lease > LEASE_MAX {
+            return Err(invalid("lease", format!("{:?}", self.lease), "100 ms to 30 days"));
+        }
+        if self.attempts_max == 0 {
+            return Err(invalid("attempts_max", 0, "at least 1"));
+        }
+        if self.crashes_max == 0 {
+            return Err(invalid("crashes_max", 0, "at least 1"));
+        }
+        if self.steps.iter().filter(|step| step.effect == Effect::Unsafe).count() > 1 {
+            let why = "it has more than one unsafe step: a person will be asked about each; split it";
+            runlog::doubtful(&self.name, "job.unsafe_steps", why);
+        }
+        Ok(Job {
+            name: self.name,
+            steps: self.steps.into(),
+            key: self.key,
+            payload: self.payload,
+            retry: self.retry,
+            lease: self.lease,
+            attempts_max: self.attempts_max,
+            backlog_max: self.backlog_max,
+            crashes_max: self.crashes_max,
+            time_max: self.time_max,
+            version: self.version,
+            edges: self.edges,
+        })
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The job could not work as it was put together.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A field is outside its bounds.
+    #[error("{field} is {given}; allowed is {allowed}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What was given.
+        given: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// A retry policy is outside its bounds.
+    #[error("the retry policy of {of}")]
+    Retry {
+        /// The job or step.
+        of: String,
+        /// What is wrong with it.
+        #[source]
+        source: retry::Error,
+    },
+}
+
+fn invalid(field: &'static str, given: impl ToString, allowed: impl ToString) -> BuildError {
+    BuildError::Invalid { field, given: given.to_string(), allowed: allowed.to_string() }
+}
+
+/// Names stand in stored records, events and file names of operators' scripts.
+fn named(field: &'static str, name: &str) -> Result<(), BuildError> {
+    let fits = (1..=NAME_MAX).contains(&name.len());
+    if fits && !name.chars().any(|c| c.is_control() || c.is_whitespace() || c == '~' || c == '@') {
+        return Ok(());
+    }
+    Err(invalid(
+        field,
+        format!("{name:?}"),
+        format!("1 to {NAME_MAX} bytes without white space, control characters, ~ and @"),
+    ))
+}
+
+fn typed<I: DeserializeOwned>(input: &Json) -> Result<I, StepError> {
+    serde_json::from_str(input.get()).map_err(|error| {
+        StepError::permanent("job.input", format!("the input is not what the job takes: {error}"))
+    })
+}

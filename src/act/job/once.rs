@@ -1,0 +1,380 @@
+//! One call: first what is due, deferred or orphaned of this job, then the input, then leave.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::act::env::{Env, Face, OnThread};
+use crate::act::job::Job;
+use crate::act::pipeline::{Course, Holding, StepError, drive};
+use crate::base::canonical::Key;
+use crate::base::explain::Explain;
+use crate::base::fault::{Classify, Fault};
+use crate::base::time::{SleepBlocking, System, Timestamp};
+use crate::decide::claim::{Decision, Settled};
+use crate::decide::run::State;
+use crate::remember::blocking::block_on;
+use crate::remember::runs::{self, Json, NewRun, Run, Runs, StepRecord, Submitted, Taken};
+use crate::remember::store::Store;
+
+/// What one call did.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The run of the input, as it stands now; `None` only for [`Verdict::Conflict`] with a run that is gone.
+    pub run: Option<Run>,
+    /// What became of the input.
+    pub verdict: Verdict,
+    /// The runs of the same job that were worked off first, as they stand now.
+    pub worked_off: Vec<Run>,
+}
+
+/// What became of an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// It was worked on; the run's state says how that ended.
+    Ran,
+    /// The same work was done, or had failed for good, before; nothing was done now.
+    Duplicate(Settled),
+    /// Somebody else works on it.
+    Busy {
+        /// Until when, unless the lease is renewed.
+        until: Timestamp,
+    },
+    /// It failed for now, and is due again later.
+    Deferred {
+        /// When.
+        until: Timestamp,
+    },
+    /// A person is asked about it, or has put it aside.
+    WithAPerson,
+    /// The same key was used before with another payload; nothing was done.
+    Conflict {
+        /// The key.
+        key: Key,
+        /// The fingerprint that the key was used with.
+        stored: String,
+        /// The fingerprint that was given.
+        given: String,
+    },
+}
+
+impl Verdict {
+    /// Whether the same work had been settled before.
+    #[must_use]
+    pub const fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Duplicate(_))
+    }
+}
+
+impl Explain for Verdict {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Ran => "job.ran",
+            Self::Duplicate(_) => "job.duplicate",
+            Self::Busy { .. } => "job.busy",
+            Self::Deferred { .. } => "job.deferred",
+            Self::WithAPerson => "job.with_a_person",
+            Self::Conflict { .. } => "job.conflict",
+        }
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ran => f.write_str("it was worked on"),
+            Self::Duplicate(Settled::Succeeded) => f.write_str("the same work was done before"),
+            Self::Duplicate(Settled::Failed) => f.write_str("the same work failed for good before"),
+            Self::Duplicate(Settled::NeedsReview) => f.write_str("a person is asked about the same work"),
+            Self::Busy { until } => write!(f, "somebody else works on it, by lease until {until}"),
+            Self::Deferred { until } => write!(f, "it failed for now and is due again at {until}"),
+            Self::WithAPerson => f.write_str("a person is asked about it, or has put it aside"),
+            Self::Conflict { key, .. } => write!(f, "{key} was used before with another payload"),
+        }
+    }
+}
+
+impl Report {
+    /// What a cron process should exit with: 0 done, 1 failed or with a person, 65 same key and other payload, 75 not
+    /// now.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match (&self.verdict, self.run.as_ref().map(Run::state)) {
+            (Verdict::Conflict { .. }, _) => 65,
+            (Verdict::Busy { .. } | Verdict::Deferred { .. }, _) => 75,
+            (Verdict::Duplicate(Settled::Succeeded), _) => 0,
+            (Verdict::Duplicate(_) | Verdict::WithAPerson, _) => 1,
+            (Verdict::Ran, Some(State::Succeeded | State::Skipped)) => 0,
+            (Verdict::Ran, Some(State::FailedTransient | State::WaitingExternal | State::Queued)) => 75,
+            (Verdict::Ran, _) => 1,
+        }
+    }
+}
+
+/// A call could not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The input is not one that the job takes.
+    #[error("the input of job {job}: {why}")]
+    Input {
+        /// The job.
+        job: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The runs could not be read or written.
+    #[error(transparent)]
+    Runs(#[from] runs::Error),
+}
+
+impl Classify for Error {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Input { .. } => Fault::permanent("job.input"),
+            Self::Runs(error) => error.fault(),
+        }
+    }
+}
+
+impl Job {
+    /// Works off what is due, deferred or orphaned of this job, then works on `input`, blocking the thread.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for an input that the job does not take; what the store said when it could not be used. A step
+    /// that fails is no error: the report's run says so.
+    pub fn run_once_blocking<I>(&self, store: &Arc<dyn Store>, input: &I) -> Result<Report, Error>
+    where
+        I: Serialize + ?Sized,
+    {
+        block_on(self.once(Self::on_thread(System, Face::Thread), store, input))
+    }
+
+    /// Works off what is due, deferred or orphaned of this job, blocking the thread; oldest first, at most
+    /// [`backlog_max`](crate::act::job::Builder::backlog_max) runs.
+    ///
+    /// # Errors
+    /// What the store said when it could not be used.
+    pub fn work_off_blocking(&self, store: &Arc<dyn Store>) -> Result<Vec<Run>, Error> {
+        block_on(self.work_off_on(&Self::on_thread(System, Face::Thread), &self.runs(store)))
+    }
+
+    /// Works on one run that the caller named, blocking the thread: an operator's replay. `None` if somebody holds it
+    /// or it is in a state that no worker takes.
+    ///
+    /// # Errors
+    /// What the store said when it could not be used.
+    pub fn resume_blocking(&self, store: &Arc<dyn Store>, run: &Run) -> Result<Option<Run>, Error> {
+        let runs = self.runs(store);
+        let env = Self::on_thread(System, Face::Thread);
+        block_on(async {
+            let Some(taken) = runs.claim(run, self.lease, &actor(store)).await? else { return Ok(None) };
+            Ok(Some(self.drive(&env, &runs, &taken).await?))
+        })
+    }
+
+    /// The same as [`run_once_blocking`](Self::run_once_blocking) on another clock: for tests under simulated time.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run_once_blocking_on<I, C>(
+        &self,
+        clock: C,
+        store: &Arc<dyn Store>,
+        input: &I,
+    ) -> Result<Report, Error>
+    where
+        I: Serialize + ?Sized,
+        C: SleepBlocking,
+    {
+        block_on(self.once(Self::on_thread(clock, Face::SimulatedThread), store, input))
+    }
+
+    /// Works off what is due, deferred or orphaned of this job, then works on `input`. Steps that block are moved to
+    /// threads where that does no harm.
+    ///
+    /// # Errors
+    /// As [`run_once_blocking`](Self::run_once_blocking).
+    #[cfg(feature = "tokio")]
+    pub async fn run_once<I>(&self, store: &Arc<dyn Store>, input: &I) -> Result<Report, Error>
+    where
+        I: Serialize + Sync + ?Sized,
+    {
+        self.run_once_on(System, store, input).await
+    }
+
+    /// The same on another clock: for tests under simulated time.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn run_once_on<I, C>(
+        &self,
+        clock: C,
+        store: &Arc<dyn Store>,
+        input: &I,
+    ) -> Result<Report, Error>
+    where
+        I: Serialize + Sync + ?Sized,
+        C: crate::base::time::Sleep,
+    {
+        self.once(Arc::new(crate::act::env::OnTimer(clock)), store, input).await
+    }
+
+    fn on_thread<C: SleepBlocking>(clock: C, face: Face) -> Arc<dyn Env> {
+        Arc::new(OnThread { clock, face })
+    }
+
+    async fn once<I: Serialize + ?Sized>(
+        &self,
+        env: Arc<dyn Env>,
+        store: &Arc<dyn Store>,
+        input: &I,
+    ) -> Result<Report, Error> {
+        let runs = self.runs(store);
+        let new = self.new_run(store, input)?;
+        let worked_off = self.work_off_on(&env, &runs).await?;
+        self.edge("submit:before");
+        let submitted = runs.submit(new, env.now().wall).await?;
+        self.edge("submit:after");
+        let (run, verdict) = match submitted {
+            Submitted::Created(run) => {
+                let taken = Taken { run: *run, from: State::Queued, orphan: false };
+                (Some(self.drive(&env, &runs, &taken).await?), Verdict::Ran)
+            }
+            Submitted::Existing(run, decision) => {
+                let (run, verdict) = self.existing(&env, &runs, *run, decision).await?;
+                (Some(run), verdict)
+            }
+            Submitted::Conflict { key, stored, given, run } => {
+                let run = match run {
+                    Some(id) => runs.get(&id).await?,
+                    None => None,
+                };
+                (run, Verdict::Conflict { key, stored, given })
+            }
+        };
+        Ok(Report { run, verdict, worked_off })
+    }
+
+    /// What a second delivery does: goes on with a run that nobody works on, else says where it stands.
+    async fn existing(
+        &self,
+        env: &Arc<dyn Env>,
+        runs: &Runs,
+        run: Run,
+        decision: Decision,
+    ) -> Result<(Run, Verdict), Error> {
+        if run.record.leased() {
+            let until = run.record.lease.map_or(Timestamp::UNIX_EPOCH, |lease| lease.until);
+            return Ok((run, Verdict::Busy { until }));
+        }
+        if run.record.paused || run.state() == State::NeedsReview {
+            return Ok((run, Verdict::WithAPerson));
+        }
+        if let Some(until) =
+            run.record.due_at.filter(|due| !run.state().is_terminal() && *due > env.now().wall)
+        {
+            return Ok((run, Verdict::Deferred { until }));
+        }
+        if run.state().is_terminal() {
+            let settled = match decision {
+                Decision::Duplicate(settled) => settled,
+                _ if run.state() == State::Succeeded => Settled::Succeeded,
+                _ => Settled::Failed,
+            };
+            return Ok((run, Verdict::Duplicate(settled)));
+        }
+        match runs.claim(&run, self.lease, &actor(runs.store())).await? {
+            Some(taken) => Ok((self.drive(env, runs, &taken).await?, Verdict::Ran)),
+            None => {
+                let run = runs.must_get(run.id()).await?;
+                let verdict = match (run.state(), run.record.lease) {
+                    (State::NeedsReview, _) => Verdict::WithAPerson,
+                    (_, Some(lease)) => Verdict::Busy { until: lease.until },
+                    (_, None) => {
+                        Verdict::Deferred { until: run.record.due_at.unwrap_or_else(|| env.now().wall) }
+                    }
+                };
+                Ok((run, verdict))
+            }
+        }
+    }
+
+    async fn work_off_on(&self, env: &Arc<dyn Env>, runs: &Runs) -> Result<Vec<Run>, Error> {
+        let start = env.now().moment;
+        let mut done = Vec::new();
+        while done.len() < usize::try_from(self.backlog_max).unwrap_or(usize::MAX) {
+            let spent = env.now().moment.since(start);
+            if self.time_max.is_some_and(|limit| spent > limit / 2) {
+                break;
+            }
+            // One at a time: a run that waits in this process while another is worked on could not be taken by others.
+            let taken = runs.claim_due(&self.name, 1, self.lease, &actor(runs.store())).await?;
+            let Some(taken) = taken.into_iter().next() else { break };
+            done.push(self.drive(env, runs, &taken).await?);
+        }
+        Ok(done)
+    }
+
+    /// Takes a held run through its steps, and gives it as it stands then.
+    async fn drive(&self, env: &Arc<dyn Env>, runs: &Runs, taken: &Taken) -> Result<Run, Error> {
+        let host = host();
+        let course = Course {
+            steps: &self.steps,
+            retry: &self.retry,
+            attempts_max: self.attempts_max,
+            host: &host,
+            code_version: self.version.as_deref(),
+        };
+        let actor = actor(runs.store());
+        let holding =
+            Holding::new(runs.clone(), Arc::clone(env), taken, self.lease, &actor, self.edges.clone());
+        match drive(&course, &holding).await {
+            // Somebody else has it now; how it stands is the answer.
+            Ok(()) | Err(runs::Error::Lost { .. }) => Ok(runs.must_get(taken.run.id()).await?),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn new_run<I: Serialize + ?Sized>(&self, store: &Arc<dyn Store>, input: &I) -> Result<NewRun, Error> {
+        let refused = |error: StepError| Error::Input { job: self.name.clone(), why: error.to_string() };
+        let input: Json = serde_json::value::to_raw_value(input)
+            .map_err(|error| Error::Input { job: self.name.clone(), why: error.to_string() })?;
+        let key = self.key.as_ref().map(|key| key(&input)).transpose().map_err(refused)?;
+        let payload = self.payload.as_ref().map(|payload| payload(&input)).transpose().map_err(refused)?;
+        let steps =
+            self.steps.iter().map(|step| StepRecord::pending(step.name.as_str(), step.effect)).collect();
+        let mut new = NewRun::new(self.name.as_str(), input, steps);
+        new.key = key;
+        new.fingerprint = payload;
+        new.take = Some(self.lease);
+        new.actor = actor(store);
+        new.body.code_version.clone_from(&self.version);
+        Ok(new)
+    }
+
+    fn runs(&self, store: &Arc<dyn Store>) -> Runs {
+        Runs::new(Arc::clone(store)).crashes_max(self.crashes_max)
+    }
+
+    fn edge(&self, name: &str) {
+        if let Some(edges) = &self.edges {
+            edges(name);
+        }
+    }
+}
+
+fn actor(store: &Arc<dyn Store>) -> String {
+    format!("worker:{}", store.owner())
+}
+
+/// This machine's name, for people who look for the host on which a run was worked on.
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| String::from("unknown"))
+}

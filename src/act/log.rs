@@ -1,0 +1,81 @@
+//! The decisions as structured events, under the target `unattended`; nothing without the feature `tracing`.
+//!
+//! Field names are stable: dependency, attempt, class, code, delay_ms, duration_ms, outcome, why.
+
+#[cfg(feature = "tracing")]
+pub(crate) use on::*;
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) use off::*;
+
+#[cfg(feature = "tracing")]
+mod on {
+    use std::time::Duration;
+
+    use crate::base::explain::Explain;
+    use crate::base::time::{Timestamp, millis};
+    use crate::decide::retry::Tried;
+
+    /// An attempt has failed.
+    pub(crate) fn failed(dependency: Option<&str>, tried: &Tried) {
+        tracing::warn!(
+            target: "unattended",
+            dependency,
+            attempt = tried.number,
+            class = tried.class.as_str(),
+            code = &*tried.code,
+            duration_ms = tried.duration.map(millis),
+            overrun_ms = tried.overrun.map(millis),
+            outcome = "failed",
+        );
+    }
+
+    /// An attempt has succeeded.
+    pub(crate) fn succeeded(dependency: &str, attempt: u32, duration: Duration) {
+        tracing::debug!(target: "unattended", dependency, attempt, duration_ms = millis(duration), outcome = "ok");
+    }
+
+    /// The next attempt is waited for.
+    pub(crate) fn waiting(dependency: Option<&str>, attempt: u32, delay: Duration, why: &impl Explain) {
+        tracing::info!(
+            target: "unattended",
+            dependency,
+            attempt,
+            delay_ms = millis(delay),
+            code = why.code(),
+            why = %why,
+            outcome = "wait",
+        );
+    }
+
+    /// There is no further attempt in this process.
+    pub(crate) fn ended(
+        dependency: Option<&str>,
+        outcome: &str,
+        until: Option<Timestamp>,
+        why: &impl Explain,
+    ) {
+        let until = until.map(|until| until.to_rfc3339());
+        tracing::warn!(target: "unattended", dependency, until, code = why.code(), why = %why, outcome);
+    }
+
+    /// A breaker has changed its state.
+    pub(crate) fn moved(dependency: &str, outcome: &str, why: &impl Explain) {
+        tracing::warn!(target: "unattended", dependency, code = why.code(), why = %why, outcome);
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+mod off {
+    use std::time::Duration;
+
+    use crate::base::explain::Explain;
+    use crate::base::time::Timestamp;
+    use crate::decide::retry::Tried;
+
+    pub(crate) const fn failed(_: Option<&str>, _: &Tried) {}
+    pub(crate) const fn succeeded(_: &str, _: u32, _: Duration) {}
+    pub(crate) const fn waiting(_: Option<&str>, _: u32, _: Duration, _: &impl Explain) {}
+    pub(crate) const fn ended(_: Option<&str>, _: &str, _: Option<Timestamp>, _: &impl Explain) {}
+    pub(crate) const fn moved(_: &str, _: &str, _: &impl Explain) {}
+}

@@ -1,0 +1,234 @@
+//! One step of a held run: its guard, its attempts, and the waits between them.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::act::env::Face;
+use crate::act::keeper::{self, Keeper};
+use crate::act::pipeline::drive::save;
+use crate::act::pipeline::step::Work;
+use crate::act::pipeline::{Course, Cx, Hold, Holding, Step, StepError, failing};
+use crate::base::effect::Effect;
+use crate::base::fault::{Class, Fault};
+use crate::base::rng;
+use crate::base::time::{Moment, Now};
+use crate::decide::retry;
+use crate::remember::runs::{Error, Json, Reason, StepState};
+
+/// What became of a step.
+pub(super) enum Attempted {
+    /// It gave this.
+    Done { output: Json, reason: Reason },
+    /// It is left out; the others go on.
+    Skipped(Reason),
+    /// It failed, and the run has been moved accordingly.
+    Ended,
+}
+
+/// Asks the guard, marks the step as begun, and tries until it is done or its policy says stop.
+pub(super) async fn attempt_step(
+    course: &Course<'_>,
+    holding: &Arc<Holding>,
+    step: &Step,
+    found: StepState,
+) -> Result<Attempted, Error> {
+    let policy = step.retry.unwrap_or(*course.retry).effect(step.effect);
+    let mut tries = policy.start(holding.env.now(), retry::seed(rng::entropy(), &holding.id));
+    loop {
+        let now = holding.env.now();
+        let attempt = tries.attempts().saturating_add(1);
+        let deadline = step.timeout.map(|limit| now.moment.after(limit));
+        let cx = Cx::new(Arc::clone(holding), Arc::from(step.name.as_str()), attempt, deadline);
+        let error = match try_once(holding, step, &cx, found).await? {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        if error.is_lost() || holding.hold() == Hold::Lost {
+            holding.lose();
+            return Err(Error::Lost { winner: None });
+        }
+        let now = holding.env.now();
+        failing::keep_fault(holding, &step.name, attempt, &error, now);
+        match tries.failed(now, &error.fault) {
+            retry::Next::Wait { delay, why, .. } => {
+                let reason = Reason::of(&why);
+                let data = failing::fault_data(&error, attempt, Some(delay));
+                save(holding, &step.name, reason, data).await?;
+                if let Some(ended) = wait(holding, delay).await? {
+                    return Ok(ended);
+                }
+            }
+            next => return failing::settle(course, holding, step, attempt, &error, next).await,
+        }
+    }
+}
+
+/// One attempt: `Err` inside `Ok` is the step's own failure.
+async fn try_once(
+    holding: &Arc<Holding>,
+    step: &Step,
+    cx: &Cx,
+    found: StepState,
+) -> Result<Result<Attempted, StepError>, Error> {
+    if let Some(guard) = &step.guard {
+        holding.edge(&format!("{}:guard", step.name));
+        match held(holding, step, cx, guard).await? {
+            Ok(Some(output)) => {
+                let why = format!("what step {} is for is so already", step.name);
+                return Ok(Ok(Attempted::Done { output, reason: Reason::new("step.already_done", why) }));
+            }
+            Ok(None) => {}
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    let marked = {
+        let mut body = holding.body();
+        let record = body.step_mut(&step.name);
+        let marked = record.as_ref().is_some_and(|record| record.state == StepState::Started);
+        if let Some(record) = record
+            && step.effect != Effect::Pure
+        {
+            record.state = StepState::Started;
+        }
+        marked
+    };
+    if step.effect != Effect::Pure && !marked && found != StepState::Started {
+        let why = format!("step {} begins; its effect is {}", step.name, step.effect);
+        save(holding, &step.name, Reason::new("step.started", why), None).await?;
+    }
+    holding.edge(&format!("{}:begun", step.name));
+    let output = held(holding, step, cx, &step.work).await?;
+    Ok(output.map(|output| {
+        let why = format!("step {} is done", step.name);
+        Attempted::Done { output, reason: Reason::new("step.done", why) }
+    }))
+}
+
+/// Runs `work` while the lease is kept.
+async fn held<T: Send + 'static>(
+    holding: &Arc<Holding>,
+    step: &Step,
+    cx: &Cx,
+    work: &Work<T>,
+) -> Result<Result<T, StepError>, Error> {
+    let started = holding.env.now().moment;
+    let outcome = match holding.env.face() {
+        Face::Future => match keeper::beside(holding, timed(holding, step, on_future(work, cx))).await {
+            Some(outcome) => outcome,
+            None => return Err(Error::Lost { winner: None }),
+        },
+        Face::Thread => {
+            let _keeper = Keeper::start(holding);
+            on_thread(work, cx).await
+        }
+        Face::SimulatedThread => on_thread(work, cx).await,
+    };
+    Ok(match outcome {
+        Err(error) if error.fault.class != Class::Permanent => Err(overrun(holding, step, started, error)),
+        outcome => outcome,
+    })
+}
+
+/// Cuts the attempt at its time-out.
+async fn timed<T>(
+    holding: &Holding,
+    step: &Step,
+    work: impl Future<Output = Result<T, StepError>>,
+) -> Result<T, StepError> {
+    let Some(limit) = step.timeout else { return work.await };
+    let (mut work, mut timer) = (pin!(work), holding.env.sleep(limit));
+    poll_fn(move |context| {
+        if let Poll::Ready(done) = work.as_mut().poll(context) {
+            return Poll::Ready(done);
+        }
+        timer.as_mut().poll(context).map(|()| Err(timed_out(limit)))
+    })
+    .await
+}
+
+/// Blocking work that failed after its time was over failed for that reason.
+fn overrun(holding: &Holding, step: &Step, started: Moment, error: StepError) -> StepError {
+    match step.timeout {
+        Some(limit) if holding.env.now().moment.since(started) > limit => {
+            let Fault { reached, .. } = error.fault;
+            let text = format!("{error} (after its time of {limit:?} was over)");
+            StepError::new(Fault::transient("step.timed_out").reached(reached), text)
+        }
+        _ => error,
+    }
+}
+
+fn timed_out(limit: Duration) -> StepError {
+    StepError::transient("step.timed_out", format!("it gave nothing for {limit:?}, its time-out"))
+}
+
+async fn on_thread<T>(work: &Work<T>, cx: &Cx) -> Result<T, StepError> {
+    match work {
+        Work::Blocking(work) => catch_unwind(AssertUnwindSafe(|| work(cx))).unwrap_or_else(panicked),
+        Work::Future(work) => caught(work(cx.clone())).await,
+    }
+}
+
+async fn on_future<T: Send + 'static>(work: &Work<T>, cx: &Cx) -> Result<T, StepError> {
+    match work {
+        Work::Future(work) => caught(work(cx.clone())).await,
+        #[cfg(feature = "tokio")]
+        Work::Blocking(work) if tokio::runtime::Handle::try_current().is_ok() => {
+            let (work, cx) = (Arc::clone(work), cx.clone());
+            let joined = tokio::task::spawn_blocking(move || work(&cx)).await;
+            joined.unwrap_or_else(|error| match error.try_into_panic() {
+                Ok(panic) => panicked(panic),
+                Err(error) => Err(StepError::transient("step.runtime_gone", error)),
+            })
+        }
+        Work::Blocking(_) => on_thread(work, cx).await,
+    }
+}
+
+async fn caught<T>(work: impl Future<Output = Result<T, StepError>>) -> Result<T, StepError> {
+    let mut work = pin!(work);
+    poll_fn(move |context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        polled.unwrap_or_else(|panic| Poll::Ready(panicked(panic)))
+    })
+    .await
+}
+
+fn panicked<T>(panic: Box<dyn Any + Send>) -> Result<T, StepError> {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| String::from("no message"));
+    Err(StepError::new(Fault::new(Class::Unknown, "step.panicked"), format!("it panicked: {text}")))
+}
+
+/// Waits between two attempts, in pieces, so that a lost or cancelled run is seen.
+async fn wait(holding: &Arc<Holding>, delay: Duration) -> Result<Option<Attempted>, Error> {
+    let Now { moment: start, .. } = holding.env.now();
+    loop {
+        match holding.hold() {
+            Hold::Ours => {}
+            Hold::Lost => return Err(Error::Lost { winner: None }),
+            Hold::Cancelling => {
+                failing::cancel(holding).await?;
+                return Ok(Some(Attempted::Ended));
+            }
+        }
+        let left = delay.saturating_sub(holding.env.now().moment.since(start));
+        if left.is_zero() {
+            return Ok(None);
+        }
+        holding.env.sleep(left.min(holding.renew_in(false))).await;
+        if let Err(error) = holding.renew().await
+            && matches!(error, Error::Lost { .. })
+        {
+            return Err(error);
+        }
+    }
+}

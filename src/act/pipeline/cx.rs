@@ -1,0 +1,303 @@
+//! What a step is given: its input, what came before it, and the means to commit its progress.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::act::pipeline::step::to_json;
+use crate::act::pipeline::{Hold, Holding, StepError};
+use crate::base::time::{Moment, Now};
+use crate::decide::run;
+use crate::remember::blocking::block_on;
+use crate::remember::ledger::Outcome;
+use crate::remember::runs::{Body, Error, Json, Move, Reason};
+use crate::remember::store::{Applied, Batch};
+
+/// The step's view of its run. Cheap to clone.
+#[derive(Clone)]
+pub struct Cx {
+    holding: Arc<Holding>,
+    step: Arc<str>,
+    attempt: u32,
+    deadline: Option<Moment>,
+}
+
+impl Cx {
+    pub(in crate::act) const fn new(
+        holding: Arc<Holding>,
+        step: Arc<str>,
+        attempt: u32,
+        deadline: Option<Moment>,
+    ) -> Self {
+        Self { holding, step, attempt, deadline }
+    }
+
+    /// The run's id.
+    #[must_use]
+    pub fn run_id(&self) -> &str {
+        &self.holding.id
+    }
+
+    /// The job's name.
+    #[must_use]
+    pub fn job(&self) -> &str {
+        &self.holding.job
+    }
+
+    /// The step's name.
+    #[must_use]
+    pub fn step(&self) -> &str {
+        &self.step
+    }
+
+    /// The run's idempotency key, if it has one: hand it to the other side of an
+    /// [`Idempotent`](crate::base::effect::Effect::Idempotent) step.
+    #[must_use]
+    pub fn key(&self) -> Option<String> {
+        self.holding.body().key.clone()
+    }
+
+    /// The fencing token: hand it to systems that can refuse an older one.
+    #[must_use]
+    pub fn fence(&self) -> u64 {
+        self.holding.fence
+    }
+
+    /// Which attempt of the step this is within the present run attempt, from 1.
+    #[must_use]
+    pub const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Both clocks.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        self.holding.env.now()
+    }
+
+    /// What is left of the attempt's time; `None` if it has no limit.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        Some(self.deadline?.since(self.holding.env.now().moment))
+    }
+
+    /// Whether the work should end here: the run was lost to somebody else, or an operator asked to cancel it. Work
+    /// that blocks for long looks now and then; a future is dropped when the run is lost.
+    #[must_use]
+    pub fn should_stop(&self) -> bool {
+        self.holding.hold() != Hold::Ours
+    }
+
+    /// The run's input.
+    ///
+    /// # Errors
+    /// A permanent `step.input` if it is not a `T`.
+    pub fn input<T: DeserializeOwned>(&self) -> Result<T, StepError> {
+        let body = self.holding.body();
+        from_json(&body.input, "step.input", || String::from("the run's input"))
+    }
+
+    /// What the step `name` gave.
+    ///
+    /// # Errors
+    /// A permanent `step.no_output` if there is no such step or it is not done; `step.input` if it gave no `T`.
+    pub fn output<T: DeserializeOwned>(&self, name: &str) -> Result<T, StepError> {
+        let body = self.holding.body();
+        let output = body.steps.iter().find(|step| step.name == name).and_then(|step| step.output.as_ref());
+        let output = output
+            .ok_or_else(|| StepError::permanent("step.no_output", format!("step {name} has no output")))?;
+        from_json(output, "step.input", || format!("the output of step {name}"))
+    }
+
+    /// How far this step had come when it last saved that, in this life or an earlier one.
+    ///
+    /// # Errors
+    /// A permanent `step.cursor` if what it saved is not a `T`.
+    pub fn cursor<T: DeserializeOwned>(&self) -> Result<Option<T>, StepError> {
+        let body = self.holding.body();
+        let cursor = body.steps.iter().find(|step| *step.name == *self.step);
+        let cursor = cursor.and_then(|step| step.cursor.as_ref());
+        cursor.map(|json| from_json(json, "step.cursor", || String::from("the saved cursor"))).transpose()
+    }
+
+    /// Saves how far the step is: a run that resumes goes on from there. Also renews the lease.
+    ///
+    /// # Errors
+    /// When the run was lost, or the store cannot be written.
+    pub async fn save_cursor<T: Serialize + ?Sized>(&self, cursor: &T) -> Result<(), StepError> {
+        let Progress { batch, body, asked } = self.saving(cursor, None)?;
+        let applied = self.holding.runs.apply_batch(batch).await?;
+        self.adopt(asked, body, &applied);
+        Ok(())
+    }
+
+    /// The same, blocking the thread.
+    ///
+    /// # Errors
+    /// As [`save_cursor`](Self::save_cursor).
+    pub fn save_cursor_blocking<T: Serialize + ?Sized>(&self, cursor: &T) -> Result<(), StepError> {
+        block_on(self.save_cursor(cursor))
+    }
+
+    /// The step's progress as a batch, to be committed in the caller's own transaction beside its rows
+    /// (`sqlite::apply_in`): either both stand or neither. Tell [`committed`](Self::committed) once it is.
+    ///
+    /// The batch checks the fence: where the run was lost, `apply_in` fails and the caller rolls back.
+    ///
+    /// # Errors
+    /// A permanent `step.output` if the cursor is no JSON.
+    pub fn progress<C: Serialize + ?Sized>(&self, cursor: &C) -> Result<Progress, StepError> {
+        self.saving(cursor, None)
+    }
+
+    /// The same, and the work under the run's key counts as done with `result` once it is committed: a second delivery
+    /// is told so, whatever happens to the steps that follow.
+    ///
+    /// # Errors
+    /// As [`progress`](Self::progress), and when the ledger's entry cannot be read.
+    pub fn completion<C, R>(&self, cursor: &C, result: &R) -> Result<Progress, StepError>
+    where
+        C: Serialize + ?Sized,
+        R: Serialize + ?Sized,
+    {
+        let mut progress = self.saving(cursor, Some(to_json(result)?))?;
+        progress.body.ledger_fence = None;
+        Ok(progress)
+    }
+
+    /// The caller's transaction with `progress` in it was committed.
+    pub fn committed(&self, progress: Progress, applied: &Applied) {
+        self.adopt(progress.asked, progress.body, applied);
+    }
+
+    /// Writes a decision of the caller's own into the run's history, where `explain` shows it.
+    ///
+    /// # Errors
+    /// When the run was lost, or the store cannot be written.
+    pub async fn decide(&self, code: &'static str, why: impl Into<String> + Send) -> Result<(), StepError> {
+        let step = Move {
+            actor: &self.holding.actor,
+            step: Some(&self.step),
+            lease: Some(self.holding.lease),
+            ..self.checkpoint(Reason::new(code, why))
+        };
+        let asked = self.now().moment;
+        let applied = self.holding.runs.apply(step).await?;
+        self.holding.heard(asked, applied.first());
+        Ok(())
+    }
+
+    /// The same, blocking the thread.
+    ///
+    /// # Errors
+    /// As [`decide`](Self::decide).
+    pub fn decide_blocking(
+        &self,
+        code: &'static str,
+        why: impl Into<String> + Send,
+    ) -> Result<(), StepError> {
+        block_on(self.decide(code, why))
+    }
+
+    /// Tells the job's edge hook that a point of the step's own was reached; for tests that kill the process there.
+    pub fn edge(&self, name: &str) {
+        self.holding.edge(name);
+    }
+
+    fn checkpoint(&self, reason: Reason) -> Move<'_> {
+        Move::new(&self.holding.id, Holding::STATE, run::Event::Checkpoint, self.holding.expect(), reason)
+    }
+
+    /// The batch that saves `cursor`, and the body that stands once it is committed.
+    fn saving<C: Serialize + ?Sized>(&self, cursor: &C, result: Option<Json>) -> Result<Progress, StepError> {
+        let asked = self.now().moment;
+        let mut body = self.holding.body().clone();
+        let step = body.step_mut(&self.step).ok_or_else(|| {
+            StepError::permanent("step.cursor", format!("no step {} in the run", self.step))
+        })?;
+        step.cursor = Some(to_json(cursor)?);
+        // It gets somewhere: whatever killed the processes before was not this work.
+        body.crash_count = 0;
+        let why = match result {
+            Some(_) => "the work is done, and its progress is saved with it",
+            None => "progress is saved",
+        };
+        let step = Move {
+            body: Some(&body),
+            actor: &self.holding.actor,
+            step: Some(&self.step),
+            lease: Some(self.holding.lease),
+            ..self.checkpoint(Reason::new("step.progress", why))
+        };
+        let mut write = step.write().map_err(Error::from)?;
+        let mut batch = Batch::new(Vec::new());
+        let settling = match result {
+            None => {
+                // A cursor is no news for a reader of the history; what it means stands in the step's output.
+                write.event = None;
+                None
+            }
+            Some(result) => {
+                let outcome = Some(Outcome::Succeeded { result });
+                let settle =
+                    self.holding.runs.settle_entry(&body, self.run_id(), &self.holding.actor, outcome);
+                block_on(settle)?
+            }
+        };
+        batch.push(write);
+        if let Some(settling) = settling {
+            batch.push(settling);
+        }
+        Ok(Progress { batch, body, asked })
+    }
+
+    fn adopt(&self, asked: Moment, body: Body, applied: &Applied) {
+        *self.holding.body() = body;
+        self.holding.heard(asked, applied.first());
+    }
+}
+
+/// A step's progress, on its way into the caller's own transaction.
+#[must_use = "a progress that is not committed is no progress"]
+pub struct Progress {
+    batch: Batch,
+    body: Body,
+    asked: Moment,
+}
+
+impl Progress {
+    /// What is to be applied in the transaction.
+    #[must_use]
+    pub const fn batch(&self) -> &Batch {
+        &self.batch
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress").field("batch", &self.batch).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Cx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cx")
+            .field("run_id", &self.holding.id)
+            .field("step", &self.step)
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
+}
+
+fn from_json<T: DeserializeOwned>(
+    json: &Json,
+    code: &'static str,
+    what: impl FnOnce() -> String,
+) -> Result<T, StepError> {
+    serde_json::from_str(json.get()).map_err(|error| {
+        StepError::permanent(code, format!("{} is not what the step takes: {error}", what()))
+    })
+}

@@ -1,0 +1,233 @@
+//! Takes a held run through its steps: the one driver, for threads and for futures.
+
+use std::sync::Arc;
+
+use crate::act::pipeline::attempt::{Attempted, attempt_step};
+use crate::act::pipeline::{Hold, Holding, Step, failing};
+use crate::act::runlog;
+use crate::base::effect::Effect;
+use crate::decide::claim::{self, AfterTakeover, LastKnown};
+use crate::decide::{retry, run};
+use crate::remember::ledger::Outcome;
+use crate::remember::runs::{Body, Error, Move, Question, Reason, StepRecord, StepState};
+use crate::remember::store::Batch;
+
+/// What a job says about how its runs are driven.
+pub(in crate::act) struct Course<'a> {
+    pub(in crate::act) steps: &'a [Step],
+    pub(in crate::act) retry: &'a retry::Policy,
+    /// How often a run may be tried before a failure for now becomes one for good.
+    pub(in crate::act) attempts_max: u32,
+    pub(in crate::act) host: &'a str,
+    pub(in crate::act) code_version: Option<&'a str>,
+}
+
+/// Drives the run until it ends, is put down, or is lost.
+///
+/// # Errors
+/// [`Error::Lost`] when somebody else has the run; what the store said when it could not be written. The run stays as it
+/// was last committed then, and is taken over when its lease is over.
+pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -> Result<(), Error> {
+    {
+        let mut body = holding.body();
+        body.attempt = body.attempt.saturating_add(1);
+        course.host.clone_into(&mut body.host);
+        body.code_version = course.code_version.map(str::to_owned);
+        let now = holding.env.now().wall;
+        body.started_at.get_or_insert(now);
+        body.wait = None;
+    }
+    loop {
+        match holding.hold() {
+            Hold::Ours => {}
+            Hold::Lost => return Err(Error::Lost { winner: None }),
+            Hold::Cancelling => {
+                let reason = Reason::new("run.cancelled", "an operator asked to stop it");
+                return end(holding, run::Event::Cancel, reason, None, None).await;
+            }
+        }
+        let next = holding.body().next_step().cloned();
+        let Some(record) = next else {
+            let reason = Reason::new("run.succeeded", "every step is done");
+            return succeed(holding, reason, None).await;
+        };
+        let Some(step) = course.steps.iter().find(|step| step.name == record.name) else {
+            return changed(holding, &record).await;
+        };
+        if record.state == StepState::Started {
+            let after = claim::after_takeover(step.effect, LastKnown::Started);
+            if after == AfterTakeover::Review {
+                return failing::ask(holding, &record.name, Reason::of(&after)).await;
+            }
+        }
+        match attempt_step(course, holding, step, record.state).await? {
+            Attempted::Done { output, reason } => {
+                if settle_step(course, holding, step, StepState::Done, Some(output), reason).await? {
+                    return Ok(());
+                }
+            }
+            Attempted::Skipped(reason) => {
+                if settle_step(course, holding, step, StepState::Skipped, None, reason).await? {
+                    return Ok(());
+                }
+            }
+            Attempted::Ended => return Ok(()),
+        }
+    }
+}
+
+/// Commits a settled step, and with the last one the run's success; says whether the run has ended.
+async fn settle_step(
+    course: &Course<'_>,
+    holding: &Arc<Holding>,
+    step: &Step,
+    state: StepState,
+    output: Option<crate::remember::runs::Json>,
+    reason: Reason,
+) -> Result<bool, Error> {
+    holding.edge(&format!("{}:worked", step.name));
+    let last = {
+        let mut body = holding.body();
+        if let Some(record) = body.step_mut(&step.name) {
+            record.state = state;
+            record.output = output;
+            record.cursor = None;
+        }
+        body.crash_count = 0;
+        body.next_step().is_none()
+    };
+    if last {
+        let why = format!("{}; it was the last step", reason.why);
+        succeed(holding, Reason::new("run.succeeded", why), Some(&step.name)).await?;
+    } else {
+        mark_next_started(course, &mut holding.body());
+        save(holding, &step.name, reason, None).await?;
+    }
+    holding.edge(&format!("{}:saved", step.name));
+    Ok(last)
+}
+
+/// The step that follows is marked as begun in the same commit, so that its effect is never without a mark and the
+/// mark costs no commit of its own. A step with a guard is marked once that was asked.
+fn mark_next_started(course: &Course<'_>, body: &mut Body) {
+    let Some(record) = body.steps.iter_mut().find(|record| !record.state.is_settled()) else { return };
+    let step = course.steps.iter().find(|step| step.name == record.name);
+    if step.is_some_and(|step| step.effect != Effect::Pure && step.guard.is_none()) {
+        record.state = StepState::Started;
+    }
+}
+
+/// Commits the body as it stands, with an event that says why.
+pub(super) async fn save(
+    holding: &Holding,
+    step: &str,
+    reason: Reason,
+    data: Option<String>,
+) -> Result<(), Error> {
+    let body = with_reason(holding, &reason);
+    runlog::moved(&holding.id, &holding.job, Some(step), "saved", &reason.code, &reason.why);
+    let asked = holding.env.now().moment;
+    let step = Move {
+        body: Some(&body),
+        actor: &holding.actor,
+        step: Some(step),
+        lease: Some(holding.lease),
+        data,
+        ..Move::new(&holding.id, Holding::STATE, run::Event::Checkpoint, holding.expect(), reason)
+    };
+    let applied = holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
+    holding.heard(asked, applied.first());
+    Ok(())
+}
+
+async fn succeed(holding: &Holding, reason: Reason, step: Option<&str>) -> Result<(), Error> {
+    let output = {
+        let mut body = holding.body();
+        body.output = body.steps.last().and_then(|step| step.output.clone());
+        body.output.clone()
+    };
+    let result = output.unwrap_or_else(|| serde_json::value::RawValue::NULL.to_owned());
+    end(holding, run::Event::Succeed, reason, step, Some(Outcome::Succeeded { result })).await
+}
+
+/// Ends the run's life in this process: the transition, and with it the ledger entry, where it has one that is open.
+pub(super) async fn end(
+    holding: &Holding,
+    event: run::Event,
+    reason: Reason,
+    step: Option<&str>,
+    outcome: Option<Outcome>,
+) -> Result<(), Error> {
+    let to = run::transition(Holding::STATE, event)?;
+    let now = holding.env.now().wall;
+    if to.is_terminal() {
+        holding.body().finished_at = Some(now);
+    }
+    let body = with_reason(holding, &reason);
+    holding.edge(&format!("{}:before", event));
+    runlog::moved(&holding.id, &holding.job, step, to.as_str(), &reason.code, &reason.why);
+    let settling = match (to.is_terminal(), event) {
+        (true, _) => holding.runs.settle_entry(&body, &holding.id, &holding.actor, outcome).await?,
+        (false, _) => None,
+    };
+    let step = Move {
+        body: Some(&body),
+        actor: &holding.actor,
+        step,
+        ..Move::new(&holding.id, Holding::STATE, event, holding.expect(), reason)
+    };
+    let mut batch = Batch::of(step.write()?);
+    if let Some(settling) = settling {
+        batch.push(settling);
+    }
+    holding.runs.apply_batch(batch).await.inspect_err(|error| lost(holding, error))?;
+    holding.edge(&format!("{}:after", event));
+    Ok(())
+}
+
+/// Puts the run down until `due_at`.
+pub(super) async fn put_down(
+    holding: &Holding,
+    step: &str,
+    reason: Reason,
+    due_at: crate::base::time::Timestamp,
+    data: Option<String>,
+) -> Result<(), Error> {
+    let body = with_reason(holding, &reason);
+    runlog::moved(&holding.id, &holding.job, Some(step), "failed_transient", &reason.code, &reason.why);
+    let step = Move {
+        body: Some(&body),
+        actor: &holding.actor,
+        step: Some(step),
+        due_at: Some(due_at),
+        data,
+        ..Move::new(&holding.id, Holding::STATE, run::Event::FailForNow, holding.expect(), reason)
+    };
+    holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
+    Ok(())
+}
+
+/// The run has a step that the job no longer has: only a person knows what it meant.
+async fn changed(holding: &Holding, record: &StepRecord) -> Result<(), Error> {
+    let why = format!("the run has a step {} that its job no longer has", record.name);
+    holding.body().question = Some(Question {
+        code: String::from("pipeline.changed"),
+        text: format!("{why}: what becomes of it?"),
+        step: Some(record.name.clone()),
+        options: vec![String::from("requeue"), String::from("dismiss")],
+    });
+    end(holding, run::Event::AskReview, Reason::new("pipeline.changed", why), Some(&record.name), None).await
+}
+
+fn with_reason(holding: &Holding, reason: &Reason) -> Body {
+    let mut body = holding.body();
+    body.code = reason.code.clone().into_owned();
+    body.why.clone_from(&reason.why);
+    body.clone()
+}
+
+fn lost(holding: &Holding, error: &Error) {
+    if matches!(error, Error::Lost { .. }) {
+        holding.lose();
+    }
+}

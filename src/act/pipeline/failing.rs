@@ -1,0 +1,133 @@
+//! What a step's failure makes of its run.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::act::pipeline::attempt::Attempted;
+use crate::act::pipeline::drive::{end, put_down};
+use crate::act::pipeline::{Course, Holding, Step, StepError};
+use crate::base::effect::Effect;
+use crate::base::fault::{self, Reached, Severity};
+use crate::base::time::{Now, later, millis};
+use crate::decide::{retry, run};
+use crate::remember::ledger::Outcome;
+use crate::remember::runs::{Error, FaultRecord, Question, Reason, StepState};
+
+/// The wait before a run that used up its attempts is tried as a whole again; doubled each time.
+const AGAIN_IN: Duration = Duration::from_secs(60);
+/// The longest such wait.
+const AGAIN_MAX: Duration = Duration::from_secs(3600);
+
+/// Moves the run as the policy's last word says.
+pub(super) async fn settle(
+    course: &Course<'_>,
+    holding: &Holding,
+    step: &Step,
+    attempt: u32,
+    error: &StepError,
+    next: retry::Next,
+) -> Result<Attempted, Error> {
+    let unknown = step.effect == Effect::Unsafe && error.fault.reached == Reached::Maybe;
+    if !unknown && let Some(record) = holding.body().step_mut(&step.name) {
+        // The failure was seen, so the outcome is known: a later attempt begins anew.
+        record.state = StepState::Pending;
+    }
+    let data = fault_data(error, attempt, None);
+    let now = holding.env.now().wall;
+    let (why, disposition) = match next {
+        retry::Next::Wait { .. } => return Ok(Attempted::Ended),
+        retry::Next::Defer { until, why } => {
+            put_down(holding, &step.name, told(&why, error), until, data).await?;
+            return Ok(Attempted::Ended);
+        }
+        retry::Next::Stop { why, disposition } => (why, disposition),
+    };
+    let reason = told(&why, error);
+    if error.fault.severity == Severity::Degraded {
+        let why = format!("{}; the step is left out, the others go on", reason.why);
+        return Ok(Attempted::Skipped(Reason::new("step.degraded", why)));
+    }
+    if unknown {
+        ask(holding, &step.name, reason).await?;
+        return Ok(Attempted::Ended);
+    }
+    if disposition == retry::Disposition::GiveUp {
+        let tried = holding.body().attempt;
+        if tried < course.attempts_max {
+            let doubled =
+                AGAIN_IN.saturating_mul(1_u32.checked_shl(tried.saturating_sub(1)).unwrap_or(u32::MAX));
+            let due = later(now, doubled.min(AGAIN_MAX));
+            put_down(holding, &step.name, reason, due, data).await?;
+            return Ok(Attempted::Ended);
+        }
+    }
+    let outcome = Outcome::Failed {
+        class: error.fault.class,
+        code: error.fault.code.to_string(),
+        why: error.to_string(),
+    };
+    end(holding, run::Event::FailForGood, reason, Some(&step.name), Some(outcome)).await?;
+    Ok(Attempted::Ended)
+}
+
+/// Puts the question to a person whether an unsafe effect took place.
+pub(super) async fn ask(holding: &Holding, step: &str, reason: Reason) -> Result<(), Error> {
+    holding.body().question = Some(Question {
+        code: reason.code.clone().into_owned(),
+        text: format!("step {step} was begun and its outcome is not known: was it done?"),
+        step: Some(step.to_owned()),
+        options: ["applied", "not_applied", "requeue", "dismiss"].map(str::to_owned).to_vec(),
+    });
+    end(holding, run::Event::AskReview, reason, Some(step), None).await
+}
+
+/// Ends the run because an operator asked for it.
+pub(super) async fn cancel(holding: &Holding) -> Result<(), Error> {
+    let reason = Reason::new("run.cancelled", "an operator asked to stop it");
+    end(holding, run::Event::Cancel, reason, None, None).await
+}
+
+/// Keeps the fault in the run's body, with the whole chain of what the error said.
+pub(super) fn keep_fault(holding: &Holding, step: &str, attempt: u32, error: &StepError, now: Now) {
+    let mut body = holding.body();
+    let record = FaultRecord {
+        attempt: body.attempt,
+        step_attempt: attempt,
+        step: step.to_owned(),
+        class: error.fault.class,
+        severity: error.fault.severity,
+        code: error.fault.code.to_string(),
+        chain: fault::chain(&*error.error),
+        at: now.wall,
+    };
+    body.keep_fault(record);
+}
+
+/// What the event of a failed attempt says beyond its reason.
+pub(super) fn fault_data(error: &StepError, attempt: u32, delay: Option<Duration>) -> Option<String> {
+    #[derive(Serialize)]
+    struct Data<'a> {
+        fault: Told<'a>,
+        step_attempt: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        delay_ms: Option<u64>,
+    }
+    #[derive(Serialize)]
+    struct Told<'a> {
+        class: &'a str,
+        code: &'a str,
+        chain: String,
+    }
+    let told = Told {
+        class: error.fault.class.as_str(),
+        code: &error.fault.code,
+        chain: crate::remember::runs::shortened(error.to_string(), crate::remember::runs::CHAIN_MAX),
+    };
+    serde_json::to_string(&Data { fault: told, step_attempt: attempt, delay_ms: delay.map(millis) }).ok()
+}
+
+/// The policy's reason, and what the error said.
+fn told(why: &impl crate::base::explain::Explain, error: &StepError) -> Reason {
+    Reason::new(why.code(), format!("{why}: {}: {error}", error.fault.code))
+}

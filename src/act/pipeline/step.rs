@@ -1,0 +1,239 @@
+//! What a step is: a name, an effect class, the work, and what it may ask before it begins.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::act::pipeline::Cx;
+use crate::base::effect::Effect;
+use crate::base::fault::{self, Classify, Fault};
+use crate::base::time::BoxFuture;
+use crate::decide::retry;
+use crate::remember::runs::{self, Json};
+use crate::remember::{ledger, store};
+
+/// One step of a job.
+///
+/// ```
+/// use unattended::effect::Effect;
+/// use unattended::pipeline::{Step, StepError};
+///
+/// let count = Step::blocking("count", Effect::Pure, |cx| {
+///     let text: String = cx.input()?;
+///     if text.is_empty() {
+///         return Err(StepError::permanent("count.empty", "there is nothing to count"));
+///     }
+///     Ok(text.lines().count())
+/// });
+/// assert_eq!(count.name(), "count");
+/// ```
+#[derive(Clone)]
+pub struct Step {
+    pub(in crate::act) name: String,
+    pub(in crate::act) effect: Effect,
+    pub(in crate::act) work: Work<Json>,
+    pub(in crate::act) guard: Option<Work<Option<Json>>>,
+    pub(in crate::act) retry: Option<retry::Policy>,
+    pub(in crate::act) timeout: Option<Duration>,
+}
+
+/// The closures of a step, both kinds of them.
+pub(in crate::act) enum Work<T> {
+    /// Blocks its thread.
+    Blocking(Arc<BlockingWork<T>>),
+    /// Gives a future.
+    Future(Arc<FutureWork<T>>),
+}
+
+type BlockingWork<T> = dyn Fn(&Cx) -> Result<T, StepError> + Send + Sync;
+type FutureWork<T> = dyn Fn(Cx) -> BoxFuture<'static, Result<T, StepError>> + Send + Sync;
+
+impl<T> Clone for Work<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Blocking(work) => Self::Blocking(Arc::clone(work)),
+            Self::Future(work) => Self::Future(Arc::clone(work)),
+        }
+    }
+}
+
+impl Step {
+    /// A step whose work is a future.
+    #[must_use]
+    pub fn new<F, Fut, T>(name: impl Into<String>, effect: Effect, work: F) -> Self
+    where
+        F: Fn(Cx) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, StepError>> + Send + 'static,
+        T: Serialize,
+    {
+        let work = move |cx: Cx| -> BoxFuture<'static, Result<Json, StepError>> {
+            let work = work(cx);
+            Box::pin(async move { to_json(&work.await?) })
+        };
+        Self::of(name, effect, Work::Future(Arc::new(work)))
+    }
+
+    /// A step whose work blocks its thread. Driven by a runtime, it is moved to a thread where blocking does no harm.
+    #[must_use]
+    pub fn blocking<F, T>(name: impl Into<String>, effect: Effect, work: F) -> Self
+    where
+        F: Fn(&Cx) -> Result<T, StepError> + Send + Sync + 'static,
+        T: Serialize,
+    {
+        Self::of(name, effect, Work::Blocking(Arc::new(move |cx| to_json(&work(cx)?))))
+    }
+
+    fn of(name: impl Into<String>, effect: Effect, work: Work<Json>) -> Self {
+        Self { name: name.into(), effect, work, guard: None, retry: None, timeout: None }
+    }
+
+    /// Asks first whether the desired end state exists already: `Some(output)` means it does, and the step is done
+    /// with that output and without a write. A [`Verifiable`](Effect::Verifiable) step must have one: it is also what
+    /// is asked after a crash in the middle.
+    #[must_use]
+    pub fn guard<F, Fut, T>(mut self, ask: F) -> Self
+    where
+        F: Fn(Cx) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Option<T>, StepError>> + Send + 'static,
+        T: Serialize,
+    {
+        let ask = move |cx: Cx| -> BoxFuture<'static, Result<Option<Json>, StepError>> {
+            let ask = ask(cx);
+            Box::pin(async move { ask.await?.map(|output| to_json(&output)).transpose() })
+        };
+        self.guard = Some(Work::Future(Arc::new(ask)));
+        self
+    }
+
+    /// The same, for a question that blocks its thread.
+    #[must_use]
+    pub fn guard_blocking<F, T>(mut self, ask: F) -> Self
+    where
+        F: Fn(&Cx) -> Result<Option<T>, StepError> + Send + Sync + 'static,
+        T: Serialize,
+    {
+        let ask = move |cx: &Cx| ask(cx)?.map(|output| to_json(&output)).transpose();
+        self.guard = Some(Work::Blocking(Arc::new(ask)));
+        self
+    }
+
+    /// How this step is retried inside one run; without it, as the job says.
+    #[must_use]
+    pub const fn retry(mut self, policy: retry::Policy) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+
+    /// How long one attempt may take. A future is dropped at its end. Work that blocks cannot be cut: it is handed
+    /// the time that is left ([`Cx::remaining`]), and an overrun is recorded.
+    #[must_use]
+    pub const fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its effect class.
+    #[must_use]
+    pub const fn effect(&self) -> Effect {
+        self.effect
+    }
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Step").field("name", &self.name).field("effect", &self.effect).finish_non_exhaustive()
+    }
+}
+
+/// Why a step's attempt failed: what it means to the policy, and what the error said.
+///
+/// `?` turns any error into one, classified by what its chain of sources contains; use the constructors where the step
+/// knows better. It is not an `Error` itself, as `anyhow::Error` is not, so that the conversion can exist.
+#[derive(Debug)]
+pub struct StepError {
+    pub(in crate::act) fault: Fault,
+    pub(in crate::act) error: Box<dyn Error + Send + Sync>,
+    pub(in crate::act) lost: bool,
+}
+
+impl StepError {
+    /// A failure that means `fault`.
+    #[must_use]
+    pub fn new(fault: Fault, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { fault, error: error.into(), lost: false }
+    }
+
+    /// Trying again cannot help.
+    #[must_use]
+    pub fn permanent(code: &'static str, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(Fault::permanent(code), error)
+    }
+
+    /// It may work later.
+    #[must_use]
+    pub fn transient(code: &'static str, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(Fault::transient(code), error)
+    }
+
+    /// What it means to the policy.
+    #[must_use]
+    pub const fn fault(&self) -> &Fault {
+        &self.fault
+    }
+
+    pub(in crate::act) fn is_lost(&self) -> bool {
+        self.lost
+    }
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&fault::chain(&*self.error))
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for StepError {
+    fn from(error: E) -> Self {
+        let fault = of_ours(&error).unwrap_or_else(|| fault::of_chain(&error));
+        let any: &dyn Any = &error;
+        // In a caller's own transaction the fence that no longer holds shows as a conflict of the batch.
+        let lost = matches!(any.downcast_ref(), Some(runs::Error::Lost { .. }))
+            || matches!(any.downcast_ref(), Some(store::ApplyError::Conflict(_)));
+        Self { fault, error: Box::new(error), lost }
+    }
+}
+
+/// The fault of this crate's own errors, wherever in the chain they stand.
+fn of_ours(error: &(dyn Error + 'static)) -> Option<Fault> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let fault = error
+            .downcast_ref::<store::Error>()
+            .map(Classify::fault)
+            .or_else(|| error.downcast_ref::<runs::Error>().map(Classify::fault))
+            .or_else(|| error.downcast_ref::<ledger::Error>().map(Classify::fault));
+        if fault.is_some() {
+            return fault;
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// A step's output as the text that is stored.
+pub(in crate::act) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Json, StepError> {
+    serde_json::value::to_raw_value(value).map_err(|error| {
+        StepError::permanent("step.output", format!("what the step gave is no JSON: {error}"))
+    })
+}

@@ -1,0 +1,35 @@
+//! What happens to runs, as structured events under the target `unattended`; nothing without the feature `tracing`.
+//!
+//! Field names are stable: run_id, job, step, attempt, outcome, code, why.
+
+/// A run moved, or one of its steps did.
+#[cfg(feature = "tracing")]
+pub(in crate::act) fn moved(
+    run_id: &str,
+    job: &str,
+    step: Option<&str>,
+    outcome: &str,
+    code: &str,
+    why: &str,
+) {
+    tracing::info!(target: "unattended", run_id, job, step, outcome, code, why);
+}
+
+/// A lease was lost, or could not be renewed.
+#[cfg(feature = "tracing")]
+pub(in crate::act) fn lease(run_id: &str, outcome: &str, why: &str) {
+    tracing::warn!(target: "unattended", run_id, outcome, code = "lease.trouble", why);
+}
+
+/// A job was built in a way that deserves a warning.
+#[cfg(feature = "tracing")]
+pub(in crate::act) fn doubtful(job: &str, code: &str, why: &str) {
+    tracing::warn!(target: "unattended", job, code, why);
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(in crate::act) const fn moved(_: &str, _: &str, _: Option<&str>, _: &str, _: &str, _: &str) {}
+#[cfg(not(feature = "tracing"))]
+pub(in crate::act) const fn lease(_: &str, _: &str, _: &str) {}
+#[cfg(not(feature = "tracing"))]
+pub(in crate::act) const fn doubtful(_: &str, _: &str, _: &str) {}

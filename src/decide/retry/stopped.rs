@@ -1,0 +1,212 @@
+//! How a driven operation ends when it does not end well.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use crate::base::explain::Explain;
+use crate::base::fault::{Class, Fault};
+use crate::base::time::Timestamp;
+use crate::decide::retry::reason::{Deferring, Disposition, Stopping};
+
+/// How many attempts a timeline keeps: the last ones.
+const KEPT_MAX: usize = 64;
+
+/// `sysexits.h`: a temporary failure, try again later.
+const EX_TEMPFAIL: u8 = 75;
+
+/// The operation has not succeeded. The last failure, as the caller's own type, is kept.
+///
+/// `R` is the reason of a refusal; a retry alone refuses nothing, so that arm cannot occur and need not be matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stopped<L, R = Never> {
+    /// It was tried and has failed, and there is no further attempt.
+    Failed {
+        /// The last failure.
+        last: L,
+        /// Why there is no further attempt.
+        why: Stopping,
+        /// What becomes of the work.
+        disposition: Disposition,
+        /// What was tried.
+        attempts: Timeline,
+    },
+    /// It may not be tried now.
+    Refused {
+        /// Why not.
+        why: R,
+        /// When asking again makes sense.
+        retry_at: Timestamp,
+        /// The last failure, when there was an attempt before the refusal.
+        last: Option<L>,
+        /// What was tried; the refusal is not an attempt.
+        attempts: Timeline,
+    },
+    /// The next attempt is too far away to hold a process for it.
+    Deferred {
+        /// When to go on.
+        until: Timestamp,
+        /// Why not here.
+        why: Deferring,
+        /// The last failure.
+        last: L,
+        /// What was tried.
+        attempts: Timeline,
+    },
+}
+
+/// What cannot occur.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Never {}
+
+impl<L, R> Stopped<L, R> {
+    /// The exit code for the `main` of a cron job: 75 ("try again later", `EX_TEMPFAIL`) when it was refused or
+    /// deferred, 1 when it failed.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Failed { .. } => 1,
+            Self::Refused { .. } | Self::Deferred { .. } => EX_TEMPFAIL,
+        }
+    }
+
+    /// The last failure, if anything was tried.
+    #[must_use]
+    pub const fn last(&self) -> Option<&L> {
+        match self {
+            Self::Failed { last, .. } | Self::Deferred { last, .. } => Some(last),
+            Self::Refused { last, .. } => last.as_ref(),
+        }
+    }
+
+    /// What was tried.
+    #[must_use]
+    pub const fn attempts(&self) -> &Timeline {
+        match self {
+            Self::Failed { attempts, .. }
+            | Self::Refused { attempts, .. }
+            | Self::Deferred { attempts, .. } => attempts,
+        }
+    }
+
+    /// When to try again, where that is known.
+    #[must_use]
+    pub const fn retry_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Failed { .. } => None,
+            Self::Refused { retry_at, .. } => Some(*retry_at),
+            Self::Deferred { until, .. } => Some(*until),
+        }
+    }
+}
+
+impl<L, R: Explain> Stopped<L, R> {
+    /// The stable word of the reason.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Failed { why, .. } => why.code(),
+            Self::Refused { why, .. } => why.code(),
+            Self::Deferred { why, .. } => why.code(),
+        }
+    }
+}
+
+impl<L, R: fmt::Display> fmt::Display for Stopped<L, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed { why, attempts, .. } => {
+                let made = attempts.count();
+                write!(f, "failed after {made} attempt{}: {why}", if made == 1 { "" } else { "s" })
+            }
+            Self::Refused { why, retry_at, .. } => write!(f, "refused until {retry_at}: {why}"),
+            Self::Deferred { until, why, .. } => write!(f, "deferred until {until}: {why}"),
+        }
+    }
+}
+
+impl<L: Error + 'static, R: fmt::Debug + fmt::Display> Error for Stopped<L, R> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.last().map(|last| last as &(dyn Error + 'static))
+    }
+}
+
+impl Explain for Never {
+    fn code(&self) -> &'static str {
+        match *self {}
+    }
+}
+
+impl fmt::Display for Never {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {}
+    }
+}
+
+/// One failed attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// Its number; the first try is 1.
+    pub number: u32,
+    /// What kind of failure it was.
+    pub class: Class,
+    /// The stable word of the fault.
+    pub code: Cow<'static, str>,
+    /// How long it took; `None` where the policy asks for no time and the clock was not read.
+    pub duration: Option<Duration>,
+    /// The wait that followed it; `None` when none did.
+    pub delay: Option<Duration>,
+    /// By how much it took longer than it was given; it could not be cut.
+    pub overrun: Option<Duration>,
+}
+
+impl Tried {
+    /// The attempt `number` failed with `fault`.
+    #[must_use]
+    pub fn new(number: u32, fault: &Fault, duration: Option<Duration>) -> Self {
+        let code = fault.code.clone();
+        Self { number, class: fault.class, code, duration, delay: None, overrun: None }
+    }
+}
+
+/// The failed attempts in order. All are counted, the last 64 are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timeline {
+    kept: VecDeque<Tried>,
+    count: u32,
+}
+
+impl Timeline {
+    /// How many attempts were made.
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Those that are kept, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Tried> + ExactSizeIterator {
+        self.kept.iter()
+    }
+
+    /// The last one.
+    #[must_use]
+    pub fn last(&self) -> Option<&Tried> {
+        self.kept.back()
+    }
+
+    pub(crate) fn push(&mut self, tried: Tried) {
+        if self.kept.len() == KEPT_MAX {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(tried);
+        self.count = self.count.saturating_add(1);
+    }
+
+    pub(crate) fn waited(&mut self, delay: Duration) {
+        if let Some(last) = self.kept.back_mut() {
+            last.delay = Some(delay);
+        }
+    }
+}

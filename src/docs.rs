@@ -1,0 +1,4 @@
+//! The pages that people read, compiled as documentation tests. A test of the house fails on a page that is not here.
+
+#[doc = include_str!("../docs/reasons.md")]
+mod reasons {}

@@ -1,0 +1,134 @@
+//! A connection with the settings that durability and concurrency hang on, each read back.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::remember::sqlite::schema::{APPLICATION_ID, FORMAT};
+use crate::remember::sqlite::{busy, error};
+use crate::remember::store::Error;
+
+/// The oldest engine that has all that is used here: STRICT tables (3.37).
+const ENGINE_MIN: i32 = 3_037_000;
+/// The pages after which a commit moves the write-ahead log into the file: 4 MiB. Larger values make longer tails.
+const CHECKPOINT_PAGES: u32 = 1_000;
+/// The size above which the write-ahead log is cut back after it was moved.
+pub(super) const WAL_MAX: u64 = 64 * 1024 * 1024;
+/// Every shape of an update is a statement of its own.
+const STATEMENTS: usize = 128;
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    Write,
+    /// Reads, in a store that this process may write.
+    Read,
+    /// Reads, in a store that this process must not or may not write.
+    ReadOnly,
+}
+
+/// Opens the file, which must be there, and applies the settings that need no lock.
+pub(super) fn open(path: &Path, purpose: Use) -> Result<Connection, Error> {
+    if rusqlite::version_number() < ENGINE_MIN {
+        let found = rusqlite::version().to_owned();
+        return Err(Error::Setting { name: "sqlite_version", found, needed: String::from("3.37 or newer") });
+    }
+    let mode = match purpose {
+        Use::ReadOnly => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        Use::Write | Use::Read => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    };
+    let what = "cannot open the store";
+    let mut connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|found| cannot_open(path, found))?;
+    busy::install(&mut connection).map_err(|found| error::of(what, found))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    let settings = format!(
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;
+         PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+         PRAGMA fullfsync = {mac}; PRAGMA checkpoint_fullfsync = {mac};",
+        mac = cfg!(target_os = "macos"),
+    );
+    let apply = || {
+        connection.execute_batch(&settings)?;
+        connection.pragma_update_and_check(None, "journal_size_limit", WAL_MAX as i64, |_| Ok(()))
+    };
+    busy::persist(what, apply)?;
+    Ok(connection)
+}
+
+/// Switches the write-ahead log on; the engine answers with another mode where it cannot.
+pub(super) fn use_wal(connection: &Connection) -> Result<(), Error> {
+    let switch =
+        || connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+    let found = busy::persist("cannot switch the write-ahead log on", switch)?;
+    expect("journal_mode", found, "wal")
+}
+
+/// Reads every setting back, and fails at the first that is not as needed.
+pub(super) fn check(connection: &Connection, purpose: Use) -> Result<(), Error> {
+    durable(connection)?;
+    let mut needed = vec![
+        ("foreign_keys", 1),
+        ("trusted_schema", 0),
+        ("application_id", i64::from(APPLICATION_ID)),
+        ("user_version", i64::from(FORMAT)),
+        ("wal_autocheckpoint", i64::from(CHECKPOINT_PAGES)),
+    ];
+    if cfg!(target_os = "macos") {
+        needed.extend([("fullfsync", 1), ("checkpoint_fullfsync", 1)]);
+    }
+    for (name, needed) in needed {
+        expect(name, number(connection, name)?.to_string(), &needed.to_string())?;
+    }
+    if purpose == Use::Read {
+        let only = connection.execute_batch("PRAGMA query_only = ON");
+        only.map_err(|found| error::of("cannot make a connection read only", found))?;
+    }
+    Ok(())
+}
+
+/// Reads back the settings that a commit's durability hangs on.
+pub(super) fn durable(connection: &Connection) -> Result<(), Error> {
+    let mode = text(connection, "journal_mode")?;
+    expect("journal_mode", mode, "wal")?;
+    let synchronous = number(connection, "synchronous")?;
+    // 3 is EXTRA, which is at least as durable.
+    if synchronous < 2 {
+        return expect("synchronous", synchronous.to_string(), "2");
+    }
+    Ok(())
+}
+
+pub(super) fn number(connection: &Connection, name: &'static str) -> Result<i64, Error> {
+    pragma(connection, name, |row| row.get(0))
+}
+
+pub(super) fn text(connection: &Connection, name: &'static str) -> Result<String, Error> {
+    pragma(connection, name, |row| row.get(0))
+}
+
+fn pragma<T>(
+    connection: &Connection,
+    name: &'static str,
+    get: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+) -> Result<T, Error> {
+    let read = || connection.prepare_cached(&format!("PRAGMA {name}"))?.query_row([], &get);
+    busy::persist("cannot read a setting back", read)
+}
+
+fn expect(name: &'static str, found: String, needed: &str) -> Result<(), Error> {
+    if found == needed { Ok(()) } else { Err(Error::Setting { name, found, needed: needed.to_owned() }) }
+}
+
+fn cannot_open(path: &Path, found: rusqlite::Error) -> Error {
+    let code = found.sqlite_error_code();
+    if code != Some(rusqlite::ErrorCode::CannotOpen) {
+        return error::of("cannot open the store", found);
+    }
+    let source = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => std::io::Error::from(std::io::ErrorKind::IsADirectory),
+        Ok(_) => std::io::Error::other(found.to_string()),
+        Err(error) => error,
+    };
+    Error::Io { action: "cannot open the store", path: path.to_owned(), source }
+}

@@ -1,0 +1,278 @@
+//! The reads of the seam, as statements.
+
+use std::fmt::Write as _;
+
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+
+use crate::remember::cursor::{Mark, by_rank};
+use crate::remember::sqlite::rows::{self, Bind, COLUMNS, EVENT_COLUMNS, Judge, ids_of};
+use crate::remember::store::{Ns, Order, PAGE_MAX, Page, Prune, Query, Record, StoredEvent};
+
+/// The most holders whose life one scan for attention looks into.
+const HOLDERS_MAX: usize = 512;
+
+pub(super) fn get(
+    connection: &Connection,
+    judge: &Judge<'_>,
+    ns: Ns,
+    key: &str,
+) -> rusqlite::Result<Option<(i64, Record)>> {
+    let sql = format!("SELECT {COLUMNS} FROM record WHERE ns = ?1 AND key = ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement.query_row((i64::from(ns.number()), key), |row| rows::record(row, judge)).optional()
+}
+
+pub(super) fn events(
+    connection: &Connection,
+    ns: Ns,
+    key: &str,
+    after: u64,
+    limit: u32,
+) -> rusqlite::Result<Vec<StoredEvent>> {
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS} FROM event WHERE record_id = (SELECT id FROM record WHERE ns = ?1 AND key = ?2)
+         AND seq > ?3 ORDER BY seq LIMIT ?4"
+    );
+    let Ok(after) = i64::try_from(after) else { return Ok(Vec::new()) };
+    let mut statement = connection.prepare_cached(&sql)?;
+    let binds = (i64::from(ns.number()), key, after, i64::from(limit.min(PAGE_MAX)));
+    statement.query_map(binds, rows::event)?.collect()
+}
+
+/// One page. `after` is what the query's cursor says.
+pub(super) fn scan(
+    connection: &Connection,
+    judge: &Judge<'_>,
+    query: &Query,
+    after: Option<Mark>,
+) -> rusqlite::Result<Page> {
+    let mut found = Vec::new();
+    if query.attention {
+        // Two statements, since each has an index of its own; both are in order, and so is what is made of them.
+        let due = Select::new(query, after).due(judge);
+        found.extend(due.run(connection, judge)?);
+        let dead = dead_holders(connection, judge, query.ns)?;
+        let orphaned = Select::new(query, after).orphaned(judge, &dead);
+        found.extend(orphaned.run(connection, judge)?);
+        match query.order {
+            Order::Oldest => found.sort_by_key(|(id, _)| *id),
+            Order::Newest => found.sort_by_key(|(id, _)| std::cmp::Reverse(*id)),
+            Order::Rank => {
+                found.sort_by_key(|(id, record)| by_rank(unsigned(*id), record.rank, record.due_at))
+            }
+        }
+    } else {
+        found = Select::new(query, after).run(connection, judge)?;
+    }
+    let limit = query.limit as usize;
+    let last = found.get(limit.saturating_sub(1)).filter(|_| found.len() > limit);
+    let next = last.map(|(id, record)| Mark::of(unsigned(*id), record).write(query.order));
+    found.truncate(limit);
+    Ok(Page { records: found.into_iter().map(|(_, record)| record).collect(), next })
+}
+
+/// Ids and versions of what a prune may delete.
+pub(super) fn prunable(
+    connection: &Connection,
+    judge: &Judge<'_>,
+    prune: &Prune,
+) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let (low, high) = ids_of(prune.ns);
+    let mut select = Select { sql: String::new(), binds: vec![Bind::Int(low), Bind::Int(high)] };
+    let _ = write!(
+        select.sql,
+        "SELECT id, version, holder, lease_boot, lease_ends, lease_until FROM record
+         WHERE id BETWEEN ? AND ? AND ((updated_at < ? AND "
+    );
+    select.binds.push(Bind::at(Some(prune.updated_before)));
+    if prune.states.is_empty() {
+        select.sql += "0";
+    } else {
+        select.list("state", &prune.states);
+    }
+    select.sql += ") OR expires_at <= ?) ORDER BY id";
+    select.binds.push(Bind::Int(judge.now.wall_ms));
+    let mut statement = connection.prepare(&select.sql)?;
+    let mut rows = statement.query(params_from_iter(&select.binds))?;
+    let mut found = Vec::new();
+    while found.len() < prune.limit as usize
+        && let Some(row) = rows.next()?
+    {
+        if judge.lease(row, 2, 3, 4, 5)?.is_none_or(|lease| lease.over) {
+            found.push((row.get(0)?, row.get(1)?));
+        }
+    }
+    Ok(found)
+}
+
+/// The holders of leases whose time is not up, and who are gone.
+fn dead_holders(connection: &Connection, judge: &Judge<'_>, ns: Ns) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT DISTINCT holder FROM record INDEXED BY record_leased
+               WHERE ns = ?1 AND lease_ends IS NOT NULL AND holder IS NOT NULL LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let limit = i64::try_from(HOLDERS_MAX).unwrap_or(i64::MAX);
+    let holders = statement.query_map((i64::from(ns.number()), limit), |row| row.get::<_, String>(0))?;
+    holders.filter(|name| name.as_ref().map_or(true, |name| judge.is_dead(name))).collect()
+}
+
+/// A statement that is being put together.
+struct Select<'a> {
+    sql: String,
+    binds: Vec<Bind<'a>>,
+}
+
+impl<'a> Select<'a> {
+    fn new(query: &'a Query, after: Option<Mark>) -> SelectFor<'a> {
+        let (low, high) = ids_of(query.ns);
+        let mut select = Self { sql: String::new(), binds: Vec::new() };
+        if query.attention || query.key_prefix.is_some() {
+            // The plus keeps the ids out of the choice of an index: another one is the better.
+            select.and("ns = ?", [Bind::Int(i64::from(query.ns.number()))]);
+        } else {
+            select.and("id BETWEEN ? AND ?", [Bind::Int(low), Bind::Int(high)]);
+        }
+        if !query.states.is_empty() {
+            select.and_list("state", &query.states);
+        }
+        if !query.kinds.is_empty() {
+            select.and_list("kind", &query.kinds);
+        }
+        if let Some(prefix) = &query.key_prefix {
+            select.and("key >= ?", [Bind::text(prefix)]);
+            if let Some(end) = after_prefix(prefix) {
+                select.and("key < ?", [Bind::Text(end.into())]);
+            }
+        }
+        if let Some(suffix) = query.key_suffix.as_deref().filter(|suffix| !suffix.is_empty()) {
+            let length = i64::try_from(suffix.chars().count()).unwrap_or(i64::MAX);
+            select.and("substr(key, -?) = ?", [Bind::Int(length), Bind::text(suffix)]);
+        }
+        if let Some(from) = query.created_from {
+            // Stored instants are cut to the millisecond, so one within a millisecond begins with the next.
+            let cut = from.timestamp_millis();
+            let whole = crate::remember::store::to_millis(from) == from;
+            select.and("created_at >= ?", [Bind::Int(if whole { cut } else { cut.saturating_add(1) })]);
+        }
+        if let Some(reviewed) = query.reviewed {
+            select.and(if reviewed { "reviewed_at IS NOT NULL" } else { "reviewed_at IS NULL" }, []);
+        }
+        if let Some(mark) = after {
+            select.after(query.order, mark);
+        }
+        SelectFor { select, query }
+    }
+
+    fn after(&mut self, order: Order, mark: Mark) {
+        let id = || Bind::Int(i64::try_from(mark.id).unwrap_or(i64::MAX));
+        let rank = || Bind::Int(mark.rank);
+        match (order, mark.due_ms) {
+            (Order::Newest, _) => self.and("id < ?", [id()]),
+            (Order::Oldest, _) => self.and("id > ?", [id()]),
+            (Order::Rank, None) => self
+                .and("(rank < ? OR (rank = ? AND (due_at IS NOT NULL OR id > ?)))", [rank(), rank(), id()]),
+            (Order::Rank, Some(due)) => self.and(
+                "(rank < ? OR (rank = ? AND (due_at > ? OR (due_at = ? AND id > ?))))",
+                [rank(), rank(), Bind::Int(due), Bind::Int(due), id()],
+            ),
+        }
+    }
+
+    fn and<const N: usize>(&mut self, condition: &str, binds: [Bind<'a>; N]) {
+        self.sql += if self.sql.is_empty() { " WHERE " } else { " AND " };
+        self.sql += condition;
+        self.binds.extend(binds);
+    }
+
+    fn and_list(&mut self, column: &str, items: &'a [String]) {
+        self.and("", []);
+        self.list(column, items);
+    }
+
+    fn list(&mut self, column: &str, items: &'a [String]) {
+        self.sql += column;
+        self.sql += " IN (?";
+        for _ in 1..items.len() {
+            self.sql += ", ?";
+        }
+        self.sql += ")";
+        self.binds.extend(items.iter().map(|item| Bind::text(item)));
+    }
+}
+
+/// A statement for a query.
+struct SelectFor<'a> {
+    select: Select<'a>,
+    query: &'a Query,
+}
+
+impl<'a> SelectFor<'a> {
+    /// Only what is due, not leased and not paused.
+    fn due(mut self, judge: &Judge<'_>) -> Self {
+        let wall = [Bind::Int(judge.now.wall_ms)];
+        self.select.and("lease_ends IS NULL AND due_at IS NOT NULL AND due_at <= ? AND paused = 0", wall);
+        self
+    }
+
+    /// Only what is leased by an owner whose lease is over, and not paused.
+    fn orphaned(mut self, judge: &'a Judge<'_>, dead: &'a [String]) -> Self {
+        let boot = [Bind::text(judge.clocks.boot()), Bind::Int(judge.now.boot_ms)];
+        self.select
+            .and("lease_ends IS NOT NULL AND paused = 0 AND (lease_boot <> ? OR lease_ends <= ?", boot);
+        if !dead.is_empty() {
+            self.select.sql += " OR ";
+            self.select.list("holder", dead);
+        }
+        self.select.sql += ")";
+        self
+    }
+
+    fn run(mut self, connection: &Connection, judge: &Judge<'_>) -> rusqlite::Result<Vec<(i64, Record)>> {
+        let order = match self.query.order {
+            Order::Newest => "id DESC",
+            Order::Oldest => "id",
+            Order::Rank => "rank DESC, due_at, id",
+        };
+        // One more than the page tells whether there is another.
+        self.select.binds.push(Bind::Int(i64::from(self.query.limit) + 1));
+        let sql = format!("SELECT {COLUMNS} FROM record{} ORDER BY {order} LIMIT ?", self.select.sql);
+        let mut statement = connection.prepare_cached(&sql)?;
+        let found =
+            statement.query_map(params_from_iter(&self.select.binds), |row| rows::record(row, judge))?;
+        found.collect()
+    }
+}
+
+/// The first text in byte order that does not begin with `prefix`, and no text between them does; `None` when every
+/// text after `prefix` begins with it.
+fn after_prefix(prefix: &str) -> Option<String> {
+    let mut end = prefix.to_owned();
+    while let Some(last) = end.pop() {
+        let next = match u32::from(last) + 1 {
+            0xd800 => Some('\u{e000}'),
+            code => char::from_u32(code),
+        };
+        if let Some(next) = next {
+            end.push(next);
+            return Some(end);
+        }
+    }
+    None
+}
+
+fn unsigned(id: i64) -> u64 {
+    u64::try_from(id).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_is_the_next_text() {
+        assert_eq!(after_prefix("a").as_deref(), Some("b"));
+        assert_eq!(after_prefix("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
+        assert_eq!(after_prefix("a\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(after_prefix("\u{10ffff}"), None);
+        assert_eq!(after_prefix(""), None);
+    }
+}

@@ -1,0 +1,220 @@
+//! Turns between processes: two kernel locks before the engine's own, so that a steady writer cannot starve others.
+//!
+//! A writer first takes the lock `turn`, then waits for `main` while it holds it, then lets `turn` go and works under
+//! `main`. So whoever has just worked stands behind whoever waits. Both are polled, never waited on in the kernel, and
+//! with little patience: a process that is stopped in the middle of its turn keeps its locks, so the others go over to
+//! the next pair, and say so in a file that all of them read. The locks only order writers; what is written is kept
+//! whole by the engine alone, so that doing without a turn is slow for others, never wrong.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::base::time::{Clock, Moment, SleepBlocking, System};
+
+/// How many pairs of locks there are. Each stopped process makes one of them useless until it goes on.
+const PAIRS: u8 = 8;
+/// How long the holder of `turn` waits for `main` before it takes the holder of `main` for stopped.
+const PATIENCE: Duration = Duration::from_millis(25);
+/// How long one waits for `turn` on one pair. Longer, since several may be before it.
+const PATIENCE_TURN: Duration = Duration::from_millis(60);
+const POLL_TURN: Duration = Duration::from_micros(150);
+const POLL_MAIN: Duration = Duration::from_micros(30);
+/// How long it does without turns when no pair could be had.
+const OFF: Duration = Duration::from_secs(2);
+
+/// One writer's place at the locks. Not shared: the kernel tells lock holders apart by their open files.
+pub(super) struct Turnstile {
+    folder: PathBuf,
+    /// Holds the number of the pair in use.
+    pair: Option<File>,
+    locks: [Option<(File, File)>; PAIRS as usize],
+    off_until: Moment,
+}
+
+/// A turn; it ends when this is dropped.
+pub(super) struct Turn<'a>(&'a File);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // A lock that cannot be released is released with its file; the next writer's patience bridges the time.
+        drop(self.0.unlock());
+    }
+}
+
+impl Turnstile {
+    pub(super) fn new(folder: &Path) -> Self {
+        let pair = lock_file(&folder.join("turn"));
+        Self {
+            folder: folder.to_owned(),
+            pair,
+            locks: [const { None }; PAIRS as usize],
+            off_until: Moment::ZERO,
+        }
+    }
+
+    /// Waits for a turn. `None` when there is none to be had within the patience; then the engine's lock decides.
+    pub(super) fn enter(&mut self) -> Option<Turn<'_>> {
+        if System.moment() < self.off_until {
+            return None;
+        }
+        for _ in 0..PAIRS {
+            let pair = self.current();
+            self.open(pair);
+            if self.take(pair) {
+                return self.main(pair).map(Turn);
+            }
+            self.leave(pair);
+        }
+        self.off_until = System.moment().after(OFF);
+        None
+    }
+
+    /// Takes `turn`, then `main`, then lets `turn` go.
+    fn take(&self, pair: u8) -> bool {
+        let Some((turn, main)) = self.locks.get(usize::from(pair)).and_then(Option::as_ref) else {
+            return false;
+        };
+        let moved = || self.current() != pair;
+        if !poll(turn, POLL_TURN, PATIENCE_TURN, moved) {
+            return false;
+        }
+        let taken = poll(main, POLL_MAIN, PATIENCE, || false);
+        drop(turn.unlock());
+        taken
+    }
+
+    /// Moves all to the next pair whose locks nobody holds, unless somebody has already.
+    fn leave(&mut self, stuck: u8) {
+        if self.current() != stuck {
+            return;
+        }
+        for step in 1..PAIRS {
+            let next = (stuck + step) % PAIRS;
+            self.open(next);
+            if self.main(next).is_some_and(|main| try_lock(main) && main.unlock().is_ok()) {
+                self.set_current(next);
+                return;
+            }
+        }
+    }
+
+    fn main(&self, pair: u8) -> Option<&File> {
+        self.locks.get(usize::from(pair))?.as_ref().map(|(_, main)| main)
+    }
+
+    fn open(&mut self, pair: u8) {
+        let Some(slot) = self.locks.get_mut(usize::from(pair)) else { return };
+        if slot.is_none() {
+            let turn = lock_file(&self.folder.join(format!("turn-{pair}")));
+            let main = lock_file(&self.folder.join(format!("main-{pair}")));
+            *slot = turn.zip(main);
+        }
+    }
+
+    fn current(&self) -> u8 {
+        let mut byte = [0];
+        let Some(mut file) = self.pair.as_ref() else { return 0 };
+        match file.seek(SeekFrom::Start(0)).and_then(|_| file.read(&mut byte)) {
+            Ok(_) => byte[0] % PAIRS,
+            Err(_) => 0,
+        }
+    }
+
+    fn set_current(&self, pair: u8) {
+        if let Some(mut file) = self.pair.as_ref() {
+            // When it cannot be written, everybody goes on finding the next pair alone.
+            drop(file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&[pair])));
+        }
+    }
+}
+
+/// A lock on one file that is waited for, up to a bound.
+pub(super) struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.0.unlock());
+    }
+}
+
+/// Waits up to `patience` for the lock of `path`; `None` when it was not to be had.
+pub(super) fn hold(path: &Path, patience: Duration) -> Option<Held> {
+    let file = lock_file(path)?;
+    poll(&file, Duration::from_micros(500), patience, || false).then_some(Held(file))
+}
+
+fn poll(file: &File, every: Duration, patience: Duration, given_up: impl Fn() -> bool) -> bool {
+    if try_lock(file) {
+        return true;
+    }
+    let end = System.moment().after(patience);
+    loop {
+        System.sleep_blocking(every);
+        if try_lock(file) {
+            return true;
+        }
+        if System.moment() >= end || given_up() {
+            return false;
+        }
+    }
+}
+
+pub(super) fn try_lock(file: &File) -> bool {
+    match file.try_lock() {
+        Ok(()) => true,
+        // A file system without locks has no turns; the engine would not have opened there either.
+        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
+    }
+}
+
+/// Opens a file that is only ever locked. Never deleted: a lock on a deleted file locks nobody out.
+pub(super) fn lock_file(path: &Path) -> Option<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_that_never_leaves_delays_others_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut stopped = Turnstile::new(folder.path());
+        let turn = stopped.enter();
+        assert!(turn.is_some());
+        let mut other = Turnstile::new(folder.path());
+        let begun = System.moment();
+        assert!(other.enter().is_some(), "goes over to the next pair");
+        assert!(System.moment().since(begun) >= PATIENCE);
+        let mut third = Turnstile::new(folder.path());
+        assert_ne!(third.current(), 0, "the third reads which pair is in use");
+        let begun = System.moment();
+        assert!(third.enter().is_some());
+        assert!(System.moment().since(begun) < PATIENCE, "and loses no time");
+    }
+
+    #[test]
+    fn a_turn_ends_when_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut one = Turnstile::new(folder.path());
+        let mut two = Turnstile::new(folder.path());
+        for _ in 0..3 {
+            drop(one.enter().unwrap());
+            drop(two.enter().unwrap());
+        }
+        assert_eq!(two.current(), 0, "nobody had to leave the first pair");
+    }
+
+    #[test]
+    fn without_a_folder_there_are_no_turns_and_no_failure() {
+        let mut turnstile = Turnstile::new(Path::new("/nowhere/at/all"));
+        assert!(turnstile.enter().is_none());
+        assert!(turnstile.off_until > System.moment(), "it does not try again at once");
+    }
+}

@@ -1,0 +1,360 @@
+//! The thread that owns the writing connection: requests that wait at the same time share one commit.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use rusqlite::Connection;
+
+use crate::base::time::{Clock, Moment, System};
+use crate::remember::sqlite::site::Site;
+use crate::remember::sqlite::turn::Turnstile;
+use crate::remember::sqlite::write::Session;
+use crate::remember::sqlite::{busy, error};
+use crate::remember::store::{Applied, ApplyError, Batch, ClaimDue, Claimed, Conflict, Error, Expect};
+
+/// The most requests that share a commit.
+const GROUP_MAX: usize = 64;
+/// The most bytes of bodies that share a commit.
+const GROUP_BYTES_MAX: usize = 1024 * 1024;
+/// The most requests that wait; another one is told that the store is busy.
+const WAITING_MAX: usize = 16_384;
+/// How long the writer waits for the callers of the last group, who are on their way back with their next request.
+const COMPANY: Duration = Duration::from_micros(60);
+/// How often it looks whether there is room again after the disk was full.
+const REFILL: Duration = Duration::from_secs(10);
+
+/// What is asked of the writer, and where the answer goes.
+pub(super) enum Request {
+    Apply(Batch, oneshot::Sender<Result<Applied, ApplyError>>),
+    Claim(Box<ClaimDue>, oneshot::Sender<Result<Vec<Claimed>, Error>>),
+    Prune(Vec<(i64, i64)>, oneshot::Sender<Result<u64, Error>>),
+}
+
+/// The queue and the thread.
+pub(super) struct Writer {
+    queue: Arc<Queue>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    requests: VecDeque<Request>,
+    closed: bool,
+    /// Whether the thread sleeps until it is woken.
+    asleep: bool,
+}
+
+impl Writer {
+    pub(super) fn start(site: Arc<Site>, connection: Connection) -> Result<Self, Error> {
+        let queue = Arc::new(Queue::default());
+        let theirs = Arc::clone(&queue);
+        let path = site.path.clone();
+        let run = move || {
+            busy::allow(site.busy_max, Some(Arc::clone(&site.closing)));
+            let turnstile = Turnstile::new(&site.locks);
+            Work { site, connection, queue: theirs, refilled: System.moment() }.run(turnstile);
+        };
+        let thread = thread::Builder::new()
+            .name(String::from("unattended-write"))
+            .spawn(run)
+            .map_err(|source| Error::Io { action: "cannot start the writer's thread", path, source })?;
+        Ok(Self { queue, thread: Some(thread) })
+    }
+
+    /// Hands a request over. An error means that the request was not taken.
+    pub(super) fn send(&self, request: Request) -> Result<(), Error> {
+        let mut waiting = self.queue.lock();
+        if waiting.closed {
+            return Err(Error::Closed);
+        }
+        if waiting.requests.len() >= WAITING_MAX {
+            return Err(Error::Busy { waited_ms: 0, allowed_ms: 0 });
+        }
+        waiting.requests.push_back(request);
+        let wake = std::mem::take(&mut waiting.asleep);
+        drop(waiting);
+        if wake {
+            self.queue.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Lets the thread finish what was handed over, and waits for it.
+    pub(super) fn close(&mut self) {
+        self.queue.lock().closed = true;
+        self.queue.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A writer that panicked has dropped its requests, which answers them.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a request; `false` when there will be none.
+    fn wait(&self) -> bool {
+        let mut waiting = self.lock();
+        while waiting.requests.is_empty() && !waiting.closed {
+            waiting.asleep = true;
+            waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        waiting.asleep = false;
+        !waiting.requests.is_empty()
+    }
+
+    /// Gives the callers of the last group a moment to come back, and others none.
+    fn wait_for_company(&self, last_group: usize) {
+        if last_group < 2 {
+            return;
+        }
+        let end = System.moment().after(COMPANY);
+        while self.lock().requests.len() < last_group && System.moment() < end {
+            thread::yield_now();
+        }
+    }
+
+    fn take_group(&self) -> Vec<Request> {
+        let mut waiting = self.lock();
+        let (mut group, mut bytes) = (Vec::with_capacity(waiting.requests.len().min(GROUP_MAX)), 0);
+        while group.len() < GROUP_MAX
+            && let Some(request) = waiting.requests.pop_front()
+        {
+            bytes += request.bytes();
+            if bytes > GROUP_BYTES_MAX && !group.is_empty() {
+                waiting.requests.push_front(request);
+                break;
+            }
+            group.push(request);
+        }
+        group
+    }
+}
+
+impl Request {
+    fn bytes(&self) -> usize {
+        let Self::Apply(batch, _) = self else { return 0 };
+        let text = |text: Option<&String>| text.map_or(0, String::len);
+        let write = |write: &crate::remember::store::Write| {
+            let data = write.event.as_ref().and_then(|event| event.data.as_ref());
+            text(write.put.body.as_ref()) + text(data) + 256
+        };
+        batch.writes().iter().map(write).sum()
+    }
+
+    /// Whether it brings new work in, which waits while the disk is full, so that what runs can end.
+    fn is_new_work(&self) -> bool {
+        matches!(self, Self::Apply(batch, _) if batch.writes().iter().all(|write| write.expect == Expect::Absent))
+    }
+
+    fn refuse(self, error: impl Fn() -> Error) {
+        // A caller that is gone does not hear it.
+        match self {
+            Self::Apply(_, reply) => drop(reply.send(Err(ApplyError::NotApplied(error())))),
+            Self::Claim(_, reply) => drop(reply.send(Err(error()))),
+            Self::Prune(_, reply) => drop(reply.send(Err(error()))),
+        }
+    }
+
+    fn leave_open(self, error: impl Fn() -> Error) {
+        match self {
+            Self::Apply(_, reply) => drop(reply.send(Err(ApplyError::Unknown(error())))),
+            other => other.refuse(error),
+        }
+    }
+}
+
+/// What became of a request, once its group is committed.
+enum Outcome {
+    Applied(Result<Applied, Vec<Conflict>>),
+    Claimed(Vec<Claimed>),
+    Pruned(u64),
+}
+
+impl Outcome {
+    fn tell(self, request: Request) {
+        match (self, request) {
+            (Self::Applied(result), Request::Apply(_, reply)) => {
+                drop(reply.send(result.map_err(ApplyError::Conflict)));
+            }
+            (Self::Claimed(claimed), Request::Claim(_, reply)) => drop(reply.send(Ok(claimed))),
+            (Self::Pruned(gone), Request::Prune(_, reply)) => drop(reply.send(Ok(gone))),
+            // An outcome is made of its own request; were it not, the dropped reply would answer "unknown".
+            (Self::Applied(_) | Self::Claimed(_) | Self::Pruned(_), _) => {}
+        }
+    }
+}
+
+/// How far a group came.
+enum Broke {
+    /// The statements of this request failed; the transaction is rolled back.
+    At(usize, rusqlite::Error),
+    /// The transaction could not begin, or its end failed before anything was certain.
+    Around(rusqlite::Error),
+    /// The commit failed in the file system: what is on the disk is not known.
+    Commit(rusqlite::Error),
+}
+
+struct Work {
+    site: Arc<Site>,
+    connection: Connection,
+    queue: Arc<Queue>,
+    refilled: Moment,
+}
+
+impl Work {
+    fn run(mut self, mut turnstile: Turnstile) {
+        let mut last_group = 0;
+        while self.queue.wait() {
+            // The turn comes first, the draining second: whoever asks while this process waits is in the group.
+            let turn = turnstile.enter();
+            self.queue.wait_for_company(last_group);
+            let group = self.queue.take_group();
+            last_group = group.len();
+            self.commit(group);
+            drop(turn);
+            self.refill();
+            thread::yield_now();
+        }
+        // The last connection to close moves the log into the file; others must not open in between.
+        let gate = super::gate(&self.site.locks);
+        drop(self.connection);
+        drop(gate);
+    }
+
+    /// Commits a group and answers it; when a statement fails, what was before it, it alone, and what was after it.
+    fn commit(&mut self, group: Vec<Request>) {
+        if group.is_empty() {
+            return;
+        }
+        if let Err(error) = self.site.sound() {
+            let detail = error.to_string();
+            return refuse_all(group, || Error::Latched { detail: detail.clone() });
+        }
+        let group = self.without_new_work_while_full(group);
+        match self.transaction(&group) {
+            Ok(outcomes) => {
+                self.site.counts.batches.fetch_add(group.len() as u64, Ordering::Relaxed);
+                outcomes.into_iter().zip(group).for_each(|(outcome, request)| outcome.tell(request));
+            }
+            Err(broke) => self.broken(broke, group),
+        }
+    }
+
+    fn broken(&mut self, broke: Broke, mut group: Vec<Request>) {
+        let (Broke::At(_, found) | Broke::Around(found) | Broke::Commit(found)) = &broke;
+        if error::is_io(found) {
+            self.site.latch(found.to_string());
+        }
+        if error::is_full(found) && self.give_reserve_back() {
+            return self.commit(group);
+        }
+        match broke {
+            Broke::At(index, found) if !error::is_io(&found) && group.len() > 1 => {
+                let after = group.split_off(index.saturating_add(1).min(group.len()));
+                let it = group.split_off(index.min(group.len()));
+                for part in [group, it, after] {
+                    self.commit(part);
+                }
+            }
+            Broke::At(_, found) | Broke::Around(found) => {
+                let again = || super::copy_of(&found);
+                refuse_all(group, || error::of("cannot write", again()));
+            }
+            Broke::Commit(found) => {
+                let again = || super::copy_of(&found);
+                for request in group {
+                    request.leave_open(|| error::of("cannot commit", again()));
+                }
+            }
+        }
+    }
+
+    fn transaction(&self, group: &[Request]) -> Result<Vec<Outcome>, Broke> {
+        let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([]).map(drop);
+        run("BEGIN IMMEDIATE").map_err(Broke::Around)?;
+        let done = self.statements(group).and_then(|outcomes| match run("COMMIT") {
+            Ok(()) => Ok(outcomes),
+            Err(found) if error::is_io(&found) => Err(Broke::Commit(found)),
+            Err(found) => Err(Broke::Around(found)),
+        });
+        self.site.counts.commits.fetch_add(1, Ordering::Relaxed);
+        if done.is_err() && !self.connection.is_autocommit() {
+            // When not even this works, closing the connection does it.
+            drop(run("ROLLBACK"));
+        }
+        done
+    }
+
+    fn statements(&self, group: &[Request]) -> Result<Vec<Outcome>, Broke> {
+        let mut session = Session::begin(&self.connection, self.site.judge(), Some(&self.site.owner))
+            .map_err(Broke::Around)?;
+        let mut outcomes = Vec::with_capacity(group.len());
+        for (index, request) in group.iter().enumerate() {
+            let outcome = match request {
+                Request::Apply(batch, _) => session.apply(batch, false).map(Outcome::Applied),
+                Request::Claim(claim, _) => session.claim_due(claim).map(Outcome::Claimed),
+                Request::Prune(found, _) => session.prune(found).map(Outcome::Pruned),
+            };
+            outcomes.push(outcome.map_err(|found| Broke::At(index, found))?);
+        }
+        session.finish().map_err(Broke::Around)?;
+        Ok(outcomes)
+    }
+
+    fn give_reserve_back(&self) -> bool {
+        let had = self.site.reserve.free();
+        let first = !self.site.counts.full.swap(true, Ordering::Relaxed);
+        if first {
+            #[cfg(feature = "tracing")]
+            tracing::warn!(
+                store = %self.site.path.display(),
+                reserve_bytes = super::reserve::BYTES,
+                freed = had,
+                "the disk is full; the reserve is given back, new work is refused until there is room"
+            );
+        }
+        had
+    }
+
+    fn without_new_work_while_full(&self, group: Vec<Request>) -> Vec<Request> {
+        if !self.site.counts.full.load(Ordering::Relaxed) {
+            return group;
+        }
+        let (new, rest): (Vec<_>, Vec<_>) = group.into_iter().partition(Request::is_new_work);
+        refuse_all(new, || Error::Full { detail: String::from("the reserve is for work that runs") });
+        rest
+    }
+
+    /// Sets the reserve up again when there is room; until then new work is refused.
+    fn refill(&mut self) {
+        if !self.site.counts.full.load(Ordering::Relaxed) || System.moment().since(self.refilled) < REFILL {
+            return;
+        }
+        self.refilled = System.moment();
+        if self.site.reserve.fill() {
+            self.site.counts.full.store(false, Ordering::Relaxed);
+            #[cfg(feature = "tracing")]
+            tracing::info!(store = %self.site.path.display(), "there is room again; new work is taken");
+        }
+    }
+}
+
+fn refuse_all(group: Vec<Request>, error: impl Fn() -> Error) {
+    for request in group {
+        request.refuse(&error);
+    }
+}
