@@ -121,11 +121,16 @@ impl Pass<'_> {
         for run in &report.worked_off {
             self.after(run)?;
         }
-        let Some(run) = report.run else { return Ok(Some(left(name, report.verdict.code(), report.verdict.to_string()))) };
+        let Some(run) = report.run else {
+            return Ok(Some(left(name, report.verdict.code(), report.verdict.to_string())));
+        };
         Ok(Some(match report.verdict {
             Verdict::Ran => self.after(&run)?,
             Verdict::Duplicate(_) => self.duplicate(path, &name, &input, &run)?,
-            Verdict::Busy { .. } | Verdict::Deferred { .. } | Verdict::WithAPerson | Verdict::Conflict { .. } => Told {
+            Verdict::Busy { .. }
+            | Verdict::Deferred { .. }
+            | Verdict::WithAPerson
+            | Verdict::Conflict { .. } => Told {
                 duplicate: true,
                 code: report.verdict.code().to_owned(),
                 why: report.verdict.to_string(),
@@ -191,7 +196,9 @@ impl Pass<'_> {
         let folder = &self.app.places.working;
         for entry in fs::read_dir(folder).map_err(|error| naming(folder, &error))? {
             let name = entry?.file_name();
-            let Some(run) = name.to_str().map(|id| block_on(runs.get(id))).transpose()?.flatten() else { continue };
+            let Some(run) = name.to_str().map(|id| block_on(runs.get(id))).transpose()?.flatten() else {
+                continue;
+            };
             if run.state() == State::FailedPermanent {
                 place_failed(self.app, &run, &self.crash)?;
             }
@@ -205,7 +212,8 @@ impl Pass<'_> {
         let filter =
             Filter { states: live.to_vec(), job: Some(self.job.name().to_owned()), ..Filter::default() };
         let (in_work, _) = block_on(self.runs().list(&filter, IN_WORK_MAX, None))?;
-        let in_work = in_work.iter().filter_map(|run| serde_json::from_str::<Input>(run.body.input.get()).ok());
+        let in_work =
+            in_work.iter().filter_map(|run| serde_json::from_str::<Input>(run.body.input.get()).ok());
         let in_work: Vec<_> = in_work.map(|input| input.name).collect();
         Ok(match self.app.places.taken(name, &in_work) {
             true => marked(name, &sha256[..sha256.len().min(8)]),

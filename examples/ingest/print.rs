@@ -57,7 +57,12 @@ pub(crate) fn human(out: &mut dyn Write, told: &[Told], summary: &Summary) -> io
     for one in told {
         let state = if one.duplicate { format!("= {}", one.state) } else { one.state.clone() };
         let lines = one.lines.map_or_else(|| "-".to_owned(), |lines| lines.to_string());
-        writeln!(out, "{:<wide$}  {state:<16}  {lines:>9}  {}", one.file, one.run_id.as_deref().unwrap_or("-"))?;
+        writeln!(
+            out,
+            "{:<wide$}  {state:<16}  {lines:>9}  {}",
+            one.file,
+            one.run_id.as_deref().unwrap_or("-")
+        )?;
     }
     writeln!(
         out,

@@ -24,7 +24,8 @@ pub struct Invalid {
     pub allowed: &'static str,
 }
 
-const DURATION: &str = "whole numbers with ms, s, m, h, d or w, such as 90s, 5m, 12h, 7d or 1h30m, up to 100 years";
+const DURATION: &str =
+    "whole numbers with ms, s, m, h, d or w, such as 90s, 5m, 12h, 7d or 1h30m, up to 100 years";
 
 /// Units of a duration in milliseconds, largest first.
 const UNITS: [(&str, u64); 6] =
@@ -236,7 +237,8 @@ pub fn rate(text: &str) -> Result<Rate, Invalid> {
 #[must_use]
 pub fn shown(text: &str) -> Cow<'_, str> {
     let hides = |c: char| {
-        c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+        c.is_control()
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
     };
     if !text.contains(hides) {
         return Cow::Borrowed(text);
@@ -297,7 +299,9 @@ mod tests {
         assert_eq!(read("1w"), read("7d"));
         assert_eq!(read("1h30m250ms"), Ok(5_400_250));
         assert_eq!(read(" 0s "), Ok(0));
-        for wrong in ["", " ", "90", "s", "1.5h", "-5m", "5 m", "5M", "1h30", "5µs", "１s", "99999999999999999999s"] {
+        for wrong in
+            ["", " ", "90", "s", "1.5h", "-5m", "5 m", "5M", "1h30", "5µs", "１s", "99999999999999999999s"]
+        {
             assert!(duration(wrong).is_err(), "{wrong:?}");
         }
         assert!(duration("18446744073709551615ms").is_err(), "beyond the bound");

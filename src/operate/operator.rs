@@ -211,7 +211,8 @@ impl Operator {
     /// read.
     pub async fn requeueable(&self, filter: &Filter, limit: u32) -> Result<Vec<Run>, Error> {
         let mut filter = filter.clone();
-        if let Some(state) = filter.states.iter().find(|state| !possible_from(run::Event::Requeue).contains(state))
+        if let Some(state) =
+            filter.states.iter().find(|state| !possible_from(run::Event::Requeue).contains(state))
         {
             return Err(Error::not_possible("that the filter names", *state, run::Event::Requeue));
         }

@@ -1,5 +1,7 @@
 //! One integration binary: what crosses modules.
 
+#[cfg(feature = "cli")]
+mod cli;
 #[cfg(feature = "testing")]
 mod conformance;
 mod documents;

@@ -1,11 +1,10 @@
 //! Verbs that change something: note, requeue, replay.
 
-use std::io::Write as _;
-
 use serde::Serialize;
 
 use crate::base::fault::Classify as _;
 use crate::base::text::{relative, rfc3339, shown};
+use crate::base::time::between;
 use crate::decide::run::State;
 use crate::operate::cli::args::{self, One, ReplayMode};
 use crate::operate::cli::failure::{Exit, Failure, Stop, chain};
@@ -54,7 +53,8 @@ pub(super) fn requeue(session: &mut Session<'_, '_>, asked: args::Requeue) -> Re
     asked.check()?;
     let need = if asked.dry_run { Need::Read } else { Need::Write };
     let operator = session.operator(need)?;
-    let chosen = if asked.all { by_filter(session, &operator, &asked)? } else { by_name(session, &operator, &asked)? };
+    let chosen =
+        if asked.all { by_filter(session, &operator, &asked)? } else { by_name(session, &operator, &asked)? };
     if asked.dry_run {
         return dry_run(session, &chosen);
     }
@@ -70,7 +70,8 @@ pub(super) fn requeue(session: &mut Session<'_, '_>, asked: args::Requeue) -> Re
     // From now on, not from when the question was asked: nothing is due in the past.
     let now = session.host.clock.now().wall;
     let spread = Spread { rate: asked.rate };
-    let outcomes = block_on(operator.requeue_each(chosen, now, spread)).map_err(|error| session.failed(&error))?;
+    let outcomes =
+        block_on(operator.requeue_each(chosen, now, spread)).map_err(|error| session.failed(&error))?;
     report(session, &outcomes, asked.all)
 }
 
@@ -86,7 +87,11 @@ fn by_name(session: &Session<'_, '_>, operator: &Operator, asked: &args::Requeue
     Ok(chosen)
 }
 
-fn by_filter(session: &Session<'_, '_>, operator: &Operator, asked: &args::Requeue) -> Result<Vec<Run>, Stop> {
+fn by_filter(
+    session: &Session<'_, '_>,
+    operator: &Operator,
+    asked: &args::Requeue,
+) -> Result<Vec<Run>, Stop> {
     let filter = asked.filters.clone().filter(session.now)?;
     let limit = asked.limit.min(RUNS_MAX);
     block_on(operator.requeueable(&filter, limit)).map_err(|error| session.failed(&error).into())
@@ -109,7 +114,11 @@ fn dry_run(session: &mut Session<'_, '_>, chosen: &[Run]) -> Result<Exit, Stop> 
             0 => String::new(),
             n => format!(", {n} cannot be"),
         };
-        writeln!(session.out(), "{} would be sent round again{left}; nothing was changed", counted(sendable))?;
+        writeln!(
+            session.out(),
+            "{} would be sent round again{left}; nothing was changed",
+            counted(sendable)
+        )?;
     }
     Ok(if sendable == chosen.len() { Exit::Done } else { Exit::Failed })
 }
@@ -119,7 +128,8 @@ fn confirm(session: &mut Session<'_, '_>, count: usize) -> Result<(), Stop> {
         Some(true) => Ok(()),
         Some(false) => Err(Failure::new(Exit::Failed, "requeue.not_confirmed", "nothing was sent").into()),
         None => {
-            let message = format!("--all would send {} round again, and there is nobody to ask", counted(count));
+            let message =
+                format!("--all would send {} round again, and there is nobody to ask", counted(count));
             Err(Failure::usage(message).hint("give --yes to do it, or --dry-run to see them").into())
         }
     }
@@ -138,8 +148,9 @@ fn report(session: &mut Session<'_, '_>, outcomes: &[Outcome], by_filter: bool) 
                 session.object(&Answer { due_at: run.record.due_at.map(rfc3339), ..Answer::of(run) })?;
             }
             Ok(run) => {
-                let due = run.record.due_at.filter(|due| *due > session.now);
-                let due = due.map(|due| format!(", due {}", relative(due, session.now))).unwrap_or_default();
+                let now = session.host.clock.now().wall;
+                let due = run.record.due_at.filter(|due| between(now, *due).as_secs() > 0);
+                let due = due.map(|due| format!(", due {}", relative(due, now))).unwrap_or_default();
                 let id = shown(run.id());
                 writeln!(session.io.out, "run {id} was {was} and is {}{due}", run.state())?;
             }
@@ -150,6 +161,7 @@ fn report(session: &mut Session<'_, '_>, outcomes: &[Outcome], by_filter: bool) 
                     let (code, why) = (Some(error.fault().code.into_owned()), Some(failure.message));
                     session.object(&Answer { code, why, ..Answer::of(&outcome.chosen) })?;
                 } else {
+                    session.io.out.flush()?;
                     write!(session.io.err, "{}", failure.human(&session.host.program))?;
                 }
             }
@@ -189,7 +201,11 @@ pub(super) fn replay(session: &mut Session<'_, '_>, asked: args::Replay) -> Resu
     let actor = operator.actor().to_owned();
     let request = Replay { store: operator.runs().store().clone(), run, mode, actor };
     let id = replayer.replay(request).map_err(|error| {
-        Failure::new(Exit::Failed, "replay.failed", format!("the run could not be replayed: {}", chain(&*error)))
+        Failure::new(
+            Exit::Failed,
+            "replay.failed",
+            format!("the run could not be replayed: {}", chain(&*error)),
+        )
     })?;
     let after = block_on(operator.runs().must_get(&id)).map_err(|error| session.failed(&error.into()))?;
     replayed(session, &after, before.as_deref())
@@ -197,14 +213,19 @@ pub(super) fn replay(session: &mut Session<'_, '_>, asked: args::Replay) -> Resu
 
 fn same_version(session: &Session<'_, '_>, run: &Run) -> Result<(), Stop> {
     let Some(version) = &session.host.code_version else {
-        return Err(Failure::usage("--same-version: this application does not say which version it is").into());
+        return Err(
+            Failure::usage("--same-version: this application does not say which version it is").into()
+        );
     };
     let ran = run.body.code_version.as_deref();
     if ran == Some(version) {
         return Ok(());
     }
-    let message =
-        format!("run {} ran under version {}, and this is {version}", run.id(), ran.unwrap_or("(not recorded)"));
+    let message = format!(
+        "run {} ran under version {}, and this is {version}",
+        run.id(),
+        ran.unwrap_or("(not recorded)")
+    );
     Err(Failure::new(Exit::Failed, "replay.other_version", message)
         .hint("use that version of the application, or leave --same-version away")
         .into())

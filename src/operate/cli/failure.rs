@@ -89,7 +89,9 @@ impl Failure {
             store::Error::Missing { .. } | store::Error::NotAStore { .. } | store::Error::TooNew { .. } => {
                 Exit::Config
             }
-            store::Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Exit::Config,
+            store::Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Exit::Config
+            }
             _ => Exit::Failed,
         };
         let failure = Self::new(exit, error.fault().code, chain(error));
@@ -198,14 +200,7 @@ mod tests {
 
     #[test]
     fn the_numbers_are_a_promise() {
-        let all = [
-            Exit::Done,
-            Exit::Failed,
-            Exit::Usage,
-            Exit::OtherArguments,
-            Exit::NotNow,
-            Exit::Config,
-        ];
+        let all = [Exit::Done, Exit::Failed, Exit::Usage, Exit::OtherArguments, Exit::NotNow, Exit::Config];
         assert_eq!(all.map(Exit::code), [0, 1, 2, 65, 75, 78]);
     }
 

@@ -1,7 +1,5 @@
 //! Verbs about the store itself: info, check.
 
-use std::io::Write as _;
-
 use serde::Serialize;
 
 use crate::base::text::about_size;
@@ -140,7 +138,11 @@ pub(super) fn check(session: &mut Session<'_, '_>) -> Result<Exit, Stop> {
     table.write(session.out())?;
     if failed > 0 {
         let path = store.path().display().to_string();
-        writeln!(session.out(), "\nkeep a copy of {} and of the files beside it before anything else", plain(&path).0)?;
+        writeln!(
+            session.out(),
+            "\nkeep a copy of {} and of the files beside it before anything else",
+            plain(&path).0
+        )?;
     }
     Ok(exit)
 }
@@ -149,7 +151,10 @@ fn checks(store: &Sqlite) -> Result<Vec<Check>, store::Error> {
     let info = store.info()?;
     let mut format = Vec::new();
     if info.format > info.format_supported {
-        format.push(format!("it has format {}, this release reads up to {}", info.format, info.format_supported));
+        format.push(format!(
+            "it has format {}, this release reads up to {}",
+            info.format, info.format_supported
+        ));
     }
     let (mut file, mut references, mut rows) = (Vec::new(), Vec::new(), Vec::new());
     for finding in store.check()? {

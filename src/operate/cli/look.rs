@@ -42,7 +42,8 @@ pub(super) fn runs(session: &mut Session<'_, '_>, filters: Filters, limit: u32) 
     }
     table(session, &runs)?;
     if more {
-        let line = session.paint().dim(format!("there are older ones; --limit {} shows more", u64::from(limit) * 2));
+        let line =
+            session.paint().dim(format!("there are older ones; --limit {} shows more", u64::from(limit) * 2));
         writeln!(session.out(), "{line}")?;
     }
     Ok(Exit::Done)
@@ -160,11 +161,9 @@ fn facts(whole: &Whole, when: When, paint: Paint) -> Facts {
     facts.text("host", &body.host);
     facts.text("version", body.code_version.as_deref().unwrap_or_default());
     facts.text("replay of", body.replay_of.as_deref().unwrap_or_default());
-    for (name, json) in [
-        ("input", Some(&body.input)),
-        ("output", body.output.as_ref()),
-        ("config", body.config.as_ref()),
-    ] {
+    for (name, json) in
+        [("input", Some(&body.input)), ("output", body.output.as_ref()), ("config", body.config.as_ref())]
+    {
         let json = json.map(|json| shortened(&forms::on_one_line(json.get()), JSON_WIDTH));
         facts.text(name, &json.unwrap_or_default());
     }
@@ -192,10 +191,12 @@ fn ending(run: &Run, when: When, state: String) -> String {
         (State::Queued | State::FailedTransient, _, Some(due)) if due > when.now => {
             add(format!("; due {}", point(due)));
         }
-        (State::Queued | State::FailedTransient, _, Some(_)) => add(String::from("; due, waits for a worker")),
+        (State::Queued | State::FailedTransient, _, Some(_)) => {
+            add(String::from("; due, waits for a worker"))
+        }
         (state, _, _) if state.is_terminal() => {
             if let Some(at) = run.body.finished_at {
-                add(format!(" {}", point(at)));
+                add(format!("; ended {}", point(at)));
             }
         }
         _ => {}
@@ -309,7 +310,8 @@ pub(super) fn next(session: &Session<'_, '_>, run: &Run) -> Vec<(String, &'stati
     let id = run.id();
     let mut next = Vec::new();
     let asked = run.body.question.as_ref().filter(|_| run.state() == State::NeedsReview);
-    let accepts = |word: &str| asked.is_none_or(|question| question.options.iter().any(|option| option == word));
+    let accepts =
+        |word: &str| asked.is_none_or(|question| question.options.iter().any(|option| option == word));
     if matches!(run.state(), State::FailedTransient | State::FailedPermanent | State::NeedsReview)
         && accepts("requeue")
     {

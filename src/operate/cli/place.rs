@@ -83,7 +83,8 @@ fn parse(text: &OsStr, from: &'static str) -> Result<Place, Failure> {
         Some(("sqlite", path)) => path.strip_prefix("//").unwrap_or(path),
         // What follows may hold a password: it is not repeated.
         Some((scheme, rest)) if rest.starts_with("//") || matches!(scheme, "postgres" | "postgresql") => {
-            let message = format!("{from} names a store of kind {scheme:?}, which this program does not have");
+            let message =
+                format!("{from} names a store of kind {scheme:?}, which this program does not have");
             return Err(Failure::new(Exit::Config, "store.unknown_kind", message)
                 .hint("allowed is a path or sqlite:PATH"));
         }
@@ -150,7 +151,10 @@ mod tests {
     #[test]
     fn what_is_empty_or_relative_where_it_must_not_be_is_as_if_not_set() {
         let vars = [("UNATTENDED_STORE", ""), ("XDG_STATE_HOME", "rel"), ("HOME", "/h")];
-        assert_eq!(found(&vars, false, None, None).path, Path::new("/h/.local/state/unattended/unattended.db"));
+        assert_eq!(
+            found(&vars, false, None, None).path,
+            Path::new("/h/.local/state/unattended/unattended.db")
+        );
     }
 
     #[test]

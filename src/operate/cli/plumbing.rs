@@ -1,6 +1,6 @@
 //! Verbs that need no store: canonical JSON, keys.
 
-use std::io::{Read, Write as _};
+use std::io::Read as _;
 
 use serde::Serialize;
 
@@ -61,7 +61,9 @@ fn read_json(session: &mut Session<'_, '_>) -> Result<Vec<u8>, Stop> {
 fn not_canonical(error: &canonical::Error) -> Failure {
     let failure = Failure::new(Exit::Failed, "canonical.invalid", format!("the JSON on stdin: {error}"));
     match error.problem {
-        canonical::Problem::DuplicateKey { .. } => failure.hint("which of the two counts is not for a program to guess"),
+        canonical::Problem::DuplicateKey { .. } => {
+            failure.hint("which of the two counts is not for a program to guess")
+        }
         _ => failure,
     }
 }

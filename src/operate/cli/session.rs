@@ -92,10 +92,9 @@ impl Session<'_, '_> {
     }
 
     pub(super) fn operator(&self, need: Need) -> Result<Operator, Stop> {
-        // Only what is written names somebody.
-        let by = match (&self.global.by, need) {
-            (Some(by), _) => by.clone(),
-            (None, _) => Surroundings::of_process().user().unwrap_or_else(|| String::from("unknown")),
+        let by = match &self.global.by {
+            Some(by) => by.clone(),
+            None => Surroundings::of_process().user().unwrap_or_else(|| String::from("unknown")),
         };
         let store = self.store(need)?;
         Operator::new(store, &by).map_err(|error| self.failed(&error).into())
@@ -110,15 +109,21 @@ impl Session<'_, '_> {
 
     /// The store as the file that it is. None of the verbs makes one: a place where nothing is holds no run either.
     pub(super) fn sqlite(&self, need: Need) -> Result<Sqlite, Stop> {
+        let given = self.global.store.as_deref();
         let default = match &self.host.home {
             Home::At(path) => Some(path.as_path()),
-            Home::Search | Home::Open(_) => None,
+            Home::Search => None,
+            Home::Open(_) if given.is_some() => None,
+            Home::Open(_) => {
+                let failure = Failure::usage("this verb looks at a store's file, and the program gave none");
+                return Err(failure.hint("name the file with --store").into());
+            }
         };
-        let given = self.global.store.as_deref();
         let place = place::find(given, default, &Surroundings::of_process())?;
         let missing = || -> Stop {
             let message = format!("there is no store at {} ({})", place.path.display(), place.from);
-            let hint = "name another with --store PATH or $UNATTENDED_STORE; the first job that runs makes one";
+            let hint =
+                "name another with --store PATH or $UNATTENDED_STORE; the first job that runs makes one";
             Failure::new(Exit::Config, "store.missing", message).hint(hint).into()
         };
         // Also where the engine would say something less clear of a folder that is not there.

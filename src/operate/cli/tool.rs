@@ -1,7 +1,6 @@
 //! The tool `unattended` itself: the same verbs as in an application, without `replay`.
 
 use std::ffi::OsString;
-use std::io::Write as _;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
@@ -35,8 +34,7 @@ macro_rules! template {
 }
 
 pub(super) const TEMPLATE: &str = template!("");
-pub(super) const TEMPLATE_MOUNTED: &str =
-    template!("  replay     Run a run again, here and now\n");
+pub(super) const TEMPLATE_MOUNTED: &str = template!("  replay     Run a run again, here and now\n");
 
 /// Look at what runs without you, find out why, and send it round again
 #[derive(Debug, Parser)]

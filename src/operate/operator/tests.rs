@@ -60,7 +60,10 @@ fn a_list_goes_over_pages() {
     }
     let all = block_on(operator.list(&Filter::default(), RUNS_MAX)).unwrap();
     assert_eq!(all.len(), PAGE_MAX as usize + 5);
-    assert_eq!(block_on(operator.list(&Filter::default(), PAGE_MAX + 2)).unwrap().len(), PAGE_MAX as usize + 2);
+    assert_eq!(
+        block_on(operator.list(&Filter::default(), PAGE_MAX + 2)).unwrap().len(),
+        PAGE_MAX as usize + 2
+    );
     assert!(block_on(operator.list(&Filter::default(), 0)).unwrap().is_empty());
 }
 
@@ -73,7 +76,8 @@ fn a_note_and_a_requeue_are_in_the_history_with_who_did_it() {
     let requeued = block_on(operator.requeue(&failed, start())).unwrap();
     assert_eq!(requeued.state(), State::Queued);
     let whole = block_on(operator.show(&selector)).unwrap();
-    let told: Vec<_> = whole.history.iter().map(|e| (e.event.code.as_ref(), e.event.actor.as_str())).collect();
+    let told: Vec<_> =
+        whole.history.iter().map(|e| (e.event.code.as_ref(), e.event.actor.as_str())).collect();
     assert_eq!(told[3..], [("run.note", "operator:ada"), ("run.requeued", "operator:ada")]);
     assert_eq!(whole.history[3].event.why, "the disk was full");
     assert!(!whole.cut);
@@ -135,6 +139,9 @@ fn notes_have_a_bound() {
     let run = run(&operator, "ingest", &[], "");
     let selector = Selector::Name(run.id().to_owned());
     for wrong in [String::from(" "), "x".repeat(NOTE_MAX + 1)] {
-        assert!(matches!(block_on(operator.note(&selector, &wrong)), Err(Error::Invalid { field: "note", .. })));
+        assert!(matches!(
+            block_on(operator.note(&selector, &wrong)),
+            Err(Error::Invalid { field: "note", .. })
+        ));
     }
 }
