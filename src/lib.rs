@@ -18,8 +18,12 @@ pub use act::call;
 pub use act::{job, pipeline};
 #[cfg(feature = "store")]
 pub use base::canonical;
-pub use base::{backoff, effect, explain, fault, rng, time};
+pub use base::{backoff, effect, explain, fault, rng, text, time};
 pub use decide::{breaker, claim, retry, run};
+#[cfg(feature = "cli")]
+pub use operate::cli;
+#[cfg(feature = "store")]
+pub use operate::{operator, timeline};
 #[cfg(feature = "sqlite")]
 pub use remember::sqlite;
 #[cfg(feature = "store")]

@@ -5,6 +5,7 @@ pub mod effect;
 pub mod explain;
 pub mod fault;
 pub mod rng;
+pub mod text;
 pub mod time;
 
 #[cfg(feature = "store")]

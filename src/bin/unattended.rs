@@ -1,3 +1,7 @@
-//! The operator tool.
+//! The operator tool: looks at what runs without a person, finds out why, and sends it round again.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    unattended::cli::run_tool(std::env::args_os()).into()
+}

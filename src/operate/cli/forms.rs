@@ -1,0 +1,214 @@
+//! The JSON of each answer: a public contract, key by key.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::base::text::rfc3339;
+use crate::base::time::Timestamp;
+use crate::remember::runs::{FaultRecord, Question, Run, StepRecord, Wait};
+use crate::remember::store::StoredEvent;
+
+/// A run in a list.
+#[derive(Serialize)]
+pub(super) struct Line<'a> {
+    run_id: &'a str,
+    job: &'a str,
+    state: &'static str,
+    attempts: u32,
+    code: &'a str,
+    why: &'a str,
+    created_at: String,
+    duration_ms: Option<i64>,
+    host: &'a str,
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn of(run: &'a Run) -> Self {
+        Self {
+            run_id: run.id(),
+            job: run.job(),
+            state: run.state().as_str(),
+            attempts: run.body.attempt,
+            code: &run.body.code,
+            why: &run.body.why,
+            created_at: rfc3339(run.record.created_at),
+            duration_ms: run.duration_ms(),
+            host: &run.body.host,
+        }
+    }
+}
+
+/// A run with its history.
+#[derive(Serialize)]
+pub(super) struct Whole<'a> {
+    #[serde(flatten)]
+    line: Line<'a>,
+    history: Vec<Event<'a>>,
+    history_cut: bool,
+    next: Vec<String>,
+}
+
+impl<'a> Whole<'a> {
+    pub(super) fn of(run: &'a Run, history: &'a [StoredEvent], cut: bool, next: Vec<String>) -> Self {
+        Self { line: Line::of(run), history: history.iter().map(Event::of).collect(), history_cut: cut, next }
+    }
+}
+
+/// Everything that a run's record says.
+#[derive(Serialize)]
+pub(super) struct Shown<'a> {
+    #[serde(flatten)]
+    whole: Whole<'a>,
+    key: Option<&'a str>,
+    fingerprint: Option<&'a str>,
+    input: Box<RawValue>,
+    output: Option<Box<RawValue>>,
+    config: Option<Box<RawValue>>,
+    schema: u32,
+    code_version: Option<&'a str>,
+    steps: Vec<Step<'a>>,
+    faults: &'a [FaultRecord],
+    question: Option<&'a Question>,
+    answers: Vec<&'a str>,
+    wait: Option<&'a Wait>,
+    crash_count: u32,
+    generation: u32,
+    replay_of: Option<&'a str>,
+    owner: Option<&'a str>,
+    lease_until: Option<String>,
+    paused: bool,
+    cancelling: bool,
+    due_at: Option<String>,
+    expires_at: Option<String>,
+    started_at: Option<String>,
+    finished_at: Option<String>,
+    updated_at: String,
+    reviewed_at: Option<String>,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn of(run: &'a Run, whole: Whole<'a>, answers: Vec<&'a str>) -> Self {
+        let (record, body) = (&run.record, &run.body);
+        let instant = |at: Option<Timestamp>| at.map(rfc3339);
+        Self {
+            whole,
+            key: body.key.as_deref(),
+            fingerprint: record.fingerprint.as_deref(),
+            input: raw(body.input.get()),
+            output: body.output.as_ref().map(|text| raw(text.get())),
+            config: body.config.as_ref().map(|text| raw(text.get())),
+            schema: body.schema,
+            code_version: body.code_version.as_deref(),
+            steps: body.steps.iter().map(Step::of).collect(),
+            faults: &body.faults,
+            question: body.question.as_ref(),
+            answers,
+            wait: body.wait.as_ref(),
+            crash_count: body.crash_count,
+            generation: body.generation,
+            replay_of: body.replay_of.as_deref(),
+            owner: record.owner.as_deref(),
+            lease_until: instant(record.lease.filter(|lease| !lease.over).map(|lease| lease.until)),
+            paused: record.paused,
+            cancelling: record.cancelling,
+            due_at: instant(record.due_at),
+            expires_at: instant(record.expires_at),
+            started_at: instant(body.started_at),
+            finished_at: instant(body.finished_at),
+            updated_at: rfc3339(record.updated_at),
+            reviewed_at: instant(record.reviewed_at),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Step<'a> {
+    name: &'a str,
+    effect: &'static str,
+    state: crate::remember::runs::StepState,
+    output: Option<Box<RawValue>>,
+    cursor: Option<Box<RawValue>>,
+}
+
+impl<'a> Step<'a> {
+    fn of(step: &'a StepRecord) -> Self {
+        Self {
+            name: &step.name,
+            effect: step.effect.as_str(),
+            state: step.state,
+            output: step.output.as_ref().map(|text| raw(text.get())),
+            cursor: step.cursor.as_ref().map(|text| raw(text.get())),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    seq: u64,
+    from: Option<&'a str>,
+    to: &'a str,
+    code: &'a str,
+    why: &'a str,
+    actor: &'a str,
+    step: Option<&'a str>,
+    attempt: u32,
+    at: String,
+    data: Option<Box<RawValue>>,
+}
+
+impl<'a> Event<'a> {
+    fn of(stored: &'a StoredEvent) -> Self {
+        let event = &stored.event;
+        Self {
+            seq: stored.seq,
+            from: event.from.as_deref(),
+            to: &event.to,
+            code: &event.code,
+            why: &event.why,
+            actor: &event.actor,
+            step: event.step.as_deref(),
+            attempt: event.attempt,
+            at: rfc3339(stored.at),
+            data: event.data.as_deref().map(raw),
+        }
+    }
+}
+
+/// JSON text on one line, every digit kept; what is not JSON becomes a string.
+pub(super) fn raw(text: &str) -> Box<RawValue> {
+    let json = serde_json::from_str::<&RawValue>(text).ok();
+    let json = json.and_then(|json| RawValue::from_string(on_one_line(json.get())).ok());
+    let as_string = || serde_json::value::to_raw_value(text).unwrap_or_default();
+    json.unwrap_or_else(as_string)
+}
+
+/// Valid JSON without the white space between its tokens.
+pub(super) fn on_one_line(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    let (mut quoted, mut escaped) = (false, false);
+    for c in json.chars() {
+        if quoted {
+            quoted = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+        } else if matches!(c, ' ' | '\t' | '\n' | '\r') {
+            continue;
+        } else {
+            quoted = c == '"';
+        }
+        text.push(c);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_stays_on_its_line_and_keeps_its_digits() {
+        let pretty = "{\n  \"a b\": 9007199254740993,\t\"q\": \"x \\\" \\\\\",\r\n \"n\": 1.50 }";
+        assert_eq!(raw(pretty).get(), r#"{"a b":9007199254740993,"q":"x \" \\","n":1.50}"#);
+        assert_eq!(raw("not json").get(), r#""not json""#);
+        assert_eq!(raw("").get(), r#""""#);
+    }
+}

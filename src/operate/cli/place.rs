@@ -1,0 +1,183 @@
+//! Where the store is: what was given, else the first of the places that an operator would look at.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use crate::operate::cli::failure::{Exit, Failure};
+
+/// The file's name where only a folder is given.
+pub(super) const FILE: &str = "unattended.db";
+/// The folder for services and for root.
+const SYSTEM: &str = "/var/lib/unattended";
+
+/// A place, and why it is this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    /// Why there, such as `$STATE_DIRECTORY`.
+    pub(super) from: &'static str,
+}
+
+/// What the process is asked about itself.
+pub(super) struct Surroundings<'a> {
+    pub(super) var: &'a dyn Fn(&str) -> Option<OsString>,
+    pub(super) root: bool,
+}
+
+impl Surroundings<'_> {
+    pub(super) fn of_process() -> Self {
+        Self { var: &|name| std::env::var_os(name), root: is_root() }
+    }
+
+    fn set(&self, name: &str) -> Option<OsString> {
+        (self.var)(name).filter(|value| !value.is_empty())
+    }
+
+    /// Who sits at the terminal, also behind sudo.
+    pub(super) fn user(&self) -> Option<String> {
+        let names = ["SUDO_USER", "USER", "LOGNAME"];
+        names.into_iter().find_map(|name| self.set(name)).map(|name| name.to_string_lossy().into_owned())
+    }
+}
+
+/// The place of the store.
+///
+/// `given` is `--store`; `default` is an application's own, which takes the place of the search.
+pub(super) fn find(
+    given: Option<&OsStr>,
+    default: Option<&Path>,
+    around: &Surroundings<'_>,
+) -> Result<Place, Failure> {
+    if let Some(given) = given {
+        return parse(given, "--store");
+    }
+    if let Some(default) = default {
+        return Ok(file_in(default.to_owned(), "the application's own"));
+    }
+    if let Some(given) = around.set("UNATTENDED_STORE") {
+        return parse(&given, "$UNATTENDED_STORE");
+    }
+    if let Some(list) = around.set("STATE_DIRECTORY") {
+        // systemd separates several with a colon; the first is the main one.
+        let first = std::env::split_paths(&list).next().unwrap_or_default();
+        return Ok(Place { path: first.join(FILE), from: "$STATE_DIRECTORY" });
+    }
+    if around.root {
+        return Ok(Place { path: Path::new(SYSTEM).join(FILE), from: "the place for root" });
+    }
+    let absolute = |name: &str| around.set(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    if let Some(state) = absolute("XDG_STATE_HOME") {
+        return Ok(Place { path: state.join("unattended").join(FILE), from: "$XDG_STATE_HOME" });
+    }
+    if let Some(home) = absolute("HOME") {
+        let path = home.join(".local/state/unattended").join(FILE);
+        return Ok(Place { path, from: "the user's state folder" });
+    }
+    Err(Failure::new(Exit::Config, "store.no_place", "nothing says where the store is")
+        .hint("name it with --store PATH or $UNATTENDED_STORE"))
+}
+
+fn parse(text: &OsStr, from: &'static str) -> Result<Place, Failure> {
+    let Some(utf8) = text.to_str() else { return Ok(file_in(PathBuf::from(text), from)) };
+    let path = match utf8.split_once(':') {
+        Some(("sqlite", path)) => path.strip_prefix("//").unwrap_or(path),
+        // What follows may hold a password: it is not repeated.
+        Some((scheme, rest)) if rest.starts_with("//") || matches!(scheme, "postgres" | "postgresql") => {
+            let message =
+                format!("{from} names a store of kind {scheme:?}, which this program does not have");
+            return Err(Failure::new(Exit::Config, "store.unknown_kind", message)
+                .hint("allowed is a path or sqlite:PATH"));
+        }
+        _ => utf8,
+    };
+    if path.is_empty() {
+        return Err(Failure::usage(format!("{from} is empty; allowed is a path or sqlite:PATH")));
+    }
+    Ok(file_in(PathBuf::from(path), from))
+}
+
+fn file_in(path: PathBuf, from: &'static str) -> Place {
+    let path = if path.is_dir() || path.to_string_lossy().ends_with('/') { path.join(FILE) } else { path };
+    Place { path, from }
+}
+
+#[cfg(unix)]
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[cfg(not(unix))]
+const fn is_root() -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(vars: &[(&str, &str)], root: bool, given: Option<&str>, default: Option<&str>) -> Place {
+        try_found(vars, root, given, default).unwrap()
+    }
+
+    fn try_found(
+        vars: &[(&str, &str)],
+        root: bool,
+        given: Option<&str>,
+        default: Option<&str>,
+    ) -> Result<Place, Failure> {
+        let var = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v));
+        find(given.map(OsStr::new), default.map(Path::new), &Surroundings { var: &var, root })
+    }
+
+    #[test]
+    fn the_order() {
+        let vars = [
+            ("UNATTENDED_STORE", "/e/store"),
+            ("STATE_DIRECTORY", "/s/one:/s/two"),
+            ("XDG_STATE_HOME", "/x"),
+            ("HOME", "/h"),
+        ];
+        let path = |skip: usize, root| found(&vars[skip..], root, None, None).path;
+        assert_eq!(path(0, true), Path::new("/e/store"));
+        assert_eq!(path(1, true), Path::new("/s/one/unattended.db"));
+        assert_eq!(path(2, true), Path::new("/var/lib/unattended/unattended.db"));
+        assert_eq!(path(2, false), Path::new("/x/unattended/unattended.db"));
+        assert_eq!(path(3, false), Path::new("/h/.local/state/unattended/unattended.db"));
+        assert_eq!(found(&vars, true, Some("/g"), Some("/d")).path, Path::new("/g"));
+        assert_eq!(found(&vars, true, None, Some("/d")).path, Path::new("/d"));
+        assert_eq!(try_found(&[], false, None, None).unwrap_err().exit, Exit::Config);
+    }
+
+    #[test]
+    fn what_is_empty_or_relative_where_it_must_not_be_is_as_if_not_set() {
+        let vars = [("UNATTENDED_STORE", ""), ("XDG_STATE_HOME", "rel"), ("HOME", "/h")];
+        assert_eq!(
+            found(&vars, false, None, None).path,
+            Path::new("/h/.local/state/unattended/unattended.db")
+        );
+    }
+
+    #[test]
+    fn urls() {
+        let path = |given| found(&[], false, Some(given), None).path;
+        assert_eq!(path("sqlite:/a/b"), Path::new("/a/b"));
+        assert_eq!(path("sqlite:///a/b"), Path::new("/a/b"));
+        assert_eq!(path("odd:name"), Path::new("odd:name"));
+        assert_eq!(path("/tmp/"), Path::new("/tmp/unattended.db"));
+        assert_eq!(try_found(&[], false, Some("sqlite:"), None).unwrap_err().exit, Exit::Usage);
+        let secret = try_found(&[], false, Some("postgres://ada:hunter2@db/x"), None).unwrap_err();
+        assert_eq!(secret.exit, Exit::Config);
+        assert!(!secret.json().contains("hunter2"), "{}", secret.json());
+    }
+
+    #[test]
+    fn whoever_called_sudo_is_the_operator() {
+        let var = |name: &str| match name {
+            "SUDO_USER" => Some(OsString::from("ada")),
+            "USER" => Some(OsString::from("root")),
+            _ => None,
+        };
+        assert_eq!(Surroundings { var: &var, root: true }.user().as_deref(), Some("ada"));
+        assert_eq!(Surroundings { var: &|_| None, root: false }.user(), None);
+    }
+}
