@@ -2,3 +2,5 @@
 
 #[cfg(feature = "testing")]
 mod conformance;
+#[cfg(all(feature = "sqlite", feature = "testing"))]
+mod sqlite;
