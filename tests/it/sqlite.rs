@@ -1,4 +1,5 @@
 //! What is particular to the SQLite store: its file, its settings, and the user's own transactions on it.
+#![allow(clippy::unwrap_used, reason = "a test helper stops at the first failure")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

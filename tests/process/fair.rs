@@ -8,8 +8,10 @@ use unattended::store::{Batch, Expect, Ns, Put, Write};
 
 use crate::kit::{Player, alone};
 
-/// The longest wait of a writer among four that never pause, beyond the longest wait of one that is alone.
+/// The longest wait of a writer among four that never pause, on a machine that makes nobody wait.
 const WAIT_MAX: Duration = Duration::from_millis(100);
+/// The commits that one wait may span: three others' and one's own. Each may meet the machine's own longest wait.
+const COMMITS: u32 = 4;
 
 #[test]
 fn two_processes_add_up_without_a_lock_error() {
@@ -90,7 +92,7 @@ fn four_steady_writers_are_served_alike_also_while_a_fifth_is_stopped_in_its_tur
     );
     assert!(least * 2 >= most, "the least served got {least}, the most served {most}");
     assert!(
-        worst < WAIT_MAX + machine,
+        worst < WAIT_MAX + machine * COMMITS,
         "the worst wait was {worst:?}; alone on the machine it was {machine:?}"
     );
     assert!(wal <= 64 * 1024 * 1024, "the write-ahead log grew to {wal} bytes");

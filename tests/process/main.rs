@@ -4,7 +4,12 @@
 #![cfg(all(feature = "sqlite", unix))]
 #![allow(
     clippy::disallowed_methods,
-    reason = "what is tested here happens in real time: waits, stops and kills of processes"
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "all of it is a test, also what its children run, and it happens in real time"
 )]
 
 mod children;
