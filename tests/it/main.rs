@@ -18,3 +18,5 @@ mod layering;
 mod manifest;
 mod reasons;
 mod source;
+#[cfg(all(feature = "sqlite", feature = "testing"))]
+mod sqlite;

@@ -185,7 +185,8 @@ fn resolve(path: &Path) -> Result<PathBuf, Error> {
     let Some(name) = path.file_name() else {
         return Err(Error::invalid("path", path.display(), "the name of a file"));
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     match folder.canonicalize() {
         Ok(folder) => Ok(folder.join(name)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -1,7 +1,5 @@
 //! The reads of the seam, as statements.
 
-use std::fmt::Write as _;
-
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use crate::remember::cursor::{Mark, by_rank};
@@ -49,10 +47,10 @@ pub(super) fn scan(
     let mut found = Vec::new();
     if query.attention {
         // Two statements, since each has an index of its own; both are in order, and so is what is made of them.
-        let due = Select::new(query, after).due(judge);
+        let due = Select::of(query, after).due(judge);
         found.extend(due.run(connection, judge)?);
         let dead = dead_holders(connection, judge, query.ns)?;
-        let orphaned = Select::new(query, after).orphaned(judge, &dead);
+        let orphaned = Select::of(query, after).orphaned(judge, &dead);
         found.extend(orphaned.run(connection, judge)?);
         match query.order {
             Order::Oldest => found.sort_by_key(|(id, _)| *id),
@@ -62,7 +60,7 @@ pub(super) fn scan(
             }
         }
     } else {
-        found = Select::new(query, after).run(connection, judge)?;
+        found = Select::of(query, after).run(connection, judge)?;
     }
     let limit = query.limit as usize;
     let last = found.get(limit.saturating_sub(1)).filter(|_| found.len() > limit);
@@ -79,11 +77,8 @@ pub(super) fn prunable(
 ) -> rusqlite::Result<Vec<(i64, i64)>> {
     let (low, high) = ids_of(prune.ns);
     let mut select = Select { sql: String::new(), binds: vec![Bind::Int(low), Bind::Int(high)] };
-    let _ = write!(
-        select.sql,
-        "SELECT id, version, holder, lease_boot, lease_ends, lease_until FROM record
-         WHERE id BETWEEN ? AND ? AND ((updated_at < ? AND "
-    );
+    select.sql += "SELECT id, version, holder, lease_boot, lease_ends, lease_until FROM record
+                   WHERE id BETWEEN ? AND ? AND ((updated_at < ? AND ";
     select.binds.push(Bind::at(Some(prune.updated_before)));
     if prune.states.is_empty() {
         select.sql += "0";
@@ -122,7 +117,7 @@ struct Select<'a> {
 }
 
 impl<'a> Select<'a> {
-    fn new(query: &'a Query, after: Option<Mark>) -> SelectFor<'a> {
+    fn of(query: &'a Query, after: Option<Mark>) -> SelectFor<'a> {
         let (low, high) = ids_of(query.ns);
         let mut select = Self { sql: String::new(), binds: Vec::new() };
         if query.attention || query.key_prefix.is_some() {

@@ -28,7 +28,9 @@ impl Reserve {
         if self.stands() {
             return true;
         }
-        let filled = self.write_bytes().is_ok();
+        // As much again must stay free, or making the reserve is what fills the disk.
+        let filled =
+            room_beside(&self.path).is_none_or(|free| free >= 2 * BYTES) && self.write_bytes().is_ok();
         if !filled {
             self.free();
         }
@@ -52,4 +54,16 @@ impl Reserve {
         }
         file.sync_data()
     }
+}
+
+/// Free bytes of the file system, where they can be asked for.
+#[cfg(unix)]
+fn room_beside(path: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(path.parent()?).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+#[cfg(not(unix))]
+const fn room_beside(_path: &Path) -> Option<u64> {
+    None
 }

@@ -24,8 +24,8 @@ const GROUP_BYTES_MAX: usize = 1024 * 1024;
 const WAITING_MAX: usize = 16_384;
 /// How long the writer waits for the callers of the last group, who are on their way back with their next request.
 const COMPANY: Duration = Duration::from_micros(60);
-/// How often it looks whether there is room again after the disk was full.
-const REFILL: Duration = Duration::from_secs(10);
+/// How often at most it looks whether there is room again after the disk was full.
+const REFILL: Duration = Duration::from_secs(1);
 
 /// What is asked of the writer, and where the answer goes.
 pub(super) enum Request {
@@ -226,7 +226,6 @@ impl Work {
             last_group = group.len();
             self.commit(group);
             drop(turn);
-            self.refill();
             thread::yield_now();
         }
         // The last connection to close moves the log into the file; others must not open in between.
@@ -237,14 +236,15 @@ impl Work {
 
     /// Commits a group and answers it; when a statement fails, what was before it, it alone, and what was after it.
     fn commit(&mut self, group: Vec<Request>) {
-        if group.is_empty() {
-            return;
-        }
         if let Err(error) = self.site.sound() {
             let detail = error.to_string();
             return refuse_all(group, || Error::Latched { detail: detail.clone() });
         }
+        self.refill();
         let group = self.without_new_work_while_full(group);
+        if group.is_empty() {
+            return;
+        }
         match self.transaction(&group) {
             Ok(outcomes) => {
                 self.site.counts.batches.fetch_add(group.len() as u64, Ordering::Relaxed);

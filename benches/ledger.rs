@@ -1,0 +1,333 @@
+//! Claims a second through the SQLite store, beside what SQLite itself can do with the same rows, schema and settings.
+//!
+//! `cargo bench --bench ledger --features full`. A claim writes one record and one event and is on the disk before it
+//! is answered. The floor is bare rusqlite, one transaction each, on one thread, measured in the same rounds, since the
+//! disk's speed changes from minute to minute: ratios hold, absolute figures only orient. Set
+//! `UNATTENDED_BENCH_DIR` to a folder on the disk to be measured; the default is this package's `target`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    missing_docs,
+    reason = "a measurement prints, reads the clock, and stops at the first failure"
+)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, criterion_group};
+use rusqlite::{Connection, params};
+use unattended::blocking::Blocking;
+use unattended::sqlite::Sqlite;
+use unattended::store::{Batch, Event, Expect, Ns, Put, Store, Write};
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// Keys as hashes are: spread over the whole index.
+fn key() -> String {
+    let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    format!("billing/invoice/{number:016x}")
+}
+
+const BODY: &str = r#"{"fingerprint":"jcs1:sha256:6b86b273ff34fce19d6b804eff5a3f57","attempt":1}"#;
+
+fn claim() -> Batch {
+    let put =
+        Put { body: Some(BODY.into()), kind: Some("invoice".into()), ..Put::claim("processing", LEASE) };
+    let event = Event::new(None, "processing", "worker:1", "ledger.claimed", "nobody had it");
+    Batch::of(Write::new(Ns::LEDGER, key(), Expect::Absent, put).event(event))
+}
+
+const LEASE: Duration = Duration::from_secs(30);
+
+/// Bare rusqlite on a file that the store has made.
+struct Floor {
+    connection: Connection,
+    revision: i64,
+}
+
+impl Floor {
+    fn open(path: &Path) -> Self {
+        drop(Sqlite::open(path).unwrap());
+        let connection = Connection::open(path).unwrap();
+        connection.busy_timeout(Duration::from_secs(10)).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+                 PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = 1000;",
+            )
+            .unwrap();
+        Self { connection, revision: 0 }
+    }
+
+    fn claim(&mut self) {
+        self.revision += 1;
+        let (id, now, key) = ((2_i64 << 47) | self.revision, 1_767_225_600_000_i64, key());
+        let (boot, batch) = ("7904b245-650e-4658-ad51-ae58678c90be time:[4026531834]", [7_u8; 16]);
+        let holder = "sqlite:12345:0193a0c8-0000-7000-8000-000000000000";
+        let run = |sql: &str| self.connection.prepare_cached(sql).unwrap().execute([]).unwrap();
+        run("BEGIN IMMEDIATE");
+        let sql = "INSERT INTO record VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+                   ON CONFLICT (ns, key) DO NOTHING";
+        self.connection
+            .prepare_cached(sql)
+            .unwrap()
+            .execute(params![
+                id,
+                2_i64,
+                key,
+                self.revision,
+                self.revision,
+                "processing",
+                "invoice",
+                0_i64,
+                None::<String>,
+                holder,
+                holder,
+                boot,
+                86_400_000_i64,
+                now,
+                None::<i64>,
+                None::<i64>,
+                0_i64,
+                0_i64,
+                None::<i64>,
+                None::<String>,
+                batch,
+                BODY,
+                now,
+                now
+            ])
+            .unwrap();
+        let sql = "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)";
+        self.connection
+            .prepare_cached(sql)
+            .unwrap()
+            .execute(params![
+                id,
+                self.revision,
+                now,
+                self.revision,
+                batch,
+                None::<String>,
+                "processing",
+                "worker:1",
+                0_i64,
+                None::<String>,
+                "ledger.claimed",
+                "nobody had it",
+                None::<String>
+            ])
+            .unwrap();
+        let sql = "UPDATE store SET revision = ?1 WHERE one = 1";
+        self.connection.prepare_cached(sql).unwrap().execute([self.revision]).unwrap();
+        run("COMMIT");
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    let parent = std::env::var_os("UNATTENDED_BENCH_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
+    std::fs::create_dir_all(&parent).unwrap();
+    tempfile::tempdir_in(parent).unwrap()
+}
+
+/// Operations a second of `step`, which does some and says how many, for as long as `span`.
+fn rate(span: Duration, mut step: impl FnMut() -> u64) -> f64 {
+    let begun = Instant::now();
+    let mut done = 0;
+    while begun.elapsed() < span {
+        done += step();
+    }
+    done as f64 / begun.elapsed().as_secs_f64()
+}
+
+fn tasks(runtime: &tokio::runtime::Runtime, store: &Arc<Sqlite>, callers: usize, span: Duration) -> f64 {
+    let begun = Instant::now();
+    let done: u64 = runtime.block_on(async {
+        let tasks: Vec<_> = (0..callers)
+            .map(|_| {
+                let store = Arc::clone(store);
+                tokio::spawn(async move {
+                    let mut done = 0;
+                    while begun.elapsed() < span {
+                        store.apply(claim()).await.unwrap();
+                        done += 1;
+                    }
+                    done
+                })
+            })
+            .collect();
+        let mut sum = 0;
+        for task in tasks {
+            sum += task.await.unwrap();
+        }
+        sum
+    });
+    done as f64 / begun.elapsed().as_secs_f64()
+}
+
+fn threads(store: &Sqlite, callers: usize, span: Duration) -> f64 {
+    let begun = Instant::now();
+    let done: u64 = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..callers)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut done = 0;
+                    while begun.elapsed() < span {
+                        Blocking(store).apply(claim()).unwrap();
+                        done += 1;
+                    }
+                    done
+                })
+            })
+            .collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).sum()
+    });
+    done as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// Commits for each claim since the last look.
+fn commits_per_claim(store: &Sqlite, last: &mut (u64, u64)) -> f64 {
+    let info = store.info().unwrap();
+    let (batches, commits) = (info.batches - last.0, info.commits - last.1);
+    *last = (info.batches, info.commits);
+    commits as f64 / batches as f64
+}
+
+#[derive(Default)]
+struct Column(Vec<f64>);
+
+impl Column {
+    fn median(&self) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted[sorted.len() / 2]
+    }
+}
+
+fn verdict(what: &str, found: f64, bound: f64, at_most: bool) {
+    let passed = if at_most { found <= bound } else { found >= bound };
+    let (sign, word) = (if at_most { "<=" } else { ">=" }, if passed { "PASS" } else { "FAIL" });
+    println!("{word}  {what:<44} {found:>7.3}  (bound {sign} {bound:.3})");
+}
+
+fn compare(rounds: usize, span: Duration) {
+    let folder = folder();
+    let mut floor = Floor::open(&folder.path().join("floor.db"));
+    let store = Arc::new(Sqlite::open(folder.path().join("store.db")).unwrap());
+    let current = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let multi = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let mut columns: [Column; 8] = Default::default();
+    let mut rates: [Column; 7] = Default::default();
+    let mut last = (0, 0);
+    for _ in 0..rounds {
+        let bare = rate(span / 2, || {
+            floor.claim();
+            1
+        });
+        let blocking = rate(span, || {
+            Blocking(&*store).apply(claim()).unwrap();
+            1
+        });
+        let awaited = current.block_on(async {
+            let begun = Instant::now();
+            let mut done = 0_u64;
+            while begun.elapsed() < span {
+                store.apply(claim()).await.unwrap();
+                done += 1;
+            }
+            done as f64 / begun.elapsed().as_secs_f64()
+        });
+        commits_per_claim(&store, &mut last);
+        let tasks16 = tasks(&multi, &store, 16, span);
+        let commits16 = commits_per_claim(&store, &mut last);
+        let tasks64 = tasks(&multi, &store, 64, span);
+        let commits64 = commits_per_claim(&store, &mut last);
+        let threads16 = threads(&store, 16, span);
+        let threads64 = threads(&store, 64, span);
+        commits_per_claim(&store, &mut last);
+        // The floor again at the round's end: what others do on the machine changes within a round.
+        let bare = f64::midpoint(
+            bare,
+            rate(span / 2, || {
+                floor.claim();
+                1
+            }),
+        );
+        let found = [
+            bare / blocking,
+            bare / awaited,
+            tasks16 / bare,
+            tasks64 / bare,
+            threads16 / bare,
+            threads64 / bare,
+            commits16,
+            commits64,
+        ];
+        columns.iter_mut().zip(found).for_each(|(column, found)| column.0.push(found));
+        let found = [bare, blocking, awaited, tasks16, tasks64, threads16, threads64];
+        rates.iter_mut().zip(found).for_each(|(column, found)| column.0.push(found));
+    }
+    let names = [
+        "floor, 1 caller",
+        "blocking, 1 caller",
+        "async, 1 caller",
+        "async, 16 callers",
+        "async, 64 callers",
+        "blocking, 16 callers",
+        "blocking, 64 callers",
+    ];
+    println!("\nclaims a second, median (min to max) of {rounds} rounds of {span:?}:");
+    for (name, column) in names.iter().zip(&rates) {
+        let (low, high) =
+            column.0.iter().fold((f64::MAX, 0.0_f64), |(low, high), rate| (low.min(*rate), high.max(*rate)));
+        println!("  {name:<24} {:>9.0}  ({low:.0} to {high:.0})", column.median());
+    }
+    println!("medians of the ratios within a round:");
+    let m = |index: usize| columns[index].median();
+    verdict("1 caller blocking, time against the floor", m(0), 1.3, true);
+    verdict("1 caller async, time against the floor", m(1), 1.5, true);
+    verdict("16 callers, rate against the floor", m(2).max(m(4)), 3.5, false);
+    verdict("64 callers, rate against the floor", m(3).max(m(5)), 5.0, false);
+    verdict("16 callers, commits for each claim", m(6), 1.0 / 8.0, true);
+    verdict("64 callers, commits for each claim", m(7), 1.0 / 24.0, true);
+    println!(
+        "      16 callers: async {:.2}x, blocking {:.2}x; 64 callers: async {:.2}x, blocking {:.2}x",
+        m(2),
+        m(4),
+        m(3),
+        m(5)
+    );
+}
+
+fn single(c: &mut Criterion) {
+    let folder = folder();
+    let mut floor = Floor::open(&folder.path().join("floor.db"));
+    let store = Sqlite::open(folder.path().join("store.db")).unwrap();
+    let mut group = c.benchmark_group("ledger claim, one caller");
+    group.sample_size(20).measurement_time(Duration::from_secs(2));
+    group.bench_function("floor", |bencher| bencher.iter(|| floor.claim()));
+    group.bench_function("store", |bencher| bencher.iter(|| Blocking(&store).apply(claim()).unwrap()));
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().configure_from_args();
+    targets = single
+}
+
+fn main() {
+    let quick = std::env::args().any(|argument| argument == "--test");
+    if quick {
+        compare(1, Duration::from_millis(20));
+    } else {
+        compare(7, Duration::from_millis(700));
+    }
+    benches();
+}

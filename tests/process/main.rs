@@ -1,0 +1,25 @@
+//! What must hold between processes: real ones, that are stopped and killed.
+//!
+//! Each test starts this binary again as its children; what a child does is chosen by `UNATTENDED_CHILD`.
+#![cfg(all(feature = "sqlite", unix))]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "all of it is a test, also what its children run, and it happens in real time"
+)]
+
+mod children;
+mod disk;
+mod fair;
+mod kill;
+mod kit;
+
+/// Not a test: what a child process runs.
+#[test]
+fn child() {
+    children::run();
+}
