@@ -15,7 +15,7 @@ pub mod testing;
 
 pub use act::call;
 #[cfg(feature = "store")]
-pub use act::{job, pipeline};
+pub use act::{job, once, pipeline};
 #[cfg(feature = "store")]
 pub use base::canonical;
 pub use base::{backoff, effect, explain, fault, rng, text, time};

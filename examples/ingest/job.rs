@@ -97,6 +97,7 @@ fn ingest(app: &App, cx: &Cx) -> Result<Taken, StepError> {
         let stamp = take(cx, &input, &working)?;
         cx.edge("ingest:moved");
         if Stamp::of(&File::open(&working)?)? == stamp {
+            cx.note(format!("{} bytes taken out of the inbox", stamp.bytes));
             return Ok(Taken { stamp });
         }
     }
@@ -158,6 +159,7 @@ fn check(app: &App, cx: &Cx) -> Result<Report, StepError> {
     let file = File::open(present(app, cx)?)?;
     let report = validate(file, &Limits { hash: false, ..Limits::default() })?;
     if report.sound() {
+        cx.note(format!("{} lines of UTF-8, none too long", report.lines));
         return Ok(report);
     }
     let code = report.problems.first().map_or("ingest.refused", |problem| problem.what.code());
@@ -188,7 +190,9 @@ fn transform(app: &App, cx: &Cx) -> Result<Transformed, StepError> {
             counts.count(&format.parse(text));
         }
     }
-    Ok(Transformed { format, summary: counts.summary(KINDS_KEPT) })
+    let summary = counts.summary(KINDS_KEPT);
+    cx.note(format!("format {}, {} kinds of lines", format.as_str(), summary.kinds_total));
+    Ok(Transformed { format, summary })
 }
 
 /// Puts the file where loaded files are kept.
@@ -207,6 +211,7 @@ fn archive(app: &App, cx: &Cx) -> Result<(), StepError> {
         }
     }
     cx.edge("archive:moved");
+    cx.note(format!("it stands in archive/{}", input.name));
     Ok(())
 }
 

@@ -88,7 +88,9 @@ pub(crate) fn load(app: &App, cx: &Cx) -> Result<Loaded, StepError> {
         let done = cursor.offset >= stamp.bytes;
         cx.edge(if done { "load:last-committed" } else { "load:chunk-committed" });
     }
-    Ok(Loaded::up_to(cursor))
+    let loaded = Loaded::up_to(cursor);
+    cx.note(format!("{} rows, each committed with its place in the file", loaded.lines));
+    Ok(loaded)
 }
 
 /// Inserts rows until the chunk is full, its time is over, or the file ends.

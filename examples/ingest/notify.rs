@@ -52,6 +52,7 @@ pub(crate) fn notify(app: &App, cx: &Cx) -> Result<(), StepError> {
     cx.edge("notify:before-append");
     append(&mut file, &text)?;
     cx.edge("notify:appended");
+    cx.note("a line in notifications.jsonl");
     Ok(())
 }
 

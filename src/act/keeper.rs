@@ -5,11 +5,36 @@ use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Poll;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crate::act::pipeline::Holding;
-use crate::act::runlog;
+use crate::base::time::BoxFuture;
 use crate::remember::blocking::block_on;
-use crate::remember::runs::Error;
+
+/// A lease that can be renewed.
+pub(in crate::act) trait Kept: Send + Sync {
+    /// Makes it longer.
+    fn renew(&self) -> BoxFuture<'_, Renewal>;
+
+    /// When it is next to be renewed, after a renewal that failed or did not.
+    fn renew_in(&self, failed: bool) -> Duration;
+}
+
+/// What a renewal found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::act) enum Renewal {
+    /// The lease is longer.
+    Done,
+    /// It could not be made longer; it still runs.
+    Failed,
+    /// It is somebody else's, or over.
+    Lost,
+}
+
+/// How long before its end a lease of this length is renewed: at a third of it, sooner after a renewal that failed.
+pub(in crate::act) fn renew_in(lease: Duration, failed: bool) -> Duration {
+    let part = if failed { lease / 12 } else { lease / 3 };
+    part.max(Duration::from_millis(1))
+}
 
 /// A thread that renews a lease until it is dropped.
 pub(in crate::act) struct Keeper {
@@ -19,11 +44,11 @@ pub(in crate::act) struct Keeper {
 
 impl Keeper {
     /// Starts to renew. If no thread can be had, nothing renews: the work is then bounded by its first lease.
-    pub(in crate::act) fn start(holding: &Arc<Holding>) -> Self {
+    pub(in crate::act) fn start<K: Kept + 'static>(kept: &Arc<K>) -> Self {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
-        let (seen, held) = (Arc::clone(&stop), Arc::clone(holding));
+        let (seen, kept) = (Arc::clone(&stop), Arc::clone(kept));
         let thread = std::thread::Builder::new().name(String::from("unattended-lease"));
-        Self { stop, thread: thread.spawn(move || keep_on_thread(&held, &seen)).ok() }
+        Self { stop, thread: thread.spawn(move || keep_on_thread(&*kept, &seen)).ok() }
     }
 }
 
@@ -38,16 +63,16 @@ impl Drop for Keeper {
     }
 }
 
-fn keep_on_thread(holding: &Holding, (stopped, changed): &(Mutex<bool>, Condvar)) {
+fn keep_on_thread(kept: &impl Kept, (stopped, changed): &(Mutex<bool>, Condvar)) {
     let mut failed = false;
     loop {
-        let wait = holding.renew_in(failed);
+        let wait = kept.renew_in(failed);
         let guard = stopped.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = changed.wait_timeout_while(guard, wait, |stopped| !*stopped);
         if *waited.unwrap_or_else(PoisonError::into_inner).0 {
             return;
         }
-        match renewed(holding, block_on(holding.renew())) {
+        match block_on(kept.renew()) {
             Renewal::Done => failed = false,
             Renewal::Failed => failed = true,
             Renewal::Lost => return,
@@ -55,13 +80,18 @@ fn keep_on_thread(holding: &Holding, (stopped, changed): &(Mutex<bool>, Condvar)
     }
 }
 
-/// Runs `work` while the lease is renewed beside it, by the same clock; `None` when the lease was lost first.
-pub(in crate::act) async fn beside<T>(holding: &Holding, work: impl Future<Output = T>) -> Option<T> {
+/// Runs `work` while the lease is renewed beside it, by the clock that `sleep` waits on; `None` when the lease was lost
+/// first.
+pub(in crate::act) async fn beside<'a, T>(
+    kept: &impl Kept,
+    sleep: impl Fn(Duration) -> BoxFuture<'a, ()>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
     let keep = async {
         let mut failed = false;
         loop {
-            holding.env.sleep(holding.renew_in(failed)).await;
-            match renewed(holding, holding.renew().await) {
+            sleep(kept.renew_in(failed)).await;
+            match kept.renew().await {
                 Renewal::Done => failed = false,
                 Renewal::Failed => failed = true,
                 Renewal::Lost => return,
@@ -76,28 +106,4 @@ pub(in crate::act) async fn beside<T>(holding: &Holding, work: impl Future<Outpu
         keep.as_mut().poll(context).map(|()| None)
     })
     .await
-}
-
-enum Renewal {
-    Done,
-    Failed,
-    Lost,
-}
-
-fn renewed(holding: &Holding, outcome: Result<(), Error>) -> Renewal {
-    match outcome {
-        Ok(()) => Renewal::Done,
-        Err(Error::Lost { .. }) => {
-            runlog::lease(&holding.id, "lost", "somebody took the run over");
-            Renewal::Lost
-        }
-        Err(error) => {
-            runlog::lease(&holding.id, "renewal_failed", &error.to_string());
-            if holding.hold() == crate::act::pipeline::Hold::Lost {
-                holding.lose();
-                return Renewal::Lost;
-            }
-            Renewal::Failed
-        }
-    }
 }

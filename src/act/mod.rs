@@ -4,6 +4,8 @@ pub mod call;
 #[cfg(feature = "store")]
 pub mod job;
 #[cfg(feature = "store")]
+pub mod once;
+#[cfg(feature = "store")]
 pub mod pipeline;
 
 mod classifier;

@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::act::env::Face;
-use crate::act::keeper::{self, Keeper};
+use crate::act::keeper::{self, Keeper, Kept, Renewal};
 use crate::act::pipeline::drive::save;
 use crate::act::pipeline::step::Work;
 use crate::act::pipeline::{Course, Cx, Hold, Holding, Step, StepError, failing};
@@ -79,7 +79,7 @@ async fn try_once(
         holding.edge(&format!("{}:guard", step.name));
         match held(holding, step, cx, guard).await? {
             Ok(Some(output)) => {
-                let why = format!("what step {} is for is so already", step.name);
+                let why = "what it is for is so already; nothing was written";
                 return Ok(Ok(Attempted::Done { output, reason: Reason::new("step.already_done", why) }));
             }
             Ok(None) => {}
@@ -98,13 +98,14 @@ async fn try_once(
         marked
     };
     if step.effect != Effect::Pure && !marked && found != StepState::Started {
-        let why = format!("step {} begins; its effect is {}", step.name, step.effect);
+        let why = format!("begins; its effect is {}", step.effect);
         save(holding, &step.name, Reason::new("step.started", why), None).await?;
     }
     holding.edge(&format!("{}:begun", step.name));
+    holding.set_note(None);
     let output = held(holding, step, cx, &step.work).await?;
     Ok(output.map(|output| {
-        let why = format!("step {} is done", step.name);
+        let why = holding.set_note(None).map_or_else(|| String::from("done"), |note| format!("done: {note}"));
         Attempted::Done { output, reason: Reason::new("step.done", why) }
     }))
 }
@@ -118,10 +119,13 @@ async fn held<T: Send + 'static>(
 ) -> Result<Result<T, StepError>, Error> {
     let started = holding.env.now().moment;
     let outcome = match holding.env.face() {
-        Face::Future => match keeper::beside(holding, timed(holding, step, on_future(work, cx))).await {
-            Some(outcome) => outcome,
-            None => return Err(Error::Lost { winner: None }),
-        },
+        Face::Future => {
+            let sleep = |wait| holding.env.sleep(wait);
+            match keeper::beside(&**holding, sleep, timed(holding, step, on_future(work, cx))).await {
+                Some(outcome) => outcome,
+                None => return Err(Error::Lost { winner: None }),
+            }
+        }
         Face::Thread => {
             let _keeper = Keeper::start(holding);
             on_thread(work, cx).await
@@ -225,10 +229,8 @@ async fn wait(holding: &Arc<Holding>, delay: Duration) -> Result<Option<Attempte
             return Ok(None);
         }
         holding.env.sleep(left.min(holding.renew_in(false))).await;
-        if let Err(error) = holding.renew().await
-            && matches!(error, Error::Lost { .. })
-        {
-            return Err(error);
+        if holding.renew().await == Renewal::Lost {
+            return Err(Error::Lost { winner: None });
         }
     }
 }

@@ -173,6 +173,12 @@ impl Cx {
         self.adopt(progress.asked, progress.body, applied);
     }
 
+    /// Says in a sentence what the step did. It is stored with the step's checkpoint, where `explain` shows it, and
+    /// costs no write of its own; the last one said counts.
+    pub fn note(&self, text: impl Into<String>) {
+        self.holding.set_note(Some(text.into()));
+    }
+
     /// Writes a decision of the caller's own into the run's history, where `explain` shows it.
     ///
     /// # Errors

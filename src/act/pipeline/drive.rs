@@ -97,7 +97,7 @@ async fn settle_step(
         body.next_step().is_none()
     };
     if last {
-        let why = format!("{}; it was the last step", reason.why);
+        let why = format!("{}; it was the last of {} steps", reason.why, course.steps.len());
         succeed(holding, Reason::new("run.succeeded", why), Some(&step.name)).await?;
     } else {
         mark_next_started(course, &mut holding.body());

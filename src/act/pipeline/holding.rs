@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::act::env::Env;
-use crate::base::time::Moment;
+use crate::act::keeper::{self, Kept, Renewal};
+use crate::act::runlog;
+use crate::base::time::{BoxFuture, Moment};
 use crate::decide::run::State;
 use crate::remember::runs::{Body, Error, Runs, Taken};
 use crate::remember::store::{ApplyError, Batch, Expect, Ns, Put, Write, Written};
@@ -25,13 +27,14 @@ pub(in crate::act) struct Holding {
     pub(in crate::act) fence: u64,
     pub(in crate::act) lease: Duration,
     body: Mutex<Body>,
-    kept: Mutex<Kept>,
+    standing: Mutex<Standing>,
+    note: Mutex<Option<String>>,
     edges: Option<Edges>,
 }
 
 /// What the last word from the store was.
 #[derive(Clone, Copy, Debug)]
-struct Kept {
+struct Standing {
     until: Moment,
     cancelling: bool,
     lost: bool,
@@ -67,7 +70,8 @@ impl Holding {
             fence: taken.run.record.fence,
             lease,
             body: Mutex::new(taken.run.body.clone()),
-            kept: Mutex::new(Kept { until, cancelling: taken.run.record.cancelling, lost: false }),
+            standing: Mutex::new(Standing { until, cancelling: taken.run.record.cancelling, lost: false }),
+            note: Mutex::new(None),
             edges,
         })
     }
@@ -87,31 +91,31 @@ impl Holding {
 
     /// Whether work may go on.
     pub(in crate::act) fn hold(&self) -> Hold {
-        let kept = *self.kept();
-        if kept.lost || self.env.now().moment >= kept.until {
+        let standing = *self.standing();
+        if standing.lost || self.env.now().moment >= standing.until {
             return Hold::Lost;
         }
-        if kept.cancelling { Hold::Cancelling } else { Hold::Ours }
+        if standing.cancelling { Hold::Cancelling } else { Hold::Ours }
     }
 
     /// Takes in what the store said about a write of ours that began at `asked`: the lease counts from before the
     /// request, so that it never ends earlier at the store than here.
     pub(in crate::act) fn heard(&self, asked: Moment, written: Option<&Written>) {
         let Some(written) = written else { return };
-        let mut kept = self.kept();
+        let mut standing = self.standing();
         if written.lease.is_some() {
-            kept.until = asked.after(self.lease.saturating_sub(self.lease / MARGIN));
+            standing.until = asked.after(self.lease.saturating_sub(self.lease / MARGIN));
         }
-        kept.cancelling = written.cancelling;
+        standing.cancelling = written.cancelling;
     }
 
     /// The run is somebody else's.
     pub(in crate::act) fn lose(&self) {
-        self.kept().lost = true;
+        self.standing().lost = true;
     }
 
     /// Makes the lease longer. An error that is not a loss is not one: work goes on until the lease's end.
-    pub(in crate::act) async fn renew(&self) -> Result<(), Error> {
+    async fn renew_now(&self) -> Result<(), Error> {
         let asked = self.env.now().moment;
         let write = Write::new(Ns::RUN, self.id.as_str(), self.expect(), Put::renew(self.lease));
         match self.runs.store().apply(Batch::of(write)).await {
@@ -127,10 +131,9 @@ impl Holding {
         }
     }
 
-    /// When the lease is next to be renewed: at a third of it, sooner after a renewal that failed.
-    pub(in crate::act) fn renew_in(&self, failed: bool) -> Duration {
-        let part = if failed { self.lease / 12 } else { self.lease / 3 };
-        part.max(Duration::from_millis(1))
+    /// Keeps what a step says of itself until its checkpoint is written.
+    pub(in crate::act) fn set_note(&self, note: Option<String>) -> Option<String> {
+        std::mem::replace(&mut *self.note.lock().unwrap_or_else(PoisonError::into_inner), note)
     }
 
     /// Tells whoever wants to know that a point between two writes was reached.
@@ -140,7 +143,33 @@ impl Holding {
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept for Holding {
+    fn renew(&self) -> BoxFuture<'_, Renewal> {
+        Box::pin(async move {
+            match self.renew_now().await {
+                Ok(()) => Renewal::Done,
+                Err(Error::Lost { .. }) => {
+                    runlog::lease(&self.id, "lost", "somebody took the run over");
+                    Renewal::Lost
+                }
+                Err(error) => {
+                    runlog::lease(&self.id, "renewal_failed", &error.to_string());
+                    if self.hold() != Hold::Lost {
+                        return Renewal::Failed;
+                    }
+                    self.lose();
+                    Renewal::Lost
+                }
+            }
+        })
+    }
+
+    fn renew_in(&self, failed: bool) -> Duration {
+        keeper::renew_in(self.lease, failed)
     }
 }

@@ -192,6 +192,11 @@ impl StepError {
         &self.fault
     }
 
+    /// What an error means to a policy, by what its chain of sources contains.
+    pub(in crate::act) fn classified(error: &(dyn Error + 'static)) -> Fault {
+        of_ours(error).unwrap_or_else(|| fault::of_chain(error))
+    }
+
     pub(in crate::act) fn is_lost(&self) -> bool {
         self.lost
     }
@@ -205,7 +210,7 @@ impl fmt::Display for StepError {
 
 impl<E: Error + Send + Sync + 'static> From<E> for StepError {
     fn from(error: E) -> Self {
-        let fault = of_ours(&error).unwrap_or_else(|| fault::of_chain(&error));
+        let fault = Self::classified(&error);
         let any: &dyn Any = &error;
         // In a caller's own transaction the fence that no longer holds shows as a conflict of the batch.
         let lost = matches!(any.downcast_ref(), Some(runs::Error::Lost { .. }))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::canonical::{Fingerprint, Key};
+use crate::base::effect::Effect;
 use crate::base::explain::Explain;
 use crate::base::fault::Fault;
 use crate::base::time::{BoxFuture, Clock, System, later};
@@ -25,6 +26,7 @@ pub struct StoreLedger {
     clock: Arc<dyn Clock>,
     actor: String,
     keep: Option<Duration>,
+    effect: Effect,
 }
 
 impl std::fmt::Debug for StoreLedger {
@@ -38,7 +40,7 @@ impl StoreLedger {
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
         let actor = format!("worker:{}", store.owner());
-        Self { store, clock: Arc::new(System), actor, keep: None }
+        Self { store, clock: Arc::new(System), actor, keep: None, effect: Effect::Unsafe }
     }
 
     /// The same ledger, whose settled entries may be forgotten this long after they were settled. A key that is
@@ -47,6 +49,20 @@ impl StoreLedger {
     pub const fn keep_for(mut self, keep: Duration) -> Self {
         self.keep = Some(keep);
         self
+    }
+
+    /// The same ledger, for work of this effect class: what a takeover may do with work that was in the middle when its
+    /// process died. Default: [`Effect::Unsafe`].
+    #[must_use]
+    pub const fn effect(mut self, effect: Effect) -> Self {
+        self.effect = effect;
+        self
+    }
+
+    /// The effect class that the work was declared to have.
+    #[must_use]
+    pub const fn declared(&self) -> Effect {
+        self.effect
     }
 
     /// The same ledger on another clock: for tests. Only expiry looks at it; leases are judged by the store.
