@@ -8,6 +8,7 @@ use crate::base::rng::Rng;
 use crate::base::time::{Now, Timestamp, between, later, millis};
 use crate::decide::breaker::policy::{Error, Mode, Policy};
 use crate::decide::breaker::reason::{Admit, Allowing, Cause, Moved, Refusing, Standing, Unmoved};
+use crate::decide::breaker::snapshot::{Restored, Snapshot};
 use crate::decide::breaker::window::{At, Counted, Timed, reaches, span};
 
 /// The stages of half-open admit 1, 2 and 4 times `probes`.
@@ -288,6 +289,14 @@ impl Machine {
         self.block = None;
         self.level = 0;
         self.to_closed(Instant::of(now));
+    }
+
+    /// Takes over what `snapshot` holds, with this policy.
+    pub(super) fn adopt(&mut self, snapshot: &Snapshot, now: Now) -> Result<Restored, Error> {
+        let seed = self.rng.next_u64();
+        let (machine, restored) = Self::restore(self.policy, snapshot, seed, now)?;
+        *self = machine;
+        Ok(restored)
     }
 
     /// Successes that many, of this generation, without their times. Only while no rule asks for the time.
