@@ -59,6 +59,15 @@ mod on {
         tracing::warn!(target: "unattended", dependency, until, code = why.code(), why = %why, outcome);
     }
 
+    /// What is kept could not be loaded or written.
+    #[cfg(feature = "store")]
+    pub(crate) fn kept<E: std::error::Error + 'static>(dependency: &str, result: &Result<(), E>) {
+        if let Err(error) = result {
+            let why = crate::base::fault::chain(error);
+            tracing::warn!(target: "unattended", dependency, code = "call.not_kept", why, outcome = "not_kept");
+        }
+    }
+
     /// A breaker has changed its state.
     pub(crate) fn moved(dependency: &str, outcome: &str, why: &impl Explain) {
         tracing::warn!(target: "unattended", dependency, code = why.code(), why = %why, outcome);
@@ -77,5 +86,7 @@ mod off {
     pub(crate) const fn succeeded(_: &str, _: u32, _: Duration) {}
     pub(crate) const fn waiting(_: Option<&str>, _: u32, _: Duration, _: &impl Explain) {}
     pub(crate) const fn ended(_: Option<&str>, _: &str, _: Option<Timestamp>, _: &impl Explain) {}
+    #[cfg(feature = "store")]
+    pub(crate) const fn kept<E>(_: &str, _: &Result<(), E>) {}
     pub(crate) const fn moved(_: &str, _: &str, _: &impl Explain) {}
 }

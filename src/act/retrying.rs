@@ -63,7 +63,6 @@ impl Policy {
 
     /// Runs on `clock`, such as a simulated one.
     #[inline]
-    #[must_use]
     pub const fn on<'a, K: Clock>(&'a self, clock: &'a K) -> Retrying<'a, K> {
         Retrying { policy: self, clock, classify: ByTrait, reject: Keep, seed: None }
     }
@@ -78,7 +77,6 @@ impl Policy {
     ///     .run_blocking(|_attempt| "seven".parse::<u32>());
     /// assert_eq!(parsed.unwrap_err().code(), "retry.permanent");
     /// ```
-    #[must_use]
     pub const fn classify<E, F: Fn(&E) -> Fault>(&self, classify: F) -> Retrying<'_, System, By<F>> {
         Retrying { policy: self, clock: &System, classify: By(classify), reject: Keep, seed: None }
     }

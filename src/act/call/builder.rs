@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::act::call::Call;
+#[cfg(feature = "store")]
+use crate::act::call::persist::{Keeper, Saved};
 use crate::act::classifier::{By, ByTrait};
 use crate::base::effect::Effect;
 use crate::base::fault::Fault;
@@ -28,6 +30,8 @@ pub struct Builder<C = ByTrait, K = System> {
     effect: Option<Effect>,
     classify: C,
     clock: K,
+    #[cfg(feature = "store")]
+    keeper: Option<Keeper>,
 }
 
 /// An adapter that cannot be meant.
@@ -77,6 +81,8 @@ impl Builder {
             effect: None,
             classify: ByTrait,
             clock: System,
+            #[cfg(feature = "store")]
+            keeper: None,
         }
     }
 }
@@ -117,15 +123,44 @@ impl<C, K: Clock> Builder<C, K> {
         self,
         classify: impl Fn(&E) -> Fault + Send + Sync + 'static,
     ) -> Builder<By<Closure<E>>, K> {
-        let Self { name, retry, breaker, attempt_timeout, deadline_total, effect, clock, .. } = self;
         let classify = By(Box::new(classify) as Closure<E>);
-        Builder { name, retry, breaker, attempt_timeout, deadline_total, effect, classify, clock }
+        Builder {
+            name: self.name,
+            retry: self.retry,
+            breaker: self.breaker,
+            attempt_timeout: self.attempt_timeout,
+            deadline_total: self.deadline_total,
+            effect: self.effect,
+            classify,
+            clock: self.clock,
+            #[cfg(feature = "store")]
+            keeper: self.keeper,
+        }
     }
 
     /// Runs on `clock`, such as a simulated one.
     pub fn on<L: Clock>(self, clock: L) -> Builder<C, L> {
-        let Self { name, retry, breaker, attempt_timeout, deadline_total, effect, classify, .. } = self;
-        Builder { name, retry, breaker, attempt_timeout, deadline_total, effect, classify, clock }
+        Builder {
+            name: self.name,
+            retry: self.retry,
+            breaker: self.breaker,
+            attempt_timeout: self.attempt_timeout,
+            deadline_total: self.deadline_total,
+            effect: self.effect,
+            classify: self.classify,
+            clock,
+            #[cfg(feature = "store")]
+            keeper: self.keeper,
+        }
+    }
+
+    /// Keeps breaker and block in `store` between processes. Loaded at first use; what moves is written before the
+    /// call returns.
+    #[cfg(feature = "store")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the store that is kept in is wired here"))]
+    pub(crate) fn persist(mut self, store: std::sync::Arc<dyn Saved>) -> Self {
+        self.keeper = Some(Keeper::new(store));
+        self
     }
 
     /// The adapter.
@@ -154,7 +189,14 @@ impl<C, K: Clock> Builder<C, K> {
             Ok(breaker) => breaker,
             Err(source) => return Err(Error::Breaker { name, source }),
         };
-        let Self { attempt_timeout, classify, clock, .. } = Self { name, ..self };
-        Ok(Call { retry, breaker, attempt_timeout, classify, clock })
+        Ok(Call {
+            retry,
+            breaker,
+            attempt_timeout: self.attempt_timeout,
+            classify: self.classify,
+            clock: self.clock,
+            #[cfg(feature = "store")]
+            keeper: self.keeper,
+        })
     }
 }

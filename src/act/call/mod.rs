@@ -21,6 +21,8 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "store")]
+use crate::act::log;
 use crate::base::time::{Clock, Moment, SleepBlocking, System};
 use crate::decide::breaker::Breaker;
 use crate::decide::retry::{self, Attempt};
@@ -28,6 +30,9 @@ use crate::decide::retry::{self, Attempt};
 mod builder;
 mod last;
 mod ongoing;
+#[cfg(feature = "store")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the store that is kept in is wired by the builder"))]
+mod persist;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -47,11 +52,12 @@ pub struct Call<C = ByTrait, K = System> {
     attempt_timeout: Duration,
     classify: C,
     clock: K,
+    #[cfg(feature = "store")]
+    keeper: Option<persist::Keeper>,
 }
 
 impl Call {
     /// Begins an adapter for the dependency `name`.
-    #[must_use]
     pub fn to(name: impl Into<String>) -> Builder {
         Builder::new(name.into())
     }
@@ -101,19 +107,23 @@ impl<C, K: Clock> Call<C, K> {
         C: Classifier<E>,
         K: crate::base::time::Sleep,
     {
+        self.open().await;
         let (mut ongoing, mut attempt) = Ongoing::begin(self);
         loop {
             let guard = ongoing.admit()?;
+            self.keep().await;
             let last = match ongoing::cut(op(attempt), self.clock.sleep(attempt.remaining())).await {
                 Some(Ok(value)) => {
                     ongoing.succeeded(guard, attempt);
+                    self.keep().await;
                     return Ok(value);
                 }
                 Some(Err(error)) => Last::Error(error),
                 None => Last::TimedOut { after: attempt.remaining() },
             };
-            let delay = ongoing.failed(guard, attempt, last)?;
-            self.clock.sleep(delay).await;
+            let next = ongoing.failed(guard, attempt, last);
+            self.keep().await;
+            self.clock.sleep(next?).await;
             attempt = ongoing.next()?;
         }
     }
@@ -124,18 +134,22 @@ impl<C, K: Clock> Call<C, K> {
         C: Classifier<E>,
         K: SleepBlocking,
     {
+        self.open_blocking();
         let (mut ongoing, mut attempt) = Ongoing::begin(self);
         loop {
             let guard = ongoing.admit()?;
+            self.keep_blocking();
             let last = match op(attempt) {
                 Ok(value) => {
                     ongoing.succeeded(guard, attempt);
+                    self.keep_blocking();
                     return Ok(value);
                 }
                 Err(last) => last,
             };
-            let delay = ongoing.failed(guard, attempt, last)?;
-            self.clock.sleep_blocking(delay);
+            let next = ongoing.failed(guard, attempt, last);
+            self.keep_blocking();
+            self.clock.sleep_blocking(next?);
             attempt = ongoing.next()?;
         }
     }
@@ -143,5 +157,47 @@ impl<C, K: Clock> Call<C, K> {
     /// The attempt with no more time than the time-out allows.
     fn limited(&self, attempt: Attempt, now: Moment) -> Attempt {
         attempt.at_most(self.attempt_timeout, now)
+    }
+
+    /// Loads what is kept, at first use.
+    #[cfg(feature = "tokio")]
+    async fn open(&self) {
+        #[cfg(feature = "store")]
+        if let Some(keeper) = &self.keeper {
+            log::kept(self.name(), &keeper.open(&self.breaker, self.clock.now()).await);
+        }
+    }
+
+    /// Writes what has moved.
+    #[cfg(feature = "tokio")]
+    async fn keep(&self) {
+        #[cfg(feature = "store")]
+        if let Some(keeper) = &self.keeper {
+            log::kept(self.name(), &keeper.keep(&self.breaker, self.clock.now()).await);
+        }
+    }
+
+    fn open_blocking(&self) {
+        #[cfg(feature = "store")]
+        if let Some(keeper) = &self.keeper {
+            log::kept(self.name(), &persist::wait(keeper.open(&self.breaker, self.clock.now())));
+        }
+    }
+
+    fn keep_blocking(&self) {
+        #[cfg(feature = "store")]
+        if let Some(keeper) = &self.keeper {
+            log::kept(self.name(), &persist::wait(keeper.keep(&self.breaker, self.clock.now())));
+        }
+    }
+
+    /// Writes all that is counted; between calls only transitions are written.
+    #[cfg(feature = "store")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "as the module"))]
+    pub(crate) fn flush_blocking(&self) -> Result<(), persist::Trouble> {
+        match &self.keeper {
+            Some(keeper) => persist::wait(keeper.flush(&self.breaker, self.clock.now())),
+            None => Ok(()),
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::base::fault::{Fault, Reached};
 use crate::decide::breaker::{self, Standing};
 use crate::decide::retry::Stopping;
 
-fn down() -> io::Error {
+pub(super) fn down() -> io::Error {
     io::ErrorKind::TimedOut.into()
 }
 
@@ -20,7 +20,7 @@ const fn secs(seconds: u64) -> Duration {
 
 /// A clock that a call owns and a test can still move.
 #[derive(Clone, Default)]
-struct Shared(Arc<SimClock>);
+pub(super) struct Shared(pub(super) Arc<SimClock>);
 
 impl Clock for Shared {
     fn now(&self) -> crate::base::time::Now {

@@ -96,6 +96,15 @@ impl Breaker {
         Ok((Self::over(snapshot.key().into(), policy, machine), restored))
     }
 
+    /// Takes over what `snapshot` holds, in place: another process knew better.
+    ///
+    /// # Errors
+    ///
+    /// What [`Machine::restore`] finds; then nothing has changed.
+    pub fn adopt(&self, snapshot: &Snapshot, now: Now) -> Result<Restored, Error> {
+        self.locked(|machine| machine.adopt(snapshot, now))
+    }
+
     fn over(name: String, policy: Policy, machine: Machine) -> Self {
         let (word, granted) = word(&machine);
         Self {

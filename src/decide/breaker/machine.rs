@@ -8,10 +8,9 @@ use crate::base::rng::Rng;
 use crate::base::time::{Now, Timestamp, between, later, millis};
 use crate::decide::breaker::policy::{Error, Mode, Policy};
 use crate::decide::breaker::reason::{Admit, Allowing, Cause, Moved, Refusing, Standing, Unmoved};
-use crate::decide::breaker::window::{At, Counted, Timed, reaches, span};
-
-/// The stages of half-open admit 1, 2 and 4 times `probes`.
-const STAGE_LAST: u32 = 2;
+use crate::decide::breaker::snapshot::{Restored, Snapshot};
+use crate::decide::breaker::state::{Block, HalfOpen, Instant, Lease, STAGE_LAST, State};
+use crate::decide::breaker::window::{At, Counted, Timed, reaches};
 
 /// How far the open interval grows; by then any factor above 1 has reached its cap.
 const LEVEL_MAX: u32 = 64;
@@ -64,80 +63,6 @@ pub struct Machine {
     pub(super) slow: Option<Counted>,
     pub(super) timed: Option<Timed>,
     pub(super) block: Option<Block>,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum State {
-    Closed,
-    Open { since: Instant, open_for: Duration, cause: Cause },
-    HalfOpen(HalfOpen),
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct HalfOpen {
-    pub(super) stage: u32,
-    pub(super) passed_in_stage: u32,
-    pub(super) passed: u32,
-    pub(super) undecided: bool,
-    pub(super) leases: Vec<Lease>,
-    pub(super) next_id: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Lease {
-    pub(super) id: u32,
-    pub(super) until: Instant,
-}
-
-/// A point on both clocks; the monotonic one counts from where this process pleases.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Instant {
-    pub(super) at: At,
-    pub(super) wall: Timestamp,
-}
-
-/// The dependency asked to be left alone.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Block {
-    pub(super) set: Timestamp,
-    pub(super) until: Instant,
-}
-
-impl Instant {
-    pub(super) fn of(now: Now) -> Self {
-        Self { at: At::try_from(now.moment.as_nanos()).unwrap_or(At::MAX), wall: now.wall }
-    }
-
-    pub(super) fn after(self, by: Duration) -> Self {
-        Self { at: self.at.saturating_add(span(by)), wall: later(self.wall, by) }
-    }
-
-    /// How long after `earlier` this is, by the monotonic clock.
-    fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(u64::try_from(self.at.saturating_sub(earlier.at)).unwrap_or(0))
-    }
-}
-
-impl HalfOpen {
-    fn new() -> Self {
-        Self { stage: 0, passed_in_stage: 0, passed: 0, undecided: false, leases: Vec::new(), next_id: 0 }
-    }
-
-    fn in_flight(&self) -> u32 {
-        u32::try_from(self.leases.len()).unwrap_or(u32::MAX)
-    }
-
-    fn taken(&self) -> u32 {
-        self.in_flight().saturating_add(self.passed_in_stage)
-    }
-
-    const fn allowance(&self, policy: &Policy) -> u32 {
-        policy.probes.saturating_mul(1 << self.stage)
-    }
-
-    fn first_to_end(&self) -> Option<Instant> {
-        self.leases.iter().map(|lease| lease.until).min_by_key(|until| until.at)
-    }
 }
 
 impl Machine {
@@ -287,7 +212,15 @@ impl Machine {
     pub fn close(&mut self, now: Now) {
         self.block = None;
         self.level = 0;
-        self.to_closed(Instant::of(now));
+        self.turn_closed(Instant::of(now));
+    }
+
+    /// Takes over what `snapshot` holds, with this policy.
+    pub(super) fn adopt(&mut self, snapshot: &Snapshot, now: Now) -> Result<Restored, Error> {
+        let seed = self.rng.next_u64();
+        let (machine, restored) = Self::restore(self.policy, snapshot, seed, now)?;
+        *self = machine;
+        Ok(restored)
     }
 
     /// Successes that many, of this generation, without their times. Only while no rule asks for the time.
@@ -371,7 +304,7 @@ impl Machine {
                 if passed < needed {
                     return Moved::None { why: Unmoved::Probing { passed, needed } };
                 }
-                self.to_closed(now);
+                self.turn_closed(now);
                 return Moved::Close { passed, needed };
             }
         };
@@ -394,7 +327,7 @@ impl Machine {
         // Only a healthy period makes the interval shrink, by one step each.
         let periods = now.since(self.closed).as_nanos() / self.policy.healthy.as_nanos().max(1);
         self.level = self.level.saturating_sub(u32::try_from(periods).unwrap_or(u32::MAX));
-        let (open_for, retry_at) = self.to_open(why, hint, now);
+        let (open_for, retry_at) = self.turn_open(why, hint, now);
         Moved::Trip { why, open_for, retry_at }
     }
 
@@ -455,11 +388,11 @@ impl Machine {
     }
 
     fn reopen(&mut self, why: Cause, hint: Option<Duration>, at: Instant) -> Moved {
-        let (open_for, retry_at) = self.to_open(why, hint, at);
+        let (open_for, retry_at) = self.turn_open(why, hint, at);
         Moved::Reopen { why, open_for, retry_at }
     }
 
-    fn to_open(&mut self, cause: Cause, hint: Option<Duration>, since: Instant) -> (Duration, Timestamp) {
+    fn turn_open(&mut self, cause: Cause, hint: Option<Duration>, since: Instant) -> (Duration, Timestamp) {
         let base = hint.map_or_else(|| self.interval(), |hint| hint.min(HINT_MAX));
         let open_for = lengthened(base, percent_of(base, self.policy.open_jitter), &mut self.rng);
         self.level = self.level.saturating_add(1).min(LEVEL_MAX);
@@ -467,7 +400,7 @@ impl Machine {
         (open_for, later(since.wall, open_for))
     }
 
-    fn to_closed(&mut self, now: Instant) {
+    fn turn_closed(&mut self, now: Instant) {
         self.closed = now;
         self.turn(State::Closed);
     }

@@ -38,6 +38,7 @@ mod machine;
 mod policy;
 mod reason;
 mod snapshot;
+mod state;
 #[cfg(test)]
 mod tests;
 mod window;

@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::base::time::{Now, Timestamp, between, later, millis};
-use crate::decide::breaker::machine::{Block, HalfOpen, Instant, Lease, Machine, State, until_at_most};
+use crate::decide::breaker::machine::{Machine, until_at_most};
 use crate::decide::breaker::policy::{Error, Mode, Policy};
 use crate::decide::breaker::reason::{Cause, Restoring, Standing};
+use crate::decide::breaker::state::{Block, HalfOpen, Instant, Lease, STAGE_LAST, State};
 use crate::decide::breaker::window::{At, Counted, span};
 
 const VERSION: u32 = 1;
@@ -279,7 +280,7 @@ impl Line {
         });
         HalfOpen {
             leases: leases.collect(),
-            stage: saved.stage.min(2),
+            stage: saved.stage.min(STAGE_LAST),
             passed_in_stage: saved.passed_in_stage,
             passed: saved.passed,
             undecided: saved.undecided,

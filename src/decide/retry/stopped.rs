@@ -174,6 +174,12 @@ impl Tried {
 /// The failed attempts in order. All are counted, the last 64 are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timeline {
+    /// Boxed, because it travels in an error; absent until something has failed.
+    inner: Option<Box<Inner>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Inner {
     kept: VecDeque<Tried>,
     count: u32,
 }
@@ -181,32 +187,53 @@ pub struct Timeline {
 impl Timeline {
     /// How many attempts were made.
     #[must_use]
-    pub const fn count(&self) -> u32 {
-        self.count
+    pub fn count(&self) -> u32 {
+        self.inner.as_ref().map_or(0, |inner| inner.count)
     }
 
     /// Those that are kept, oldest first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Tried> + ExactSizeIterator {
-        self.kept.iter()
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Tried> {
+        self.inner.iter().flat_map(|inner| &inner.kept)
     }
 
     /// The last one.
     #[must_use]
     pub fn last(&self) -> Option<&Tried> {
-        self.kept.back()
+        self.inner.as_ref()?.kept.back()
     }
 
     pub(crate) fn push(&mut self, tried: Tried) {
-        if self.kept.len() == KEPT_MAX {
-            self.kept.pop_front();
+        let inner = self.inner.get_or_insert_default();
+        if inner.kept.len() == KEPT_MAX {
+            inner.kept.pop_front();
         }
-        self.kept.push_back(tried);
-        self.count = self.count.saturating_add(1);
+        inner.kept.push_back(tried);
+        inner.count = inner.count.saturating_add(1);
     }
 
     pub(crate) fn waited(&mut self, delay: Duration) {
-        if let Some(last) = self.kept.back_mut() {
+        if let Some(last) = self.inner.as_mut().and_then(|inner| inner.kept.back_mut()) {
             last.delay = Some(delay);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeline_counts_all_and_keeps_the_last() {
+        let mut timeline = Timeline::default();
+        for number in 1..=100 {
+            timeline.push(Tried::new(number, &Fault::unknown(), None));
+        }
+        assert_eq!((timeline.count(), timeline.iter().count()), (100, KEPT_MAX));
+        assert_eq!(timeline.iter().next().map(|tried| tried.number), Some(37));
+    }
+
+    #[test]
+    fn it_is_small_enough_to_be_returned_as_an_error() {
+        assert!(size_of::<Stopped<std::io::Error>>() <= 128);
     }
 }

@@ -385,7 +385,10 @@ fn any_fault() -> impl proptest::strategy::Strategy<Value = Fault> {
     ]);
     (class, prop::option::of(0u64..400)).prop_map(|(class, asked)| {
         let fault = Fault::new(class, "x");
-        asked.map_or(fault.clone(), |asked| fault.retry_after(secs(asked)))
+        match asked {
+            Some(asked) => fault.retry_after(secs(asked)),
+            None => fault,
+        }
     })
 }
 
