@@ -28,6 +28,14 @@ pub(super) fn allow(allowed: Duration, closing: Option<Arc<AtomicBool>>) {
     CLOSING.with_borrow_mut(|flag| *flag = closing);
 }
 
+/// Runs `action` with connections of this thread that do not wait at all.
+pub(super) fn without_waiting<T>(action: impl FnOnce() -> T) -> T {
+    let allowed = ALLOWED.replace(Duration::ZERO);
+    let done = action();
+    ALLOWED.set(allowed);
+    done
+}
+
 /// How long this thread waited in its last wait, and how long it may.
 pub(super) fn waited() -> (Duration, Duration) {
     (System.moment().since(SINCE.get()), ALLOWED.get())
@@ -53,7 +61,7 @@ pub(super) fn persist<T>(
     }
 }
 
-/// Sleeps about as long as a commit takes at first, at most 5 ms later, and says whether to try again.
+/// Sleeps about as long as a commit takes at first, at most 7.5 ms later, and says whether to try again.
 fn wait(count: i32) -> bool {
     let now = System.moment();
     if count == 0 {
@@ -63,9 +71,10 @@ fn wait(count: i32) -> bool {
     if closing || now.since(SINCE.get()) >= ALLOWED.get() {
         return false;
     }
-    let step = match count {
-        0..10 => 200,
-        10..40 => 1_000,
+    // Whoever sleeps long here is passed by those who sleep short, so the steps grow only where nobody gets in.
+    let step = match now.since(SINCE.get()).as_millis() {
+        0..500 => 200,
+        500..5_000 => 1_000,
         _ => 5_000,
     };
     let jitter = JITTER.with_borrow_mut(|rng| rng.up_to(step));

@@ -130,7 +130,11 @@ impl Sqlite {
             Some(connection) => connection,
             none => none.insert(connect(&self.site)?),
         };
-        let _turn = turnstile.enter();
+        let free = || {
+            let look = || connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok();
+            busy::without_waiting(look)
+        };
+        let _turn = turnstile.enter(free);
         let _held = Holding::new(&self.site.path);
         let tx = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)

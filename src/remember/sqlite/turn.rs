@@ -1,10 +1,11 @@
 //! Turns between processes: two kernel locks before the engine's own, so that a steady writer cannot starve others.
 //!
 //! A writer first takes the lock `turn`, then waits for `main` while it holds it, then lets `turn` go and works under
-//! `main`. So whoever has just worked stands behind whoever waits. Both are polled, never waited on in the kernel, and
-//! with little patience: a process that is stopped in the middle of its turn keeps its locks, so the others go over to
-//! the next pair, and say so in a file that all of them read. The locks only order writers; what is written is kept
-//! whole by the engine alone, so that doing without a turn is slow for others, never wrong.
+//! `main`. So whoever has just worked stands behind whoever waits. Both are polled, never waited on in the kernel. A
+//! process that is stopped in the middle of its turn keeps its locks: when a lock does not come free although the
+//! engine is, whoever finds that goes ahead, and moves all to the next pair of locks by a byte that all of them read.
+//! The locks only order writers; what is written is kept whole by the engine alone, so that doing without a turn is
+//! slow for others, never wrong.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -15,14 +16,12 @@ use crate::base::time::{Clock, Moment, SleepBlocking, System};
 
 /// How many pairs of locks there are. Each stopped process makes one of them useless until it goes on.
 const PAIRS: u8 = 8;
-/// How long the holder of `turn` waits for `main` before it takes the holder of `main` for stopped.
-const PATIENCE: Duration = Duration::from_millis(25);
-/// How long one waits for `turn` on one pair. Longer, since several may be before it.
-const PATIENCE_TURN: Duration = Duration::from_millis(60);
+/// How long a lock is waited for before the engine is asked whether anybody works at all.
+const PATIENCE: Duration = Duration::from_millis(20);
 const POLL_TURN: Duration = Duration::from_micros(150);
 const POLL_MAIN: Duration = Duration::from_micros(30);
-/// How long it does without turns when no pair could be had.
-const OFF: Duration = Duration::from_secs(2);
+/// How long a turn is waited for; then the engine's own lock decides.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// One writer's place at the locks. Not shared: the kernel tells lock holders apart by their open files.
 pub(super) struct Turnstile {
@@ -30,59 +29,93 @@ pub(super) struct Turnstile {
     /// Holds the number of the pair in use.
     pair: Option<File>,
     locks: [Option<(File, File)>; PAIRS as usize],
-    off_until: Moment,
 }
 
-/// A turn; it ends when this is dropped.
-pub(super) struct Turn<'a>(&'a File);
+/// A turn, or the right to go ahead without one; it ends when this is dropped.
+pub(super) struct Turn<'a>(Option<&'a File>);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        // A lock that cannot be released is released with its file; the next writer's patience bridges the time.
-        drop(self.0.unlock());
+        if let Some(main) = self.0 {
+            // A lock that cannot be released is released with its file; until then the others find the engine free.
+            drop(main.unlock());
+        }
     }
+}
+
+/// How the wait at one pair of locks ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    Taken,
+    /// The lock is held, and nobody works: its holder is stopped.
+    Stuck,
+    /// Others have gone over to another pair.
+    Moved,
+    /// The bound is reached.
+    Over,
 }
 
 impl Turnstile {
     pub(super) fn new(folder: &Path) -> Self {
         let pair = lock_file(&folder.join("turn"));
-        Self {
-            folder: folder.to_owned(),
-            pair,
-            locks: [const { None }; PAIRS as usize],
-            off_until: Moment::ZERO,
-        }
+        Self { folder: folder.to_owned(), pair, locks: [const { None }; PAIRS as usize] }
     }
 
-    /// Waits for a turn. `None` when there is none to be had within the patience; then the engine's lock decides.
-    pub(super) fn enter(&mut self) -> Option<Turn<'_>> {
-        if System.moment() < self.off_until {
-            return None;
-        }
-        for _ in 0..PAIRS {
+    /// Waits for a turn. `engine_free` tells whether the engine's write lock is to be had, without waiting, and may
+    /// keep it; it is asked when a lock does not come free in time, and what it says is believed.
+    pub(super) fn enter(&mut self, mut engine_free: impl FnMut() -> bool) -> Turn<'_> {
+        let end = System.moment().after(WAIT_MAX);
+        loop {
             let pair = self.current();
             self.open(pair);
-            if self.take(pair) {
-                return self.main(pair).map(Turn);
+            match self.take(pair, end, &mut engine_free) {
+                Wait::Taken => return Turn(self.main(pair)),
+                Wait::Moved => {}
+                Wait::Stuck => {
+                    self.leave(pair);
+                    return Turn(None);
+                }
+                Wait::Over => return Turn(None),
             }
-            self.leave(pair);
         }
-        self.off_until = System.moment().after(OFF);
-        None
     }
 
     /// Takes `turn`, then `main`, then lets `turn` go.
-    fn take(&self, pair: u8) -> bool {
+    fn take(&self, pair: u8, end: Moment, engine_free: &mut impl FnMut() -> bool) -> Wait {
         let Some((turn, main)) = self.locks.get(usize::from(pair)).and_then(Option::as_ref) else {
-            return false;
+            return Wait::Over;
         };
-        let moved = || self.current() != pair;
-        if !poll(turn, POLL_TURN, PATIENCE_TURN, moved) {
-            return false;
+        let waited = self.wait(turn, pair, POLL_TURN, end, engine_free);
+        if waited != Wait::Taken {
+            return waited;
         }
-        let taken = poll(main, POLL_MAIN, PATIENCE, || false);
+        let waited = self.wait(main, pair, POLL_MAIN, end, engine_free);
         drop(turn.unlock());
-        taken
+        waited
+    }
+
+    fn wait(
+        &self,
+        file: &File,
+        pair: u8,
+        every: Duration,
+        end: Moment,
+        engine_free: &mut impl FnMut() -> bool,
+    ) -> Wait {
+        loop {
+            if poll(file, every, PATIENCE, || self.current() != pair) {
+                return Wait::Taken;
+            }
+            if self.current() != pair {
+                return Wait::Moved;
+            }
+            if engine_free() {
+                return Wait::Stuck;
+            }
+            if System.moment() >= end {
+                return Wait::Over;
+            }
+        }
     }
 
     /// Moves all to the next pair whose locks nobody holds, unless somebody has already.
@@ -186,17 +219,22 @@ mod tests {
     fn a_holder_that_never_leaves_delays_others_once() {
         let folder = tempfile::tempdir().unwrap();
         let mut stopped = Turnstile::new(folder.path());
-        let turn = stopped.enter();
-        assert!(turn.is_some());
+        let _turn = stopped.enter(|| panic!("nobody is before it"));
         let mut other = Turnstile::new(folder.path());
         let begun = System.moment();
-        assert!(other.enter().is_some(), "goes over to the next pair");
-        assert!(System.moment().since(begun) >= PATIENCE);
+        let mut asked = 0;
+        // The engine is busy when it is asked first: then the holder works, and is waited for.
+        let turn = other.enter(|| {
+            asked += 1;
+            asked > 1
+        });
+        assert!(turn.0.is_none(), "it goes ahead without a turn");
+        assert!(System.moment().since(begun) >= PATIENCE * 2);
+        drop(turn);
         let mut third = Turnstile::new(folder.path());
         assert_ne!(third.current(), 0, "the third reads which pair is in use");
-        let begun = System.moment();
-        assert!(third.enter().is_some());
-        assert!(System.moment().since(begun) < PATIENCE, "and loses no time");
+        let turn = third.enter(|| panic!("the next pair is free"));
+        assert!(turn.0.is_some());
     }
 
     #[test]
@@ -205,8 +243,8 @@ mod tests {
         let mut one = Turnstile::new(folder.path());
         let mut two = Turnstile::new(folder.path());
         for _ in 0..3 {
-            drop(one.enter().unwrap());
-            drop(two.enter().unwrap());
+            assert!(one.enter(|| false).0.is_some());
+            assert!(two.enter(|| false).0.is_some());
         }
         assert_eq!(two.current(), 0, "nobody had to leave the first pair");
     }
@@ -214,7 +252,6 @@ mod tests {
     #[test]
     fn without_a_folder_there_are_no_turns_and_no_failure() {
         let mut turnstile = Turnstile::new(Path::new("/nowhere/at/all"));
-        assert!(turnstile.enter().is_none());
-        assert!(turnstile.off_until > System.moment(), "it does not try again at once");
+        assert!(turnstile.enter(|| false).0.is_none());
     }
 }

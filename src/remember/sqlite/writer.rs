@@ -220,11 +220,12 @@ impl Work {
         let mut last_group = 0;
         while self.queue.wait() {
             // The turn comes first, the draining second: whoever asks while this process waits is in the group.
-            let turn = turnstile.enter();
+            let turn = turnstile.enter(|| self.begin_at_once());
             self.queue.wait_for_company(last_group);
             let group = self.queue.take_group();
             last_group = group.len();
             self.commit(group);
+            self.end_what_was_not_used();
             drop(turn);
             thread::yield_now();
         }
@@ -232,6 +233,22 @@ impl Work {
         let gate = super::gate(&self.site.locks);
         drop(self.connection);
         drop(gate);
+    }
+
+    /// Begins the group's transaction if nobody else writes now.
+    fn begin_at_once(&self) -> bool {
+        busy::without_waiting(|| self.execute("BEGIN IMMEDIATE").is_ok())
+    }
+
+    /// A group whose every request was refused has left the transaction open that was begun for it.
+    fn end_what_was_not_used(&self) {
+        if !self.connection.is_autocommit() {
+            drop(self.execute("ROLLBACK"));
+        }
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
     }
 
     /// Commits a group and answers it; when a statement fails, what was before it, it alone, and what was after it.
@@ -284,9 +301,10 @@ impl Work {
     }
 
     fn transaction(&self, group: &[Request]) -> Result<Vec<Outcome>, Broke> {
-        let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([]).map(drop);
-        run("BEGIN IMMEDIATE").map_err(Broke::Around)?;
-        let done = self.statements(group).and_then(|outcomes| match run("COMMIT") {
+        if self.connection.is_autocommit() {
+            self.execute("BEGIN IMMEDIATE").map_err(Broke::Around)?;
+        }
+        let done = self.statements(group).and_then(|outcomes| match self.execute("COMMIT") {
             Ok(()) => Ok(outcomes),
             Err(found) if error::is_io(&found) => Err(Broke::Commit(found)),
             Err(found) => Err(Broke::Around(found)),
@@ -294,7 +312,7 @@ impl Work {
         self.site.counts.commits.fetch_add(1, Ordering::Relaxed);
         if done.is_err() && !self.connection.is_autocommit() {
             // When not even this works, closing the connection does it.
-            drop(run("ROLLBACK"));
+            drop(self.execute("ROLLBACK"));
         }
         done
     }
