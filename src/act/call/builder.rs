@@ -12,6 +12,8 @@ use crate::base::rng;
 use crate::base::time::{Clock, System};
 use crate::decide::breaker::{self, Breaker};
 use crate::decide::retry;
+#[cfg(feature = "store")]
+use crate::remember::{snapshots::Snapshots, store::Store};
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -154,12 +156,20 @@ impl<C, K: Clock> Builder<C, K> {
         }
     }
 
-    /// Keeps breaker and block in `store` between processes. Loaded at first use; what moves is written before the
-    /// call returns.
+    /// Keeps the breaker, and until when the dependency is blocked, in `store` between processes: three failures in a
+    /// row are three in a row across three cron runs. Loaded at first use ([`build`](Self::build) does no I/O); what
+    /// moves is written before the call returns, the rest by [`Call::flush`], and nothing when it is dropped.
+    ///
+    /// A store that fails does not fail the call: the breaker goes on with what it knows, and `flush` says what is
+    /// wrong.
     #[cfg(feature = "store")]
-    #[cfg_attr(not(test), expect(dead_code, reason = "the store that is kept in is wired here"))]
-    pub(crate) fn persist(mut self, store: std::sync::Arc<dyn Saved>) -> Self {
-        self.keeper = Some(Keeper::new(store));
+    pub fn persist(self, store: &std::sync::Arc<dyn Store>) -> Self {
+        self.persist_in(std::sync::Arc::new(Snapshots::new(std::sync::Arc::clone(store))))
+    }
+
+    #[cfg(feature = "store")]
+    pub(super) fn persist_in(mut self, saved: std::sync::Arc<dyn Saved>) -> Self {
+        self.keeper = Some(Keeper::new(saved));
         self
     }
 

@@ -26,12 +26,13 @@ use crate::act::log;
 use crate::base::time::{Clock, Moment, SleepBlocking, System};
 use crate::decide::breaker::Breaker;
 use crate::decide::retry::{self, Attempt};
+#[cfg(feature = "store")]
+use crate::remember::blocking::block_on;
 
 mod builder;
 mod last;
 mod ongoing;
 #[cfg(feature = "store")]
-#[cfg_attr(not(test), expect(dead_code, reason = "the store that is kept in is wired by the builder"))]
 mod persist;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,8 @@ pub use crate::act::retrying::Retrying;
 pub use builder::{Builder, Error};
 pub use last::{Last, Refusing, Stopped};
 use ongoing::Ongoing;
+#[cfg(feature = "store")]
+pub use persist::PersistError;
 
 /// One dependency and how it is called. Share it by reference or in an `Arc`.
 #[derive(Debug)]
@@ -180,24 +183,39 @@ impl<C, K: Clock> Call<C, K> {
     fn open_blocking(&self) {
         #[cfg(feature = "store")]
         if let Some(keeper) = &self.keeper {
-            log::kept(self.name(), &persist::wait(keeper.open(&self.breaker, self.clock.now())));
+            log::kept(self.name(), &block_on(keeper.open(&self.breaker, self.clock.now())));
         }
     }
 
     fn keep_blocking(&self) {
         #[cfg(feature = "store")]
         if let Some(keeper) = &self.keeper {
-            log::kept(self.name(), &persist::wait(keeper.keep(&self.breaker, self.clock.now())));
+            log::kept(self.name(), &block_on(keeper.keep(&self.breaker, self.clock.now())));
         }
     }
 
-    /// Writes all that is counted; between calls only transitions are written.
+    /// Writes all that the breaker has counted; between calls only what moved is written. A cron `main` calls it before
+    /// it leaves, so that two failures of this process and one of the next are three in a row.
+    ///
+    /// # Errors
+    ///
+    /// [`PersistError`] when the store cannot be read or written. Nothing to keep ([`Builder::persist`] was not called)
+    /// is no error.
     #[cfg(feature = "store")]
-    #[cfg_attr(not(test), expect(dead_code, reason = "as the module"))]
-    pub(crate) fn flush_blocking(&self) -> Result<(), persist::Trouble> {
+    pub async fn flush(&self) -> Result<(), PersistError> {
         match &self.keeper {
-            Some(keeper) => persist::wait(keeper.flush(&self.breaker, self.clock.now())),
+            Some(keeper) => keeper.flush(&self.breaker, self.clock.now()).await,
             None => Ok(()),
         }
+    }
+
+    /// The same, blocking the thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`flush`](Self::flush).
+    #[cfg(feature = "store")]
+    pub fn flush_blocking(&self) -> Result<(), PersistError> {
+        block_on(self.flush())
     }
 }

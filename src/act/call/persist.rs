@@ -5,13 +5,13 @@
 //! and [`Keeper::flush`] says what is wrong.
 
 use std::error::Error;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+
+use serde_json::value::RawValue;
 
 use crate::base::time::{BoxFuture, Now, Timestamp, between};
 use crate::decide::breaker::{Breaker, Snapshot, Standing};
+use crate::remember::snapshots::{self, Snapshots};
 
 /// How often a write is tried when others write too.
 const TRIES_MAX: u32 = 3;
@@ -19,7 +19,7 @@ const TRIES_MAX: u32 = 3;
 /// Where a breaker is kept: a text under a key, replaced only if its version is the one that was read.
 pub(crate) trait Saved: Send + Sync {
     /// The version and the text, if there is one.
-    fn load<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<(u64, String)>, Trouble>>;
+    fn load<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<(u64, String)>, PersistError>>;
 
     /// Replaces the text if its version is `expect` (`None`: if there is none); answers with the new version.
     fn save<'a>(
@@ -27,12 +27,13 @@ pub(crate) trait Saved: Send + Sync {
         key: &'a str,
         json: String,
         expect: Option<u64>,
-    ) -> BoxFuture<'a, Result<u64, Trouble>>;
+    ) -> BoxFuture<'a, Result<u64, PersistError>>;
 }
 
-/// Why a text was not loaded or saved.
+/// Why a breaker was not loaded or saved.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Trouble {
+#[non_exhaustive]
+pub enum PersistError {
     /// Somebody else has written in between.
     #[error("the saved breaker was changed by somebody else")]
     Conflict,
@@ -75,7 +76,7 @@ impl Keeper {
     }
 
     /// Loads at first use; later it does nothing.
-    pub(super) async fn open(&self, breaker: &Breaker, now: Now) -> Result<(), Trouble> {
+    pub(super) async fn open(&self, breaker: &Breaker, now: Now) -> Result<(), PersistError> {
         if self.with(|kept| kept.loaded) {
             return Ok(());
         }
@@ -86,7 +87,7 @@ impl Keeper {
                 return Ok(());
             }
             if let Some((version, snapshot)) = found {
-                breaker.adopt(&snapshot, now).map_err(|error| Trouble::Unreadable(error.into()))?;
+                breaker.adopt(&snapshot, now).map_err(|error| PersistError::Unreadable(error.into()))?;
                 *kept = Kept { loaded: true, version: Some(version), saved: Some(Mark::of(&snapshot)) };
             }
             Ok(())
@@ -94,7 +95,7 @@ impl Keeper {
     }
 
     /// Writes if the breaker has moved since the last write, or is being probed.
-    pub(super) async fn keep(&self, breaker: &Breaker, now: Now) -> Result<(), Trouble> {
+    pub(super) async fn keep(&self, breaker: &Breaker, now: Now) -> Result<(), PersistError> {
         let snapshot = breaker.snapshot(now);
         let fresh = Mark { generation: 0, blocked_until: None };
         let same = self.with(|kept| kept.saved.unwrap_or(fresh)) == Mark::of(&snapshot);
@@ -105,15 +106,16 @@ impl Keeper {
     }
 
     /// Writes what there is.
-    pub(super) async fn flush(&self, breaker: &Breaker, now: Now) -> Result<(), Trouble> {
+    pub(super) async fn flush(&self, breaker: &Breaker, now: Now) -> Result<(), PersistError> {
         self.open(breaker, now).await?;
         self.write(breaker, now).await
     }
 
-    async fn write(&self, breaker: &Breaker, now: Now) -> Result<(), Trouble> {
+    async fn write(&self, breaker: &Breaker, now: Now) -> Result<(), PersistError> {
         for _ in 0..TRIES_MAX {
             let snapshot = breaker.snapshot(now);
-            let json = serde_json::to_string(&snapshot).map_err(|error| Trouble::Unreadable(error.into()))?;
+            let json =
+                serde_json::to_string(&snapshot).map_err(|error| PersistError::Unreadable(error.into()))?;
             let expect = self.with(|kept| kept.version);
             match self.store.save(breaker.name(), json, expect).await {
                 Ok(version) => {
@@ -123,21 +125,21 @@ impl Keeper {
                     });
                     return Ok(());
                 }
-                Err(Trouble::Conflict) => self.meet(breaker, &snapshot, now).await?,
+                Err(PersistError::Conflict) => self.meet(breaker, &snapshot, now).await?,
                 Err(trouble) => return Err(trouble),
             }
         }
-        Err(Trouble::Conflict)
+        Err(PersistError::Conflict)
     }
 
     /// Somebody else has written: takes over what is newer there, and keeps the longer block.
-    async fn meet(&self, breaker: &Breaker, ours: &Snapshot, now: Now) -> Result<(), Trouble> {
+    async fn meet(&self, breaker: &Breaker, ours: &Snapshot, now: Now) -> Result<(), PersistError> {
         let found = self.read(breaker.name()).await?;
         let version = found.as_ref().map(|(version, _)| *version);
         self.with(|kept| kept.version = version);
         let Some((_, theirs)) = found else { return Ok(()) };
         let longer = if theirs.generation() > ours.generation() {
-            breaker.adopt(&theirs, now).map_err(|error| Trouble::Unreadable(error.into()))?;
+            breaker.adopt(&theirs, now).map_err(|error| PersistError::Unreadable(error.into()))?;
             ours.blocked_until()
         } else {
             theirs.blocked_until()
@@ -148,9 +150,9 @@ impl Keeper {
         Ok(())
     }
 
-    async fn read(&self, key: &str) -> Result<Option<(u64, Snapshot)>, Trouble> {
+    async fn read(&self, key: &str) -> Result<Option<(u64, Snapshot)>, PersistError> {
         let Some((version, json)) = self.store.load(key).await? else { return Ok(None) };
-        let snapshot = serde_json::from_str(&json).map_err(|error| Trouble::Unreadable(error.into()))?;
+        let snapshot = serde_json::from_str(&json).map_err(|error| PersistError::Unreadable(error.into()))?;
         Ok(Some((version, snapshot)))
     }
 
@@ -165,23 +167,38 @@ impl std::fmt::Debug for Keeper {
     }
 }
 
-/// Drives `future` on this thread, parking it while there is nothing to do.
-pub(super) fn wait<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
+impl Saved for Snapshots {
+    fn load<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<(u64, String)>, PersistError>> {
+        Box::pin(async move {
+            let found = Self::load::<Box<RawValue>>(self, &name_of(key)).await;
+            let found = found.map_err(|error| PersistError::Store(error.into()))?;
+            Ok(found.map(|found| (found.version, String::from(found.value.get()))))
+        })
     }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => std::thread::park(),
-        }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        json: String,
+        expect: Option<u64>,
+    ) -> BoxFuture<'a, Result<u64, PersistError>> {
+        Box::pin(async move {
+            let value =
+                RawValue::from_string(json).map_err(|error| PersistError::Unreadable(error.into()))?;
+            match Self::save(self, &name_of(key), KIND, &value, expect).await {
+                Ok(snapshots::Saved::Done(version)) => Ok(version),
+                Ok(snapshots::Saved::Raced) => Err(PersistError::Conflict),
+                Err(error) => Err(PersistError::Store(error.into())),
+            }
+        })
     }
+}
+
+/// The kind of a saved breaker among the saved states.
+const KIND: &str = "breaker";
+
+fn name_of(dependency: &str) -> String {
+    format!("{KIND}/{dependency}")
 }
 
 #[cfg(test)]
@@ -206,13 +223,17 @@ mod tests {
     }
 
     impl InMemory {
-        fn ready(&self) -> Result<(), Trouble> {
-            if self.down.load(Ordering::SeqCst) { Err(Trouble::Store("switched off".into())) } else { Ok(()) }
+        fn ready(&self) -> Result<(), PersistError> {
+            if self.down.load(Ordering::SeqCst) {
+                Err(PersistError::Store("switched off".into()))
+            } else {
+                Ok(())
+            }
         }
     }
 
     impl Saved for InMemory {
-        fn load<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<(u64, String)>, Trouble>> {
+        fn load<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<(u64, String)>, PersistError>> {
             Box::pin(async move {
                 self.ready()?;
                 Ok(self.texts.lock().unwrap().get(key).cloned())
@@ -224,12 +245,12 @@ mod tests {
             key: &'a str,
             json: String,
             expect: Option<u64>,
-        ) -> BoxFuture<'a, Result<u64, Trouble>> {
+        ) -> BoxFuture<'a, Result<u64, PersistError>> {
             Box::pin(async move {
                 self.ready()?;
                 let mut texts = self.texts.lock().unwrap();
                 if texts.get(key).map(|(version, _)| *version) != expect {
-                    return Err(Trouble::Conflict);
+                    return Err(PersistError::Conflict);
                 }
                 let version = expect.unwrap_or(0) + 1;
                 texts.insert(key.into(), (version, json));
@@ -245,7 +266,7 @@ mod tests {
             .breaker(breaker::Policy::cron())
             .effect(Effect::Idempotent)
             .on(clock.clone())
-            .persist(Arc::clone(store) as Arc<dyn Saved>)
+            .persist_in(Arc::clone(store) as Arc<dyn Saved>)
             .build()
             .unwrap()
     }
@@ -313,7 +334,7 @@ mod tests {
         store.down.store(true, Ordering::SeqCst);
         let call = process(&clock, &store);
         assert!(call.run_blocking(|_| Ok::<_, io::Error>(())).is_ok());
-        assert!(matches!(call.flush_blocking(), Err(Trouble::Store(_))));
+        assert!(matches!(call.flush_blocking(), Err(PersistError::Store(_))));
         store.down.store(false, Ordering::SeqCst);
         call.flush_blocking().unwrap();
     }
