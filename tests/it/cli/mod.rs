@@ -1,5 +1,7 @@
 //! The real binary on a real store: every verb, for people and for programs, and what happens when it cannot.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what helps a test is a test")]
+
 mod bad_input;
 mod fixture;
 mod golden;
