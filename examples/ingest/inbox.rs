@@ -15,7 +15,7 @@ use unattended::store::Store;
 use unattended::time::{Clock, System};
 
 use crate::crash::CrashAt;
-use crate::job::{App, Input, VANISHED, lines_of, place_failed};
+use crate::job::{App, Input, Transformed, VANISHED, lines_of, place_failed};
 use crate::places::{Stamp, claim, hash, marked, naming, settle};
 
 /// What is told about a file.
@@ -241,13 +241,35 @@ fn left(file: String, code: &str, why: String) -> Told {
 
 fn told(run: &Run, file: String) -> Told {
     let fault = run.body.faults.last().filter(|_| run.state() == State::FailedPermanent);
+    let why = match (run.state(), fault) {
+        (State::Succeeded, _) => story(run),
+        (_, Some(fault)) => fault.chain.clone(),
+        (_, None) => run.body.why.clone(),
+    };
     Told {
         file,
         run_id: Some(run.id().to_owned()),
         state: run.state().to_string(),
         code: fault.map_or(&run.body.code, |fault| &fault.code).clone(),
-        why: fault.map_or(&run.body.why, |fault| &fault.chain).clone(),
+        why,
         lines: lines_of(run),
         duplicate: false,
     }
+}
+
+/// What a run that succeeded did, in a sentence.
+fn story(run: &Run) -> String {
+    let transformed = run.body.steps.iter().find(|step| step.name == "transform");
+    let transformed = transformed.and_then(|step| step.output.as_ref());
+    let found = transformed.and_then(|output| serde_json::from_str::<Transformed>(output.get()).ok());
+    let Some(Transformed { format, summary }) = found else { return run.body.why.clone() };
+    let levels: Vec<_> =
+        summary.levels.iter().map(|(level, count)| format!("{count} {}", level.as_str())).collect();
+    let levels = if levels.is_empty() { String::new() } else { format!(" ({})", levels.join(", ")) };
+    format!(
+        "{} lines of format {}{levels} in {} kinds are loaded, notified and archived",
+        summary.lines,
+        format.as_str(),
+        summary.kinds_total
+    )
 }

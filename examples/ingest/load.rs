@@ -35,6 +35,13 @@ pub(crate) struct Loaded {
     pub(crate) lines: u64,
 }
 
+impl Loaded {
+    /// The cursor holds the number of the line that comes next.
+    fn up_to(cursor: Cursor) -> Self {
+        Self { lines: cursor.line_no.saturating_sub(1) }
+    }
+}
+
 /// Makes the table.
 pub(crate) fn prepare(app: &App) -> Result<(), StepError> {
     app.store.transaction(|tx| -> Result<(), StepError> { Ok(tx.execute_batch(TABLE)?) })
@@ -61,7 +68,7 @@ pub(crate) fn load(app: &App, cx: &Cx) -> Result<Loaded, StepError> {
             } else {
                 unchanged(&path, stamp, &input.name)?;
                 cx.edge("load:last-before-commit");
-                cx.completion(&next, &Loaded { lines: next.line_no })?
+                cx.completion(&next, &Loaded::up_to(next))?
             };
             let applied = apply_in(tx, progress.batch())?;
             Ok((next, progress, applied))
@@ -81,7 +88,7 @@ pub(crate) fn load(app: &App, cx: &Cx) -> Result<Loaded, StepError> {
         let done = cursor.offset >= stamp.bytes;
         cx.edge(if done { "load:last-committed" } else { "load:chunk-committed" });
     }
-    Ok(Loaded { lines: cursor.line_no })
+    Ok(Loaded::up_to(cursor))
 }
 
 /// Inserts rows until the chunk is full, its time is over, or the file ends.

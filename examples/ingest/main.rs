@@ -25,10 +25,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
+use unattended::blocking::block_on;
+use unattended::cli;
+use unattended::run;
+use unattended::runs::Runs;
 use unattended::sqlite::Sqlite;
 use unattended::store::Store;
-use unattended::time::{Clock, System};
+use unattended::time::{Clock, System, millis};
 
 use crate::crash::{CrashAt, POINTS};
 use crate::inbox::Pass;
@@ -36,10 +40,37 @@ use crate::job::App;
 use crate::places::Places;
 use crate::print::Summary;
 
+/// The store, within the root.
+const STORE: &str = "ingest.db";
+/// The most rows that are loaded in one transaction: other writers wait for it.
+const CHUNK_ROWS: u64 = 20_000;
+/// The lease of a run.
+const LEASE: Duration = unattended::ledger::LEASE;
+
 /// Ingests log files exactly once, whatever dies.
 #[derive(Parser)]
-#[command(name = "ingest")]
+#[command(name = "ingest", args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    pass: PassArguments,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Look at runs, and send them round again
+    Ops {
+        /// The root whose store is looked at.
+        #[arg(long, value_name = "DIR", default_value = "ingest-root", global = true)]
+        root: PathBuf,
+        #[command(flatten)]
+        command: cli::Command,
+    },
+}
+
+#[derive(Args)]
+struct PassArguments {
     /// Where files are dropped. Without it, a copy of the shipped sample logs is worked on.
     #[arg(long, value_name = "DIR")]
     inbox: Option<PathBuf>,
@@ -53,16 +84,19 @@ struct Arguments {
     #[arg(long, value_name = "POINT")]
     crash_at: Option<String>,
     /// The lease of a run, in milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 30_000, hide = true)]
+    #[arg(long, value_name = "MS", default_value_t = millis(LEASE), hide = true)]
     lease_ms: u64,
     /// The most rows that are loaded in one transaction.
-    #[arg(long, value_name = "ROWS", default_value_t = 20_000, hide = true,
-          value_parser = clap::value_parser!(u64).range(1..=20_000))]
+    #[arg(long, value_name = "ROWS", default_value_t = CHUNK_ROWS, hide = true,
+          value_parser = clap::value_parser!(u64).range(1..=CHUNK_ROWS))]
     chunk_rows: u64,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let Arguments { verb, pass: arguments } = Arguments::parse();
+    if let Some(Verb::Ops { root, command }) = verb {
+        return ops(&root, command).into();
+    }
     let mut out = io::stdout().lock();
     match run(&arguments, &mut out) {
         Ok(code) => code,
@@ -83,7 +117,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<ExitCode, Box<dyn Error>> {
+fn run(arguments: &PassArguments, out: &mut dyn Write) -> Result<ExitCode, Box<dyn Error>> {
     if arguments.crash_at.as_deref() == Some("list") {
         for point in POINTS {
             writeln!(out, "{point}")?;
@@ -101,11 +135,8 @@ fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<ExitCode, Box<dyn E
         Some(inbox) => inbox.clone(),
         None => samples(&arguments.root)?,
     };
-    let app = Arc::new(App {
-        store: Arc::new(Sqlite::open(arguments.root.join("ingest.db"))?),
-        places,
-        chunk_rows: arguments.chunk_rows,
-    });
+    let store = Arc::new(Sqlite::open(arguments.root.join(STORE))?);
+    let app = Arc::new(App { store, places, chunk_rows: arguments.chunk_rows });
     load::prepare(&app).map_err(|error| error.to_string())?;
     let store: Arc<dyn Store> = Arc::clone(&app.store) as Arc<dyn Store>;
     let job = job::build(&app, Duration::from_millis(arguments.lease_ms), crash.clone())?;
@@ -121,6 +152,54 @@ fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<ExitCode, Box<dyn E
     }
     out.flush()?;
     Ok(if summary.left > 0 { ExitCode::from(75) } else { ExitCode::SUCCESS })
+}
+
+/// The operator's verbs on the store of `root`, with `replay` of this program's own job.
+fn ops(root: &Path, command: cli::Command) -> cli::Exit {
+    let home = root.to_owned();
+    let host = cli::Host::new(format!("ingest ops --root {}", root.display()))
+        .store_at(root.join(STORE))
+        .code_version(env!("CARGO_PKG_VERSION"))
+        .replayer(move |replay: cli::Replay| replay_run(&home, &replay));
+    command.run(&host)
+}
+
+/// Runs a run again, here and now: the same run from its last checkpoint, or what a new delivery of its file finds.
+fn replay_run(root: &Path, replay: &cli::Replay) -> Result<String, Box<dyn Error + Send + Sync>> {
+    let store = Arc::new(Sqlite::open(root.join(STORE))?);
+    let app = Arc::new(App { store, places: Places::open(root)?, chunk_rows: CHUNK_ROWS });
+    let job = job::build(&app, LEASE, CrashAt::default())?;
+    let store: Arc<dyn Store> = Arc::clone(&app.store) as Arc<dyn Store>;
+    let runs = Runs::new(Arc::clone(&store));
+    let pass = Pass { app: &app, job: &job, store: Arc::clone(&store), crash: CrashAt::default() };
+    match &replay.mode {
+        cli::Mode::Resume => {
+            let again = run::transition(replay.run.state(), run::Event::Requeue).is_ok();
+            let run = match again {
+                true => block_on(runs.requeue(replay.run.id(), &replay.actor, System.now().wall))?,
+                false => replay.run.clone(),
+            };
+            if job.resume_blocking(&store, &run)?.is_none() {
+                return Err(format!(
+                    "run {} is {}: nothing is left to do, or somebody is at it",
+                    run.id(),
+                    run.state()
+                )
+                .into());
+            }
+            pass.recover()?;
+            Ok(run.id().to_owned())
+        }
+        cli::Mode::Rerun => {
+            let input: job::Input = serde_json::from_str(replay.run.body.input.get())?;
+            let report = job.run_once_blocking(&store, &input)?;
+            report.run.map(|run| run.id().to_owned()).ok_or_else(|| report.verdict.to_string().into())
+        }
+        cli::Mode::Force { .. } => {
+            Err("a forced replay would load every line a second time; this job loads each content once"
+                .into())
+        }
+    }
 }
 
 /// A copy of the shipped logs, as if somebody had just dropped them.
