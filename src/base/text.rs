@@ -111,7 +111,7 @@ pub fn about(duration: Duration) -> String {
     }
 }
 
-/// How far `at` is from `now`, in one unit: `3 min ago`, `in 2 h`, `now`.
+/// How far `at` is from `now`, in one unit: `3 min ago`, `in 2 h`, `just now`.
 #[must_use]
 pub fn relative(at: Timestamp, now: Timestamp) -> String {
     let one = |far: Duration| {
@@ -129,7 +129,7 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
     } else if ahead.as_secs() > 0 {
         format!("in {}", one(ahead))
     } else {
-        String::from("now")
+        String::from("just now")
     }
 }
 
@@ -333,7 +333,7 @@ mod tests {
         assert!(instant("1h", Timestamp::MIN_UTC).is_err(), "before the calendar");
         assert_eq!(relative(at("2026-11-22T11:57:00Z"), now), "3 min ago");
         assert_eq!(relative(at("2026-11-22T14:00:00Z"), now), "in 2 h");
-        assert_eq!(relative(now, now), "now");
+        assert_eq!(relative(now, now), "just now");
         assert_eq!(relative(at("2026-11-12T12:00:00Z"), now), "10 d ago");
     }
 
@@ -380,7 +380,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in "\\PC{0,40}") {
             let now = Timestamp::UNIX_EPOCH;
-            let _ = (duration(&text), size(&text), rate(&text), instant(&text, now));
+            drop((duration(&text), size(&text), rate(&text), instant(&text, now)));
             prop_assert!(shortened(&text, 5).chars().count() <= 5);
         }
     }

@@ -75,6 +75,10 @@ fn sentence(stored: &StoredEvent, step_attempt: Option<u64>) -> (String, bool) {
     let says_actor = named.is_some();
     let what = named.unwrap_or_else(|| if why.is_empty() { event.code.to_string() } else { why.to_owned() });
     let place = match (&event.step, step_attempt) {
+        // "step load is done" needs no "step load:" before it.
+        (Some(step), _) if what.strip_prefix("step ").is_some_and(|rest| rest.starts_with(step.as_str())) => {
+            String::new()
+        }
         (Some(step), Some(attempt)) => format!("step {step}, attempt {attempt}: "),
         (Some(step), None) => format!("step {step}: "),
         (None, _) => String::new(),
@@ -218,6 +222,16 @@ mod tests {
         assert_eq!(with(r#"{"fault":7}"#).details, [(String::from("fault"), String::from("7"))]);
         let fatal = with(r#"{"fault":{"severity":"fatal","code":"io.storage_full"}}"#);
         assert_eq!(fatal.fault.as_deref(), Some("io.storage_full (fatal)"));
+    }
+
+    #[test]
+    fn a_reason_that_names_its_step_is_not_told_it_again() {
+        let with = |why: &str| {
+            let step = Some(String::from("load"));
+            told_as(vec![Event { step, ..event("processing", "w", "step.done", why) }]).remove(0).text
+        };
+        assert_eq!(with("step load is done"), "step load is done");
+        assert_eq!(with("120 rows"), "step load: 120 rows");
     }
 
     #[test]

@@ -143,6 +143,9 @@ impl Failure {
             )),
             runs::Error::Ambiguous { .. } => failure.hint("give more of the end of the id"),
             runs::Error::Lost { .. } | runs::Error::Contended { .. } => failure.hint("try again"),
+            runs::Error::Unreadable { .. } => failure.hint(format!(
+                "a newer release may have written it; `{program} store check` says which runs cannot be read"
+            )),
             _ => failure,
         }
     }

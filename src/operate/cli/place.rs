@@ -63,7 +63,7 @@ pub(super) fn find(
         return Ok(Place { path: first.join(FILE), from: "$STATE_DIRECTORY" });
     }
     if around.root {
-        return Ok(Place { path: Path::new(SYSTEM).join(FILE), from: "the place for root" });
+        return Ok(Place { path: Path::new(SYSTEM).join(FILE), from: "the default for root" });
     }
     let absolute = |name: &str| around.set(name).map(PathBuf::from).filter(|path| path.is_absolute());
     if let Some(state) = absolute("XDG_STATE_HOME") {
@@ -71,7 +71,7 @@ pub(super) fn find(
     }
     if let Some(home) = absolute("HOME") {
         let path = home.join(".local/state/unattended").join(FILE);
-        return Ok(Place { path, from: "the user's state folder" });
+        return Ok(Place { path, from: "the default in $HOME" });
     }
     Err(Failure::new(Exit::Config, "store.no_place", "nothing says where the store is")
         .hint("name it with --store PATH or $UNATTENDED_STORE"))

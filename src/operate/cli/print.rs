@@ -162,7 +162,8 @@ pub(super) fn ends(ids: &[&str]) -> usize {
         all.sort_unstable();
         all.windows(2).all(|pair| pair[0] != pair[1])
     };
-    (SHORTEST..longest).find(|length| distinct(*length)).unwrap_or(longest.max(SHORTEST))
+    let longest = longest.max(SHORTEST);
+    (SHORTEST..longest).find(|length| distinct(*length)).unwrap_or(longest)
 }
 
 /// The last `length` characters of an id.

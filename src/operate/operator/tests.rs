@@ -28,7 +28,7 @@ fn run(operator: &Operator, job: &str, events: &[run::Event], code: &'static str
             let mut body = run.body.clone();
             body.code = code.to_owned();
             let expect = Expect::Version(run.record.version);
-            let lease = (*event == run::Event::Claim).then_some(Duration::from_secs(30));
+            let lease = (*event == Claim).then_some(Duration::from_secs(30));
             let step = Move {
                 body: Some(&body),
                 lease,

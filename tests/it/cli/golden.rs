@@ -28,14 +28,12 @@ fn without_ids(text: &str, fixture: &Fixture) -> String {
         text = text.replace(id.as_str(), &format!("0000-{}", letter.repeat(31)));
         text = text.replace(&id[id.len() - 8..], &letter.repeat(8));
     }
-    let lines =
-        text.lines().map(|line| match line.strip_prefix("now ").and_then(|now| now.split_once(' ')) {
-            Some((state, rest)) if rest.contains(" ago") => {
-                let after = rest.split_once(" ago").map_or("", |(_, after)| after);
-                format!("now {state} N d ago{after}\n")
-            }
-            _ => format!("{line}\n"),
-        });
+    let lines = text.lines().map(|line| match line.split_once(" d ago") {
+        Some((before, after)) => {
+            format!("{}N d ago{after}\n", before.trim_end_matches(|c: char| c.is_ascii_digit()))
+        }
+        None => format!("{line}\n"),
+    });
     lines.collect()
 }
 

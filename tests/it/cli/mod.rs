@@ -1,5 +1,7 @@
 //! The real binary on a real store: every verb, for people and for programs, and what happens when it cannot.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what helps a test is a test")]
+
 mod bad_input;
 mod fixture;
 mod golden;
@@ -313,6 +315,9 @@ fn store_check_finds_a_run_that_cannot_be_read() {
     assert_eq!(failed.len(), 1, "{checks}");
     assert_eq!(failed[0]["name"], "runs");
     assert!(failed[0]["why"].as_str().unwrap().contains("from-the-future"));
+    let list = fixture.run(&["runs"]);
+    assert_eq!(list.exit, 1);
+    assert!(list.err.contains("store check` says which"), "{}", list.err);
     let human = fixture.run(&["store", "check"]);
     assert_eq!(human.exit, 1);
     assert!(human.out.contains("FAIL  runs"), "{}", human.out);
