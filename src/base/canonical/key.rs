@@ -79,7 +79,7 @@ const PAYLOAD_DIGITS: usize = 16;
 
 impl Key {
     /// The longest text of a key, in bytes: it fits an index entry of every store.
-    pub const BYTES_MAX: usize = 1024;
+    pub const BYTES_MAX: usize = 512;
 
     /// The key of the business identity `id` (a number, a string, whatever displays itself) of a `kind` of work within
     /// a `scope`, such as an application or a tenant.
