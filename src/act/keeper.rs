@@ -60,8 +60,18 @@ pub(in crate::act) async fn beside<T>(holding: &Holding, work: impl Future<Outpu
     let keep = async {
         let mut failed = false;
         loop {
-            holding.env.sleep(holding.renew_in(failed)).await;
-            match renewed(holding, holding.renew().await) {
+            holding.env.sleep(holding.renew_in(failed).min(holding.left())).await;
+            // A store that does not answer must not keep the work going past its lease.
+            let Some(outcome) = within(holding, holding.renew()).await else {
+                runlog::lease(
+                    &holding.id,
+                    "lost",
+                    "the store does not answer, and the lease is about to end",
+                );
+                holding.lose();
+                return;
+            };
+            match renewed(holding, outcome) {
                 Renewal::Done => failed = false,
                 Renewal::Failed => failed = true,
                 Renewal::Lost => return,
@@ -74,6 +84,18 @@ pub(in crate::act) async fn beside<T>(holding: &Holding, work: impl Future<Outpu
             return Poll::Ready(Some(done));
         }
         keep.as_mut().poll(context).map(|()| None)
+    })
+    .await
+}
+
+/// What `renewal` gave, if it gave anything before the lease is about to end.
+async fn within<T>(holding: &Holding, renewal: impl Future<Output = T>) -> Option<T> {
+    let (mut renewal, mut end) = (pin!(renewal), holding.env.sleep(holding.left()));
+    poll_fn(move |context| {
+        if let Poll::Ready(outcome) = renewal.as_mut().poll(context) {
+            return Poll::Ready(Some(outcome));
+        }
+        end.as_mut().poll(context).map(|()| None)
     })
     .await
 }

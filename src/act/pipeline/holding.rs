@@ -49,15 +49,17 @@ pub(in crate::act) enum Hold {
 }
 
 impl Holding {
+    /// `asked` is from before the request that gave the lease.
     pub(in crate::act) fn new(
         runs: Runs,
         env: Arc<dyn Env>,
         taken: &Taken,
+        asked: Moment,
         lease: Duration,
         actor: &str,
         edges: Option<Edges>,
     ) -> Arc<Self> {
-        let until = env.now().moment.after(lease);
+        let until = usable(asked, lease);
         Arc::new(Self {
             runs,
             env,
@@ -100,7 +102,7 @@ impl Holding {
         let Some(written) = written else { return };
         let mut kept = self.kept();
         if written.lease.is_some() {
-            kept.until = asked.after(self.lease.saturating_sub(self.lease / MARGIN));
+            kept.until = usable(asked, self.lease);
         }
         kept.cancelling = written.cancelling;
     }
@@ -127,6 +129,11 @@ impl Holding {
         }
     }
 
+    /// How long the work may go on unless the lease is renewed.
+    pub(in crate::act) fn left(&self) -> Duration {
+        self.kept().until.since(self.env.now().moment)
+    }
+
     /// When the lease is next to be renewed: at a third of it, sooner after a renewal that failed.
     pub(in crate::act) fn renew_in(&self, failed: bool) -> Duration {
         let part = if failed { self.lease / 12 } else { self.lease / 3 };
@@ -143,4 +150,9 @@ impl Holding {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Until when work may go on by a lease that was asked for at `asked`.
+fn usable(asked: Moment, lease: Duration) -> Moment {
+    asked.after(lease.saturating_sub(lease / MARGIN))
 }
