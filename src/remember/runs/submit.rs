@@ -193,6 +193,10 @@ impl Runs {
                         let id = record.key.clone();
                         let detail =
                             || String::from("its ledger entry is not one that this release understands");
+                if let Some(written) = applied.first() {
+                    // Taken over before it was read, it has the fence of somebody else.
+                    run.record.fence = written.fence;
+                }
                         let entry = entry::Entry::from_record(record);
                         let entry = entry.ok_or_else(|| Error::Unreadable { id, detail: detail() })?;
                         Ok(Creation::Raced(Some(Box::new(entry))))
