@@ -20,7 +20,8 @@ use crate::remember::store::Store;
 /// What one call did.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The run of the input, as it stands now; `None` only for [`Verdict::Conflict`] with a run that is gone.
+    /// The run of the input, as it stands now; `None` only for [`Verdict::Conflict`] and [`Verdict::Duplicate`] with a
+    /// run that is gone.
     pub run: Option<Run>,
     /// What became of the input.
     pub verdict: Verdict,
@@ -236,17 +237,19 @@ impl Job {
         let new = self.new_run(store, input)?;
         let worked_off = self.work_off_on(&env, &runs).await?;
         self.edge("submit:before");
-        let submitted = runs.submit(new, env.now().wall).await?;
+        let asked = env.now();
+        let submitted = runs.submit(new, asked.wall).await?;
         self.edge("submit:after");
         let (run, verdict) = match submitted {
             Submitted::Created(run) => {
                 let taken = Taken { run: *run, from: State::Queued, orphan: false };
-                (Some(self.drive(&env, &runs, &taken).await?), Verdict::Ran)
+                (Some(self.drive(&env, &runs, &taken, asked.moment).await?), Verdict::Ran)
             }
             Submitted::Existing(run, decision) => {
                 let (run, verdict) = self.existing(&env, &runs, *run, decision).await?;
                 (Some(run), verdict)
             }
+            Submitted::Settled { settled, .. } => (None, Verdict::Duplicate(settled)),
             Submitted::Conflict { key, stored, given, run } => {
                 let run = match run {
                     Some(id) => runs.get(&id).await?,
