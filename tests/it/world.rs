@@ -22,21 +22,21 @@ use unattended::testing::sim::Sim;
 use unattended::time::{BoxFuture, Clock, Moment, Sleep, Timestamp};
 
 /// The lease of every job and claim in these tests, unless a test says otherwise.
-pub const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 /// A simulated clock and a store on it. The handle lives as long as the world, so that leases end by time alone.
-pub struct World {
-    pub sim: Sim,
-    pub memory: Arc<Memory>,
-    pub store: Arc<dyn Store>,
+pub(crate) struct World {
+    pub(crate) sim: Sim,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) store: Arc<dyn Store>,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::seeded(7)
     }
 
-    pub fn seeded(seed: u64) -> Self {
+    pub(crate) fn seeded(seed: u64) -> Self {
         let sim = Sim::new(Timestamp::UNIX_EPOCH + Duration::from_secs(1_700_000_000), seed);
         let memory = Arc::new(Memory::on(Arc::new(sim.clone())));
         let store: Arc<dyn Store> = Arc::clone(&memory) as Arc<dyn Store>;
@@ -44,40 +44,40 @@ impl World {
     }
 
     /// A handle of another process on the same records.
-    pub fn other(&self) -> Arc<dyn Store> {
+    pub(crate) fn other(&self) -> Arc<dyn Store> {
         Arc::new(self.memory.second())
     }
 
-    pub fn runs(&self) -> Runs {
+    pub(crate) fn runs(&self) -> Runs {
         Runs::new(Arc::clone(&self.store))
     }
 
-    pub fn wall(&self) -> Timestamp {
+    pub(crate) fn wall(&self) -> Timestamp {
         self.sim.now().wall
     }
 
-    pub fn secs(&self, secs: u64) {
+    pub(crate) fn secs(&self, secs: u64) {
         self.sim.advance(Duration::from_secs(secs));
     }
 
     /// Lets every lease end that nobody renews.
-    pub fn pass_a_lease(&self) {
+    pub(crate) fn pass_a_lease(&self) {
         self.sim.advance(LEASE + Duration::from_secs(1));
     }
 
     /// What an operator's tool does to a record: one write by version, with its event.
-    pub fn put(&self, ns: Ns, key: &str, put: Put) {
+    pub(crate) fn put(&self, ns: Ns, key: &str, put: Put) {
         let record = block_on(self.store.get(ns, key)).unwrap().unwrap();
         let write = Write::new(ns, key, Expect::Version(record.version), put);
         block_on(self.store.apply(Batch::of(write))).unwrap();
     }
 
-    pub fn run(&self, id: &str) -> Run {
+    pub(crate) fn run(&self, id: &str) -> Run {
         block_on(self.runs().must_get(id)).unwrap()
     }
 
     /// Every run, read page by page.
-    pub fn all(&self) -> Vec<Run> {
+    pub(crate) fn all(&self) -> Vec<Run> {
         let (mut all, mut cursor) = (Vec::new(), None);
         loop {
             let (page, next) = block_on(self.runs().list(&Filter::default(), 7, cursor)).unwrap();
@@ -89,12 +89,12 @@ impl World {
         }
     }
 
-    pub fn entry(&self, key: &str) -> Option<Record> {
+    pub(crate) fn entry(&self, key: &str) -> Option<Record> {
         block_on(self.store.get(Ns::LEDGER, key)).unwrap()
     }
 
     /// Holds every run and every entry to what is always true.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         for run in self.all() {
             check_history(&self.runs(), &run);
             check_record(&run);
@@ -151,7 +151,7 @@ fn check_record(run: &Run) {
 
 /// Walks a run's history: it begins at the beginning, no link is missing, every move is in the table, and it ends where
 /// the run is.
-pub fn check_history(runs: &Runs, run: &Run) {
+pub(crate) fn check_history(runs: &Runs, run: &Run) {
     let events = block_on(runs.history(run.id(), 0, 1000)).unwrap();
     assert!(!events.is_empty(), "run {} has no history", run.id());
     let (mut at, mut seq): (Option<State>, u64) = (None, 0);
@@ -178,7 +178,7 @@ pub fn check_history(runs: &Runs, run: &Run) {
 }
 
 /// Runs `future` for so long at most, then drops it where it is: a process that dies in the middle.
-pub fn cut<T>(sim: &Sim, after: Duration, future: impl Future<Output = T>) -> Option<T> {
+pub(crate) fn cut<T>(sim: &Sim, after: Duration, future: impl Future<Output = T>) -> Option<T> {
     sim.block_on(async {
         let (mut future, mut timer) = (pin!(future), sim.sleep(after));
         poll_fn(move |context| {
@@ -193,9 +193,9 @@ pub fn cut<T>(sim: &Sim, after: Duration, future: impl Future<Output = T>) -> Op
 }
 
 /// Says when it was dropped.
-pub struct Dropped {
-    pub sim: Sim,
-    pub at: Arc<Mutex<Option<Moment>>>,
+pub(crate) struct Dropped {
+    pub(crate) sim: Sim,
+    pub(crate) at: Arc<Mutex<Option<Moment>>>,
 }
 
 impl Drop for Dropped {
@@ -206,7 +206,7 @@ impl Drop for Dropped {
 
 /// What happens to one call of `apply`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Inject {
+pub(crate) enum Inject {
     /// Nothing.
     Pass,
     /// It is refused, and nothing is written.
@@ -223,7 +223,7 @@ type Plan = Box<dyn Fn(u64, &Batch) -> Inject + Send + Sync>;
 type Meanwhile = Box<dyn Fn(u64) + Send + Sync>;
 
 /// A store that fails on demand.
-pub struct Faulty {
+pub(crate) struct Faulty {
     inner: Arc<dyn Store>,
     plan: Plan,
     /// Is called after the n-th write was applied, and before its caller hears of it.
@@ -234,7 +234,10 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    pub fn new(inner: &Arc<dyn Store>, plan: impl Fn(u64, &Batch) -> Inject + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(
+        inner: &Arc<dyn Store>,
+        plan: impl Fn(u64, &Batch) -> Inject + Send + Sync + 'static,
+    ) -> Self {
         Self {
             inner: Arc::clone(inner),
             plan: Box::new(plan),
@@ -245,19 +248,19 @@ impl Faulty {
         }
     }
 
-    pub fn meanwhile(mut self, hook: impl Fn(u64) + Send + Sync + 'static) -> Self {
+    pub(crate) fn meanwhile(mut self, hook: impl Fn(u64) + Send + Sync + 'static) -> Self {
         self.meanwhile = Some(Box::new(hook));
         self
     }
 
-    pub fn after_scan(mut self, hook: impl Fn(u64) + Send + Sync + 'static) -> Self {
+    pub(crate) fn after_scan(mut self, hook: impl Fn(u64) + Send + Sync + 'static) -> Self {
         self.scanned = Some(Box::new(hook));
         self
     }
 }
 
 /// Whether a batch only makes a lease longer.
-pub fn is_renewal(batch: &Batch) -> bool {
+pub(crate) fn is_renewal(batch: &Batch) -> bool {
     batch.writes().iter().all(|write| {
         matches!(write.put.lease, LeaseChange::For(_))
             && write.put.state.is_none()

@@ -12,26 +12,26 @@ use unattended::pipeline::{Step, StepError};
 use crate::world::{LEASE, World};
 
 /// How often something happened outside, by step and input.
-pub type Counts = BTreeMap<(String, String), u32>;
+pub(crate) type Counts = BTreeMap<(String, String), u32>;
 
 /// The world outside, and what is to happen next.
 #[derive(Default)]
-pub struct Inner {
+pub(crate) struct Inner {
     /// How often each step's work was called.
-    pub calls: Counts,
+    pub(crate) calls: Counts,
     /// How often each effect took place.
-    pub effects: Counts,
+    pub(crate) effects: Counts,
     /// How often each guard was asked.
-    pub asked: Counts,
+    pub(crate) asked: Counts,
     /// What the next calls of each step do instead of succeeding.
-    pub script: BTreeMap<String, Vec<Act>>,
+    pub(crate) script: BTreeMap<String, Vec<Act>>,
     /// The point at which the process dies next.
-    pub die_at: Option<String>,
+    pub(crate) die_at: Option<String>,
 }
 
 /// What one call of a step does.
 #[derive(Clone, Debug)]
-pub enum Act {
+pub(crate) enum Act {
     /// Its effect takes place.
     Work,
     /// Its effect does not take place, and it fails so.
@@ -45,29 +45,29 @@ pub enum Act {
 }
 
 #[derive(Clone, Default)]
-pub struct Site(Arc<Mutex<Inner>>);
+pub(crate) struct Site(Arc<Mutex<Inner>>);
 
 /// What a dying process throws.
-pub struct Death;
+pub(crate) struct Death;
 
 impl Site {
-    pub fn get(&self) -> MutexGuard<'_, Inner> {
+    pub(crate) fn get(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn die_at(&self, edge: &str) {
+    pub(crate) fn die_at(&self, edge: &str) {
         self.get().die_at = Some(edge.to_owned());
     }
 
-    pub fn next(&self, step: &str, acts: impl IntoIterator<Item = Act>) {
+    pub(crate) fn next(&self, step: &str, acts: impl IntoIterator<Item = Act>) {
         self.get().script.insert(step.to_owned(), acts.into_iter().collect());
     }
 
-    pub fn calls(&self, step: &str, input: &str) -> u32 {
+    pub(crate) fn calls(&self, step: &str, input: &str) -> u32 {
         count(&self.get().calls, step, input)
     }
 
-    pub fn effects(&self, step: &str, input: &str) -> u32 {
+    pub(crate) fn effects(&self, step: &str, input: &str) -> u32 {
         count(&self.get().effects, step, input)
     }
 
@@ -93,7 +93,7 @@ impl Site {
     }
 
     /// A step whose effect is counted.
-    pub fn step(&self, name: &str, effect: Effect) -> Step {
+    pub(crate) fn step(&self, name: &str, effect: Effect) -> Step {
         let (site, step) = (self.clone(), name.to_owned());
         let work = Step::new(name, effect, move |cx| {
             let (site, step) = (site.clone(), step.clone());
@@ -115,7 +115,7 @@ impl Site {
     }
 
     /// A job of these steps, keyed by its input, that dies where the site says.
-    pub fn job(&self, name: &str, steps: &[(&str, Effect)]) -> Job {
+    pub(crate) fn job(&self, name: &str, steps: &[(&str, Effect)]) -> Job {
         let site = self.clone();
         let mut job = Job::new(name).lease(LEASE).key(|input: &String| Key::new("site", "thing", input));
         for (step, effect) in steps {
@@ -137,7 +137,7 @@ fn count(counts: &Counts, step: &str, input: &str) -> u32 {
 }
 
 /// One process: it may die, and then nothing of it is left but what it wrote.
-pub fn process(
+pub(crate) fn process(
     world: &World,
     store: &Arc<dyn unattended::store::Store>,
     job: &Job,
@@ -154,6 +154,6 @@ pub fn process(
 }
 
 /// One process on the world's own handle, whose leases end by time.
-pub fn deliver(world: &World, job: &Job, input: &str) -> Option<Report> {
+pub(crate) fn deliver(world: &World, job: &Job, input: &str) -> Option<Report> {
     process(world, &world.store, job, input).map(|report| report.unwrap())
 }
