@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::base::time::BoxFuture;
+use crate::base::time::{BoxFuture, Moment};
 use crate::remember::blocking::block_on;
 
 /// A lease that can be renewed.
@@ -17,6 +17,12 @@ pub(in crate::act) trait Kept: Send + Sync {
 
     /// When it is next to be renewed, after a renewal that failed or did not.
     fn renew_in(&self, failed: bool) -> Duration;
+
+    /// How long the work may go on unless it is renewed.
+    fn left(&self) -> Duration;
+
+    /// The lease is about to end and could not be renewed: the work may not go on.
+    fn lose(&self);
 }
 
 /// What a renewal found.
@@ -34,6 +40,15 @@ pub(in crate::act) enum Renewal {
 pub(in crate::act) fn renew_in(lease: Duration, failed: bool) -> Duration {
     let part = if failed { lease / 12 } else { lease / 3 };
     part.max(Duration::from_millis(1))
+}
+
+/// How much of the lease is left unused at its end: work stops before somebody else may begin.
+const MARGIN: u32 = 10;
+
+/// Until when work may go on by a lease that was asked for at `asked`. It counts from before the request, so that it
+/// never ends earlier at the store than here.
+pub(in crate::act) fn usable(asked: Moment, lease: Duration) -> Moment {
+    asked.after(lease.saturating_sub(lease / MARGIN))
 }
 
 /// A thread that renews a lease until it is dropped.
@@ -90,8 +105,13 @@ pub(in crate::act) async fn beside<'a, T>(
     let keep = async {
         let mut failed = false;
         loop {
-            sleep(kept.renew_in(failed)).await;
-            match kept.renew().await {
+            sleep(kept.renew_in(failed).min(kept.left())).await;
+            // A store that does not answer must not keep the work going past its lease.
+            let Some(outcome) = within(kept.renew(), sleep(kept.left())).await else {
+                kept.lose();
+                return;
+            };
+            match outcome {
                 Renewal::Done => failed = false,
                 Renewal::Failed => failed = true,
                 Renewal::Lost => return,
@@ -104,6 +124,18 @@ pub(in crate::act) async fn beside<'a, T>(
             return Poll::Ready(Some(done));
         }
         keep.as_mut().poll(context).map(|()| None)
+    })
+    .await
+}
+
+/// What `renewal` gave, if it gave anything before `end`.
+async fn within(renewal: impl Future<Output = Renewal>, end: BoxFuture<'_, ()>) -> Option<Renewal> {
+    let (mut renewal, mut end) = (pin!(renewal), end);
+    poll_fn(move |context| {
+        if let Poll::Ready(outcome) = renewal.as_mut().poll(context) {
+            return Poll::Ready(Some(outcome));
+        }
+        end.as_mut().poll(context).map(|()| None)
     })
     .await
 }

@@ -17,21 +17,20 @@
 //! ([`StoreLedger::effect`]): by default it is unsafe, and a person is asked.
 
 use std::error::Error as StdError;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::act::keeper::{self, Keeper, Kept, Renewal};
+use crate::act::keeper::{self, Keeper, Kept, Renewal, usable};
 use crate::act::pipeline::StepError;
 use crate::act::runlog;
 use crate::base::canonical::{self, Fingerprint, Key};
 use crate::base::effect::Effect;
 use crate::base::explain::Explain;
 use crate::base::fault::{self, Class, Fault, Reached};
-use crate::base::time::{BoxFuture, Timestamp};
+use crate::base::time::{BoxFuture, Clock, Moment, Sleep, System, Timestamp};
 use crate::decide::claim::{self, AfterTakeover};
 use crate::remember::blocking::block_on;
 use crate::remember::ledger::{self, Claim, Fence, LEASE, Ledger, Outcome, StoreLedger};
@@ -118,7 +117,7 @@ impl StoreLedger {
         T: Serialize + DeserializeOwned,
         E: StdError + Send + Sync + 'static,
     {
-        let claimed = match block_on(self.begin(key, input))? {
+        let claimed = match block_on(self.begin(System, key, input))? {
             Begun::Ours(claimed) => Arc::new(claimed),
             Begun::Told(told) => return Ok(told),
         };
@@ -147,7 +146,7 @@ impl StoreLedger {
         E: StdError + Send + Sync + 'static,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.once_on(&crate::base::time::System, key, input, work).await
+        self.once_on(System, key, input, work).await
     }
 
     /// The same on another clock: for tests under simulated time.
@@ -156,7 +155,7 @@ impl StoreLedger {
     /// As there.
     pub async fn once_on<I, T, E, Fut>(
         &self,
-        clock: &impl crate::base::time::Sleep,
+        clock: impl Sleep,
         key: &Key,
         input: &I,
         work: impl FnOnce(Key) -> Fut,
@@ -167,26 +166,26 @@ impl StoreLedger {
         E: StdError + Send + Sync + 'static,
         Fut: Future<Output = Result<T, E>>,
     {
-        let claimed = match self.begin(key, input).await? {
+        let claimed = match self.begin(clock, key, input).await? {
             Begun::Ours(claimed) => claimed,
             Begun::Told(told) => return Ok(told),
         };
-        let done = keeper::beside(&claimed, |wait| clock.sleep(wait), work(key.clone())).await;
+        let done = keeper::beside(&claimed, |wait| claimed.clock.sleep(wait), work(key.clone())).await;
         let Some(done) = done else { return Err(Error::Lost { key: key.clone() }) };
         self.end(claimed, done).await
     }
 
-    async fn begin<I, T, E>(&self, key: &Key, input: &I) -> Result<Begun<T>, Error<E>>
+    async fn begin<K, I, T, E>(&self, clock: K, key: &Key, input: &I) -> Result<Begun<T, K>, Error<E>>
     where
+        K: Clock,
         I: Serialize + ?Sized,
         T: DeserializeOwned,
         E: StdError + 'static,
     {
         let payload = Fingerprint::of(input).map_err(|source: canonical::Error| json("the input", source))?;
-        let ours = |fence| {
-            let failures = AtomicU32::new(0);
-            Begun::Ours(Claimed { ledger: self.clone(), fence, failures })
-        };
+        let asked = clock.moment();
+        let until = Mutex::new(usable(asked, LEASE));
+        let ours = |fence| Begun::Ours(Claimed { ledger: self.clone(), fence, clock, until });
         Ok(match self.claim(key, &payload, LEASE).await? {
             Claim::Fresh(fence) => ours(fence),
             Claim::TakeOver(fence, last_known) => match claim::after_takeover(self.declared(), last_known) {
@@ -212,7 +211,7 @@ impl StoreLedger {
         })
     }
 
-    async fn end<T, E>(&self, claimed: Claimed, done: Result<T, E>) -> Result<Once<T>, Error<E>>
+    async fn end<K, T, E>(&self, claimed: Claimed<K>, done: Result<T, E>) -> Result<Once<T>, Error<E>>
     where
         T: Serialize,
         E: StdError + Send + Sync + 'static,
@@ -244,37 +243,32 @@ impl StoreLedger {
 }
 
 /// What a claim led to.
-enum Begun<T> {
-    Ours(Claimed),
+enum Begun<T, K> {
+    Ours(Claimed<K>),
     Told(Once<T>),
 }
 
 /// A claim that is renewed while the work runs.
-struct Claimed {
+struct Claimed<K> {
     ledger: StoreLedger,
     fence: Fence,
-    failures: AtomicU32,
+    clock: K,
+    until: Mutex<Moment>,
 }
 
-/// Renewals begin at a third of the lease and are tried again at each twelfth: after so many that failed in a row, what
-/// is left of the lease is too little to work on.
-const FAILURES_MAX: u32 = 7;
-
-impl Kept for Claimed {
+impl<K: Clock> Kept for Claimed<K> {
     fn renew(&self) -> BoxFuture<'_, Renewal> {
         Box::pin(async move {
+            let asked = self.clock.moment();
             match self.ledger.renew(&self.fence, LEASE).await {
                 Ok(_) => {
-                    self.failures.store(0, Ordering::Relaxed);
+                    *self.until.lock().unwrap_or_else(PoisonError::into_inner) = usable(asked, LEASE);
                     Renewal::Done
                 }
                 Err(ledger::Error::Fenced { .. }) => Renewal::Lost,
                 Err(error) => {
                     runlog::lease(self.fence.key().as_str(), "renewal_failed", &error.to_string());
-                    match self.failures.fetch_add(1, Ordering::Relaxed) {
-                        before if before + 1 < FAILURES_MAX => Renewal::Failed,
-                        _ => Renewal::Lost,
-                    }
+                    if self.left().is_zero() { Renewal::Lost } else { Renewal::Failed }
                 }
             }
         })
@@ -282,6 +276,18 @@ impl Kept for Claimed {
 
     fn renew_in(&self, failed: bool) -> Duration {
         keeper::renew_in(LEASE, failed)
+    }
+
+    fn left(&self) -> Duration {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner).since(self.clock.moment())
+    }
+
+    fn lose(&self) {
+        runlog::lease(
+            self.fence.key().as_str(),
+            "lost",
+            "the store does not answer, and the lease is about to end",
+        );
     }
 }
 

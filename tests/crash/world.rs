@@ -58,7 +58,7 @@ impl World {
         self.drop(&format!("r{round}-long.log"), syslog(700 + round, &format!("round {round}")), false);
         self.drop(&format!("r{round}-short.log"), format!("only line of {round}").into_bytes(), false);
         self.drop(&format!("r{round}-again.log"), syslog(700 + round, &format!("round {round}")), false);
-        if round % 5 == 0 {
+        if round.is_multiple_of(5) {
             self.drop(&format!("r{round}-broken.log"), format!("\u{0}{round}\n").into_bytes(), true);
         }
     }

@@ -13,10 +13,16 @@ mod cli;
 mod conformance;
 mod documents;
 #[cfg(feature = "testing")]
+mod durable;
+#[cfg(feature = "testing")]
 mod jobs;
 mod layering;
+#[cfg(feature = "testing")]
+mod ledger;
 mod manifest;
 mod reasons;
 mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod sqlite;
+#[cfg(feature = "testing")]
+mod world;

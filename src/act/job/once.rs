@@ -10,7 +10,7 @@ use crate::act::pipeline::{Course, Holding, StepError, drive};
 use crate::base::canonical::Key;
 use crate::base::explain::Explain;
 use crate::base::fault::{Classify, Fault};
-use crate::base::time::{SleepBlocking, System, Timestamp};
+use crate::base::time::{Moment, SleepBlocking, System, Timestamp};
 use crate::decide::claim::{Decision, Settled};
 use crate::decide::run::State;
 use crate::remember::blocking::block_on;
@@ -20,7 +20,8 @@ use crate::remember::store::Store;
 /// What one call did.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The run of the input, as it stands now; `None` only for [`Verdict::Conflict`] with a run that is gone.
+    /// The run of the input, as it stands now; `None` only for [`Verdict::Conflict`] and [`Verdict::Duplicate`] with a
+    /// run that is gone.
     pub run: Option<Run>,
     /// What became of the input.
     pub verdict: Verdict,
@@ -169,8 +170,9 @@ impl Job {
         let runs = self.runs(store);
         let env = Self::on_thread(System, Face::Thread);
         block_on(async {
+            let asked = env.now().moment;
             let Some(taken) = runs.claim(run, self.lease, &actor(store)).await? else { return Ok(None) };
-            Ok(Some(self.drive(&env, &runs, &taken).await?))
+            Ok(Some(self.drive(&env, &runs, &taken, asked).await?))
         })
     }
 
@@ -235,17 +237,19 @@ impl Job {
         let new = self.new_run(store, input)?;
         let worked_off = self.work_off_on(&env, &runs).await?;
         self.edge("submit:before");
-        let submitted = runs.submit(new, env.now().wall).await?;
+        let asked = env.now();
+        let submitted = runs.submit(new, asked.wall).await?;
         self.edge("submit:after");
         let (run, verdict) = match submitted {
             Submitted::Created(run) => {
                 let taken = Taken { run: *run, from: State::Queued, orphan: false };
-                (Some(self.drive(&env, &runs, &taken).await?), Verdict::Ran)
+                (Some(self.drive(&env, &runs, &taken, asked.moment).await?), Verdict::Ran)
             }
             Submitted::Existing(run, decision) => {
                 let (run, verdict) = self.existing(&env, &runs, *run, decision).await?;
                 (Some(run), verdict)
             }
+            Submitted::Settled { settled, .. } => (None, Verdict::Duplicate(settled)),
             Submitted::Conflict { key, stored, given, run } => {
                 let run = match run {
                     Some(id) => runs.get(&id).await?,
@@ -285,8 +289,9 @@ impl Job {
             };
             return Ok((run, Verdict::Duplicate(settled)));
         }
+        let asked = env.now().moment;
         match runs.claim(&run, self.lease, &actor(runs.store())).await? {
-            Some(taken) => Ok((self.drive(env, runs, &taken).await?, Verdict::Ran)),
+            Some(taken) => Ok((self.drive(env, runs, &taken, asked).await?, Verdict::Ran)),
             None => {
                 let run = runs.must_get(run.id()).await?;
                 let verdict = match (run.state(), run.record.lease) {
@@ -305,20 +310,26 @@ impl Job {
         let start = env.now().moment;
         let mut done = Vec::new();
         while done.len() < usize::try_from(self.backlog_max).unwrap_or(usize::MAX) {
-            let spent = env.now().moment.since(start);
-            if self.time_max.is_some_and(|limit| spent > limit / 2) {
+            let asked = env.now().moment;
+            if self.time_max.is_some_and(|limit| asked.since(start) > limit / 2) {
                 break;
             }
             // One at a time: a run that waits in this process while another is worked on could not be taken by others.
             let taken = runs.claim_due(&self.name, 1, self.lease, &actor(runs.store())).await?;
             let Some(taken) = taken.into_iter().next() else { break };
-            done.push(self.drive(env, runs, &taken).await?);
+            done.push(self.drive(env, runs, &taken, asked).await?);
         }
         Ok(done)
     }
 
-    /// Takes a held run through its steps, and gives it as it stands then.
-    async fn drive(&self, env: &Arc<dyn Env>, runs: &Runs, taken: &Taken) -> Result<Run, Error> {
+    /// Takes a run, held by a lease that was asked for at `asked`, through its steps, and gives it as it stands then.
+    async fn drive(
+        &self,
+        env: &Arc<dyn Env>,
+        runs: &Runs,
+        taken: &Taken,
+        asked: Moment,
+    ) -> Result<Run, Error> {
         let host = host();
         let course = Course {
             steps: &self.steps,
@@ -329,7 +340,7 @@ impl Job {
         };
         let actor = actor(runs.store());
         let holding =
-            Holding::new(runs.clone(), Arc::clone(env), taken, self.lease, &actor, self.edges.clone());
+            Holding::new(runs.clone(), Arc::clone(env), taken, asked, self.lease, &actor, self.edges.clone());
         match drive(&course, &holding).await {
             // Somebody else has it now; how it stands is the answer.
             Ok(()) | Err(runs::Error::Lost { .. }) => Ok(runs.must_get(taken.run.id()).await?),

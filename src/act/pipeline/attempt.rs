@@ -49,7 +49,7 @@ pub(super) async fn attempt_step(
             Err(error) => error,
         };
         if error.is_lost() || holding.hold() == Hold::Lost {
-            holding.lose();
+            holding.lost();
             return Err(Error::Lost { winner: None });
         }
         let now = holding.env.now();

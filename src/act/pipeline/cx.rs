@@ -163,9 +163,7 @@ impl Cx {
         C: Serialize + ?Sized,
         R: Serialize + ?Sized,
     {
-        let mut progress = self.saving(cursor, Some(to_json(result)?))?;
-        progress.body.ledger_fence = None;
-        Ok(progress)
+        self.saving(cursor, Some(to_json(result)?))
     }
 
     /// The caller's transaction with `progress` in it was committed.
@@ -231,6 +229,18 @@ impl Cx {
             Some(_) => "the work is done, and its progress is saved with it",
             None => "progress is saved",
         };
+        let settles = result.is_some();
+        let settling = match result {
+            Some(result) => {
+                let outcome = Some(Outcome::Succeeded { result });
+                block_on(self.holding.runs.settle_entry(&body, self.run_id(), &self.holding.actor, outcome))?
+            }
+            None => None,
+        };
+        if settles {
+            // In what is committed too: whoever goes on with the run must not settle the entry once more.
+            body.ledger_fence = None;
+        }
         let step = Move {
             body: Some(&body),
             actor: &self.holding.actor,
@@ -240,19 +250,10 @@ impl Cx {
         };
         let mut write = step.write().map_err(Error::from)?;
         let mut batch = Batch::new(Vec::new());
-        let settling = match result {
-            None => {
-                // A cursor is no news for a reader of the history; what it means stands in the step's output.
-                write.event = None;
-                None
-            }
-            Some(result) => {
-                let outcome = Some(Outcome::Succeeded { result });
-                let settle =
-                    self.holding.runs.settle_entry(&body, self.run_id(), &self.holding.actor, outcome);
-                block_on(settle)?
-            }
-        };
+        if !settles {
+            // A cursor is no news for a reader of the history; what it means stands in the step's output.
+            write.event = None;
+        }
         batch.push(write);
         if let Some(settling) = settling {
             batch.push(settling);

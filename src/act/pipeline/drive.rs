@@ -6,11 +6,12 @@ use crate::act::pipeline::attempt::{Attempted, attempt_step};
 use crate::act::pipeline::{Hold, Holding, Step, failing};
 use crate::act::runlog;
 use crate::base::effect::Effect;
+use crate::base::fault::Class;
 use crate::decide::claim::{self, AfterTakeover, LastKnown};
 use crate::decide::{retry, run};
 use crate::remember::ledger::Outcome;
 use crate::remember::runs::{Body, Error, Move, Question, Reason, StepRecord, StepState};
-use crate::remember::store::Batch;
+use crate::remember::store::{BODY_MAX, Batch};
 
 /// What a job says about how its runs are driven.
 pub(in crate::act) struct Course<'a> {
@@ -21,6 +22,9 @@ pub(in crate::act) struct Course<'a> {
     pub(in crate::act) host: &'a str,
     pub(in crate::act) code_version: Option<&'a str>,
 }
+
+/// What is kept free in a run's record for the reasons of its last moves.
+const REASON_ROOM: usize = 4096;
 
 /// Drives the run until it ends, is put down, or is lost.
 ///
@@ -37,14 +41,11 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
         body.started_at.get_or_insert(now);
         body.wait = None;
     }
+    // What an earlier holder began and did not end. A step that this driver marks as begun ahead of time is none of it.
+    let mut inherited = holding.body().next_step().filter(|step| step.state == StepState::Started).cloned();
     loop {
-        match holding.hold() {
-            Hold::Ours => {}
-            Hold::Lost => return Err(Error::Lost { winner: None }),
-            Hold::Cancelling => {
-                let reason = Reason::new("run.cancelled", "an operator asked to stop it");
-                return end(holding, run::Event::Cancel, reason, None, None).await;
-            }
+        if holding.hold() == Hold::Lost {
+            return Err(Error::Lost { winner: None });
         }
         let next = holding.body().next_step().cloned();
         let Some(record) = next else {
@@ -54,13 +55,21 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
         let Some(step) = course.steps.iter().find(|step| step.name == record.name) else {
             return changed(holding, &record).await;
         };
-        if record.state == StepState::Started {
+        let found = match inherited.take() {
+            Some(begun) if begun.name == record.name => StepState::Started,
+            _ => StepState::Pending,
+        };
+        if found == StepState::Started {
             let after = claim::after_takeover(step.effect, LastKnown::Started);
+            // Also where an operator asked to stop it: the question would be lost with the run.
             if after == AfterTakeover::Review {
                 return failing::ask(holding, &record.name, Reason::of(&after)).await;
             }
         }
-        match attempt_step(course, holding, step, record.state).await? {
+        if holding.hold() == Hold::Cancelling {
+            return failing::cancel(holding).await;
+        }
+        match attempt_step(course, holding, step, found).await? {
             Attempted::Done { output, reason } => {
                 if settle_step(course, holding, step, StepState::Done, Some(output), reason).await? {
                     return Ok(());
@@ -88,13 +97,31 @@ async fn settle_step(
     holding.edge(&format!("{}:worked", step.name));
     let last = {
         let mut body = holding.body();
+        let before = body.clone();
         if let Some(record) = body.step_mut(&step.name) {
             record.state = state;
             record.output = output;
             record.cursor = None;
         }
         body.crash_count = 0;
-        body.next_step().is_none()
+        let last = body.next_step().is_none();
+        if last {
+            body.output = body.steps.last().and_then(|step| step.output.clone());
+        }
+        match body.fit(REASON_ROOM) {
+            Ok(()) => Ok(last),
+            Err(size) => {
+                *body = before;
+                Err(size)
+            }
+        }
+    };
+    let last = match last {
+        Ok(last) => last,
+        Err(size) => {
+            too_big(holding, step, size).await?;
+            return Ok(true);
+        }
     };
     if last {
         let why = format!("{}; it was the last of {} steps", reason.why, course.steps.len());
@@ -140,6 +167,18 @@ pub(super) async fn save(
     Ok(())
 }
 
+/// What the step gave has no room in the run's record: the run ends, or it would fail to be saved for ever. The step
+/// stays as it was, so that an unsafe one is asked about before it is done again.
+async fn too_big(holding: &Holding, step: &Step, size: usize) -> Result<(), Error> {
+    let why = format!(
+        "with what step {} gave, the run's record has {size} bytes of at most {BODY_MAX}; store it outside and give where",
+        step.name
+    );
+    let code = "step.output_too_big";
+    let outcome = Outcome::Failed { class: Class::Permanent, code: code.to_owned(), why: why.clone() };
+    end(holding, run::Event::FailForGood, Reason::new(code, why), Some(&step.name), Some(outcome)).await
+}
+
 async fn succeed(holding: &Holding, reason: Reason, step: Option<&str>) -> Result<(), Error> {
     let output = {
         let mut body = holding.body();
@@ -166,9 +205,10 @@ pub(super) async fn end(
     let body = with_reason(holding, &reason);
     holding.edge(&format!("{}:before", event));
     runlog::moved(&holding.id, &holding.job, step, to.as_str(), &reason.code, &reason.why);
-    let settling = match (to.is_terminal(), event) {
-        (true, _) => holding.runs.settle_entry(&body, &holding.id, &holding.actor, outcome).await?,
-        (false, _) => None,
+    let settling = if to.is_terminal() {
+        holding.runs.settle_entry(&body, &holding.id, &holding.actor, outcome).await?
+    } else {
+        None
     };
     let step = Move {
         body: Some(&body),
@@ -181,6 +221,8 @@ pub(super) async fn end(
         batch.push(settling);
     }
     holding.runs.apply_batch(batch).await.inspect_err(|error| lost(holding, error))?;
+    // Work of this holder that is still about, on a thread that cannot be cut, is told to stop.
+    holding.lost();
     holding.edge(&format!("{}:after", event));
     Ok(())
 }
@@ -204,6 +246,7 @@ pub(super) async fn put_down(
         ..Move::new(&holding.id, Holding::STATE, run::Event::FailForNow, holding.expect(), reason)
     };
     holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
+    holding.lost();
     Ok(())
 }
 
@@ -223,11 +266,13 @@ fn with_reason(holding: &Holding, reason: &Reason) -> Body {
     let mut body = holding.body();
     body.code = reason.code.clone().into_owned();
     body.why.clone_from(&reason.why);
+    // What still does not fit is refused by the store, which says so.
+    let _fits = body.fit(0);
     body.clone()
 }
 
 fn lost(holding: &Holding, error: &Error) {
     if matches!(error, Error::Lost { .. }) {
-        holding.lose();
+        holding.lost();
     }
 }

@@ -12,7 +12,7 @@ use crate::base::fault::{self, Reached, Severity};
 use crate::base::time::{Now, later, millis};
 use crate::decide::{retry, run};
 use crate::remember::ledger::Outcome;
-use crate::remember::runs::{Error, FaultRecord, Question, Reason, StepState};
+use crate::remember::runs::{CHAIN_MAX, Error, FaultRecord, Question, Reason, StepState, shortened};
 
 /// The wait before a run that used up its attempts is tried as a whole again; doubled each time.
 const AGAIN_IN: Duration = Duration::from_secs(60);
@@ -65,7 +65,7 @@ pub(super) async fn settle(
     let outcome = Outcome::Failed {
         class: error.fault.class,
         code: error.fault.code.to_string(),
-        why: error.to_string(),
+        why: shortened(error.to_string(), CHAIN_MAX),
     };
     end(holding, run::Event::FailForGood, reason, Some(&step.name), Some(outcome)).await?;
     Ok(Attempted::Ended)
@@ -84,6 +84,14 @@ pub(super) async fn ask(holding: &Holding, step: &str, reason: Reason) -> Result
 
 /// Ends the run because an operator asked for it.
 pub(super) async fn cancel(holding: &Holding) -> Result<(), Error> {
+    {
+        // Only called between attempts: the next step is marked at most, and not begun.
+        let mut body = holding.body();
+        let next = body.next_step().map(|step| step.name.clone());
+        if let Some(record) = next.and_then(|name| body.step_mut(&name)) {
+            record.state = StepState::Pending;
+        }
+    }
     let reason = Reason::new("run.cancelled", "an operator asked to stop it");
     end(holding, run::Event::Cancel, reason, None, None).await
 }
@@ -122,12 +130,13 @@ pub(super) fn fault_data(error: &StepError, attempt: u32, delay: Option<Duration
     let told = Told {
         class: error.fault.class.as_str(),
         code: &error.fault.code,
-        chain: crate::remember::runs::shortened(error.to_string(), crate::remember::runs::CHAIN_MAX),
+        chain: shortened(error.to_string(), CHAIN_MAX),
     };
     serde_json::to_string(&Data { fault: told, step_attempt: attempt, delay_ms: delay.map(millis) }).ok()
 }
 
 /// The policy's reason, and what the error said.
 fn told(why: &impl crate::base::explain::Explain, error: &StepError) -> Reason {
-    Reason::new(why.code(), format!("{why}: {}: {error}", error.fault.code))
+    let text = format!("{why}: {}: {error}", error.fault.code);
+    Reason::new(why.code(), shortened(text, CHAIN_MAX))
 }

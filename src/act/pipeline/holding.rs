@@ -4,15 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::act::env::Env;
-use crate::act::keeper::{self, Kept, Renewal};
+use crate::act::keeper::{self, Kept, Renewal, usable};
 use crate::act::runlog;
 use crate::base::time::{BoxFuture, Moment};
 use crate::decide::run::State;
 use crate::remember::runs::{Body, Error, Runs, Taken};
 use crate::remember::store::{ApplyError, Batch, Expect, Ns, Put, Write, Written};
-
-/// How much of the lease is left unused at its end: work stops before somebody else may begin.
-const MARGIN: u32 = 10;
 
 /// Is told the name of each point between two writes.
 pub(in crate::act) type Edges = Arc<dyn Fn(&str) + Send + Sync>;
@@ -52,15 +49,17 @@ pub(in crate::act) enum Hold {
 }
 
 impl Holding {
+    /// `asked` is from before the request that gave the lease.
     pub(in crate::act) fn new(
         runs: Runs,
         env: Arc<dyn Env>,
         taken: &Taken,
+        asked: Moment,
         lease: Duration,
         actor: &str,
         edges: Option<Edges>,
     ) -> Arc<Self> {
-        let until = env.now().moment.after(lease);
+        let until = usable(asked, lease);
         Arc::new(Self {
             runs,
             env,
@@ -104,13 +103,13 @@ impl Holding {
         let Some(written) = written else { return };
         let mut standing = self.standing();
         if written.lease.is_some() {
-            standing.until = asked.after(self.lease.saturating_sub(self.lease / MARGIN));
+            standing.until = usable(asked, self.lease);
         }
         standing.cancelling = written.cancelling;
     }
 
     /// The run is somebody else's.
-    pub(in crate::act) fn lose(&self) {
+    pub(in crate::act) fn lost(&self) {
         self.standing().lost = true;
     }
 
@@ -124,7 +123,7 @@ impl Holding {
                 Ok(())
             }
             Err(ApplyError::Conflict(_)) => {
-                self.lose();
+                self.lost();
                 Err(Error::Lost { winner: None })
             }
             Err(ApplyError::NotApplied(error) | ApplyError::Unknown(error)) => Err(error.into()),
@@ -162,7 +161,7 @@ impl Kept for Holding {
                     if self.hold() != Hold::Lost {
                         return Renewal::Failed;
                     }
-                    self.lose();
+                    self.lost();
                     Renewal::Lost
                 }
             }
@@ -171,5 +170,14 @@ impl Kept for Holding {
 
     fn renew_in(&self, failed: bool) -> Duration {
         keeper::renew_in(self.lease, failed)
+    }
+
+    fn left(&self) -> Duration {
+        self.standing().until.since(self.env.now().moment)
+    }
+
+    fn lose(&self) {
+        runlog::lease(&self.id, "lost", "the store does not answer, and the lease is about to end");
+        self.lost();
     }
 }

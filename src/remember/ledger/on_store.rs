@@ -13,7 +13,7 @@ use crate::remember::ledger::entry::{self, Entry};
 use crate::remember::ledger::{Claim, Error, Fence, Ledger, Outcome, Renewed};
 use crate::remember::runs::Json;
 use crate::remember::store::{
-    ApplyError, Batch, Event, Expect, LeaseChange, Ns, Put, Record, Store, Write, apply_settled,
+    ApplyError, BODY_MAX, Batch, Event, Expect, LeaseChange, Ns, Put, Record, Store, Write, apply_settled,
 };
 
 /// How often a claim looks again when the entry changed under it.
@@ -183,7 +183,7 @@ impl StoreLedger {
             Ok(_) => Ok(()),
             Err(ApplyError::Conflict(conflicts)) => {
                 let winner = conflicts.into_iter().next().and_then(|conflict| conflict.winner);
-                self.keep_late(&fence, winner.as_ref(), status, why).await;
+                self.keep_late(&fence, winner.as_ref(), &body, status, why).await;
                 Err(fenced(&fence, winner.as_ref()))
             }
             Err(ApplyError::NotApplied(error) | ApplyError::Unknown(error)) => Err(error.into()),
@@ -191,10 +191,19 @@ impl StoreLedger {
     }
 
     /// Keeps what a holder that was shut out has seen: it may be the only trace of an effect that took place.
-    async fn keep_late(&self, fence: &Fence, winner: Option<&Record>, status: Status, why: &str) {
+    async fn keep_late(
+        &self,
+        fence: &Fence,
+        winner: Option<&Record>,
+        seen: &entry::Body,
+        status: Status,
+        why: &str,
+    ) {
         let Some(record) = winner else { return };
         let text = format!("late: fence {} reports {}: {why}", fence.number, status.as_str());
-        let event = Event::new(Some(&record.state), &record.state, &self.actor, "claim.late", text);
+        let mut event = Event::new(Some(&record.state), &record.state, &self.actor, "claim.late", text);
+        event.data = seen.outcome.as_ref().and_then(|outcome| serde_json::to_string(outcome).ok());
+        event.data = event.data.filter(|data| data.len() <= BODY_MAX);
         let expect = Expect::Version(record.version);
         let write = Write::new(Ns::LEDGER, fence.key.as_str(), expect, Put::nothing()).event(event);
         // The refusal is what the caller must hear; a note that could not be kept does not change it.

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use crate::base::effect::Effect;
 use crate::base::fault::{Class, Severity};
 use crate::base::time::Timestamp;
+use crate::remember::store::BODY_MAX;
 
 /// The format that this release writes.
 pub const FORMAT: u32 = 1;
@@ -117,6 +118,23 @@ impl Body {
     /// The step called `name`.
     pub fn step_mut(&mut self, name: &str) -> Option<&mut StepRecord> {
         self.steps.iter_mut().find(|step| step.name == name)
+    }
+
+    /// Lets go of the oldest faults until the body, and `spare` bytes more, have room in a record.
+    ///
+    /// # Errors
+    /// The body's size, when it is too big without any fault.
+    pub(crate) fn fit(&mut self, spare: usize) -> Result<(), usize> {
+        loop {
+            let size = serde_json::to_string(self).map_or(0, |text| text.len());
+            if size.saturating_add(spare) <= BODY_MAX {
+                return Ok(());
+            }
+            if self.faults.is_empty() {
+                return Err(size);
+            }
+            self.faults.remove(0);
+        }
     }
 
     /// Keeps `fault`, letting go of the oldest beyond [`FAULTS_MAX`].

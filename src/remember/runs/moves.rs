@@ -95,7 +95,8 @@ impl<'a> Move<'a> {
             (true, None) => LeaseChange::Keep,
             (false, _) => LeaseChange::End,
         };
-        if takes {
+        // Whoever takes it shuts out the holder before; whoever puts it down shuts out what is left of its own work.
+        if takes || (self.from.is_held() && !to.is_held()) {
             put.fence = Fencing::Grant;
         }
         if matches!(self.event, run::Event::Cancel) || (takes && self.from != State::Processing) {

@@ -149,7 +149,6 @@ impl Runs {
         cursor: Option<Cursor>,
     ) -> Result<(Vec<Run>, Option<Cursor>), Error> {
         let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-        let in_body = filter.code.is_some() || filter.text.is_some();
         let mut query = Query {
             states: filter.states.iter().map(|state| state.as_str().to_owned()).collect(),
             kinds: filter.job.iter().cloned().collect(),
@@ -161,20 +160,16 @@ impl Runs {
         };
         let (mut runs, mut read) = (Vec::new(), 0);
         while runs.len() < wanted && read < READ_MAX {
+            // No more than is still wanted, so that the cursor always stands right behind the last run that was read:
+            // a larger page would have to be cut, and reading up to the cut again may find other runs there.
             let left = u32::try_from(wanted - runs.len()).unwrap_or(PAGE_MAX);
-            query.limit = if in_body { PAGE_MAX } else { left.clamp(1, PAGE_MAX) };
+            query.limit = left.clamp(1, PAGE_MAX);
             let page = self.store().scan(query.clone()).await?;
-            let count = page.records.len();
-            read += count;
-            for (index, record) in page.records.into_iter().enumerate() {
+            read += page.records.len();
+            for record in page.records {
                 let run = Run::from_record(record)?;
                 if filter.matches(&run) {
                     runs.push(run);
-                }
-                if runs.len() == wanted && index + 1 < count {
-                    // The page goes on behind the last run that was wanted: the cursor must point there.
-                    query.limit = u32::try_from(index + 1).unwrap_or(PAGE_MAX);
-                    return Ok((runs, self.store().scan(query).await?.next));
                 }
             }
             query.cursor = page.next;

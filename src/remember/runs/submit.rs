@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use crate::base::canonical::{Fingerprint, Key};
+use crate::base::effect::Effect;
+use crate::base::fault::Class;
 use crate::base::time::Timestamp;
 use crate::decide::claim::{self, Status};
 use crate::decide::run::State;
-use crate::remember::ledger::entry;
-use crate::remember::runs::{Body, Error, Json, Run, Runs, StepRecord, moves};
+use crate::remember::ledger::{Outcome, entry};
+use crate::remember::runs::{Body, Error, Json, Run, Runs, StepRecord, StepState, moves};
 use crate::remember::store::{
     ApplyError, Batch, Change, Event, Expect, LeaseChange, Ns, Put, Write, apply_settled,
 };
@@ -65,6 +67,13 @@ pub enum Submitted {
     Created(Box<Run>),
     /// The same work was submitted before; this is its run, wherever it stands, and what the ledger says of it.
     Existing(Box<Run>, claim::Decision),
+    /// The same work was settled before, and its run is no longer kept (or an application settled the key itself).
+    Settled {
+        /// The key.
+        key: Key,
+        /// How it ended.
+        settled: claim::Settled,
+    },
     /// The same key was used before with another payload.
     Conflict {
         /// The key.
@@ -108,6 +117,7 @@ impl Runs {
                 Some(entry) => match self.judge(entry, &fingerprint, now).await? {
                     Judged::Free => Some(&**entry),
                     Judged::Existing(run, decision) => return Ok(Submitted::Existing(run, decision)),
+                    Judged::Settled(settled) => return Ok(Submitted::Settled { key, settled }),
                     Judged::Conflict => return Ok(conflict(key, entry, &fingerprint)),
                 },
             };
@@ -135,9 +145,9 @@ impl Runs {
             Some(id) => self.get(id).await?,
             None => None,
         };
-        match run {
+        match (run, decision) {
             // The lease of a run's key is the run's own.
-            Some(run) => {
+            (Some(run), _) => {
                 let decision = match run.record.lease.filter(|lease| !lease.over) {
                     Some(lease) if entry.status == Status::Claimed => {
                         claim::Decision::Busy { until: lease.until }
@@ -147,8 +157,10 @@ impl Runs {
                 Ok(Judged::Existing(Box::new(run), decision))
             }
             // Its run was pruned, or it never had one and its holder is gone.
-            None if decision == claim::Decision::TakeOver => Ok(Judged::Free),
-            None => Err(Error::Invalid {
+            (None, claim::Decision::TakeOver) => Ok(Judged::Free),
+            // The ledger remembers longer than the runs are kept.
+            (None, claim::Decision::Duplicate(settled)) => Ok(Judged::Settled(settled)),
+            (None, _) => Err(Error::Invalid {
                 field: "key",
                 given: entry.record.key.clone(),
                 allowed: format!("a key of a job's; this one is an application's own, and {decision}"),
@@ -181,6 +193,10 @@ impl Runs {
         match apply_settled(&**self.store(), Batch::new(writes)).await {
             Ok(applied) => {
                 let mut run = self.must_get(&id).await?;
+                if let Some(written) = applied.first() {
+                    // Taken over before it was read, it has the fence of somebody else.
+                    run.record.fence = written.fence;
+                }
                 // Known to whoever submitted; anybody else reads it from the entry.
                 run.body.ledger_fence = applied.writes.get(1).map(|written| written.fence);
                 Ok(Creation::Done(Box::new(run)))
@@ -220,6 +236,9 @@ impl Runs {
 
     /// The write that settles the run's ledger entry with `outcome` (`None`: given back), if it has one that is open.
     ///
+    /// The key of a run in which an unsafe step was begun is not given back: a second delivery would run it again. It
+    /// is settled as failed, or as in doubt where the step's end is not recorded.
+    ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn settle_entry(
@@ -227,10 +246,11 @@ impl Runs {
         run: &Body,
         id: &str,
         actor: &str,
-        outcome: Option<crate::remember::ledger::Outcome>,
+        outcome: Option<Outcome>,
     ) -> Result<Option<Write>, Error> {
         let (Some(key), Some(fence)) = (&run.key, self.entry_fence(run, id).await?) else { return Ok(None) };
-        let status = outcome.as_ref().map_or(Status::Released, |outcome| outcome.status());
+        let outcome = outcome.or_else(|| not_to_be_repeated(run));
+        let status = outcome.as_ref().map_or(Status::Released, Outcome::status);
         let mut body = entry::Body::open(Some(id.to_owned()), run.generation);
         body.outcome = outcome;
         let event = Event::new(
@@ -262,9 +282,26 @@ impl Runs {
     }
 }
 
+/// How the key ends of a run that is given up and must not be done again by itself.
+fn not_to_be_repeated(run: &Body) -> Option<Outcome> {
+    let of = |state: StepState| {
+        run.steps.iter().find(move |step| step.effect == Effect::Unsafe && step.state == state)
+    };
+    if let Some(step) = of(StepState::Started) {
+        let why = format!("{}; step {} was begun and its outcome is not known", run.why, step.name);
+        return Some(Outcome::NeedsReview { why });
+    }
+    of(StepState::Done).map(|step| Outcome::Failed {
+        class: Class::Permanent,
+        code: run.code.clone(),
+        why: format!("{}; step {} was done, and is unsafe to repeat", run.why, step.name),
+    })
+}
+
 enum Judged {
     Free,
     Existing(Box<Run>, claim::Decision),
+    Settled(claim::Settled),
     Conflict,
 }
 

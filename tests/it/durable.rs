@@ -1,0 +1,10 @@
+//! Durable work held to what it promises: runs, jobs that die in the middle, stores that fail, and random days of all of
+//! it together.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it fails")]
+
+mod crashes;
+mod faults;
+mod random;
+mod runs;
+mod site;
