@@ -18,6 +18,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         other => println!("{other:?}"),
     }
-    println!("durable: {}", sqlite.info()?.settings.synchronous);
+    println!("a commit waits for the disk: {}", sqlite.info()?.settings.synchronous == 2);
     Ok(())
 }

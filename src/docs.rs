@@ -5,3 +5,9 @@ mod reasons {}
 
 #[doc = include_str!("../docs/runs.md")]
 mod runs {}
+
+#[doc = include_str!("../docs/architecture.md")]
+mod architecture {}
+
+#[doc = include_str!("../README.md")]
+mod readme {}

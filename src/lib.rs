@@ -1,4 +1,51 @@
-//! Automation that survives without you.
+//! Automation that survives without you: small primitives that applications wire into their own jobs.
+//!
+//! Scripts work once; then tokens expire, services rate-limit, disks fill, a cron job fires twice, a worker dies after
+//! the side effect and before its record. What is here decides what to do then, does it, remembers it across processes,
+//! and says why.
+//!
+//! ```
+//! use unattended::{fault::Fault, retry};
+//!
+//! let page = retry::Policy::service().run_blocking(|attempt| match attempt.number() {
+//!     1 => Err(Fault::transient("http.503")),
+//!     _ => Ok("the page"),
+//! });
+//! assert_eq!(page.unwrap(), "the page");
+//! ```
+//!
+//! # Where to look
+//!
+//! | you want | look at |
+//! |---|---|
+//! | to try again, with the right waits and an end | [`retry`] |
+//! | to leave a dead service alone | [`breaker`] |
+//! | both, time-outs, and a state that outlives the process, for one dependency | [`call`] |
+//! | to do something once, however often it is asked for | `once`, `ledger` (feature `store`) |
+//! | a job of steps that resumes where it was | `job`, `pipeline` (feature `store`) |
+//! | to see and steer runs, from code or from a shell | `operator`, `cli`, and the binary `unattended` |
+//! | one holder at a time | `leases` |
+//! | a small state that the next process needs | `snapshots` |
+//! | somewhere to keep all that | `memory`, `sqlite`, or a `store` of your own |
+//! | keys and fingerprints that are the same everywhere | `canonical` |
+//! | a week of failures in a millisecond, and the store's rules as a suite | `testing` |
+//!
+//! # How it is made
+//!
+//! Deciders are pure: state, input and [`time::Now`] in, a decision with its typed reason out. Drivers wait and act; they
+//! take their clock as an argument, so a simulated one drives them in tests. Whatever is stored is written with a
+//! precondition, and what belongs together is committed together. Nothing panics on any input, and every loop, queue and
+//! buffer has a bound.
+//!
+//! What it is not: exactly-once (a crash between an effect and its record leaves an outcome that nobody knows; the
+//! [`effect`] class decides what happens then), and no workflow server (it is a library over your own file or database).
+//!
+//! # Features
+//!
+//! `tracing` (default): decisions as structured events. `tokio`: the async drivers. `store`: what is remembered, in
+//! memory; compiles no C. `sqlite`: the embedded store. `testing`: the simulated clock and the store's conformance suite.
+//! `cli`: the operator's tool. `full`: all of them. They add; none changes what another does.
+
 
 mod act;
 mod base;

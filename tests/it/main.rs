@@ -12,6 +12,8 @@ mod cli;
 #[cfg(feature = "testing")]
 mod conformance;
 mod documents;
+#[cfg(all(feature = "cli", feature = "testing"))]
+mod examples;
 #[cfg(feature = "testing")]
 mod durable;
 #[cfg(feature = "testing")]
