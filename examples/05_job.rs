@@ -20,10 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build()?;
     let store: Arc<dyn Store> = Arc::new(Memory::new());
     let first = job.run_once_blocking(&store, "monday")?.run.ok_or("no run")?;
-    println!("first: {}", first.state());
     block_on(Runs::new(Arc::clone(&store)).requeue(first.id(), "operator:ada", first.record.updated_at))?;
-    let again = &job.work_off_blocking(&store)?[0];
-    println!("again: {}", again.state());
+    job.work_off_blocking(&store)?;
     for event in block_on(Runs::new(store).history(first.id(), 0, 100))? {
         println!("  {:<18} {} {}", event.event.code, event.event.step.unwrap_or_default(), event.event.to);
     }
