@@ -46,7 +46,6 @@
 //! memory; compiles no C. `sqlite`: the embedded store. `testing`: the simulated clock and the store's conformance suite.
 //! `cli`: the operator's tool. `full`: all of them. They add; none changes what another does.
 
-
 mod act;
 mod base;
 mod decide;

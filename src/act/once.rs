@@ -194,7 +194,7 @@ impl StoreLedger {
                 doubt @ (AfterTakeover::Verify | AfterTakeover::Review) => {
                     let why = doubt.to_string();
                     runlog::doubtful(key.as_str(), doubt.code(), &why);
-                    self.doubt(fence, &why).await?;
+                    self.doubt(&fence, &why).await?;
                     Begun::Told(Once::NeedsReview { why })
                 }
             },
@@ -222,16 +222,16 @@ impl StoreLedger {
             Err(error) => {
                 let (why, error) = (fault::chain(&error), error);
                 let fault = StepError::classified(&error);
-                self.end_failed(fence, &fault, &why).await?;
+                self.end_failed(&fence, &fault, &why).await?;
                 return Err(Error::Work(error));
             }
         };
         let result = serde_json::value::to_raw_value(&value).map_err(|source| json("the result", source))?;
-        self.complete(fence, result).await?;
+        self.complete(&fence, result).await?;
         Ok(Once::Did(value))
     }
 
-    async fn end_failed(&self, fence: Fence, fault: &Fault, why: &str) -> Result<(), ledger::Error> {
+    async fn end_failed(&self, fence: &Fence, fault: &Fault, why: &str) -> Result<(), ledger::Error> {
         if fault.class == Class::Permanent {
             return self.fail(fence, fault, why).await;
         }

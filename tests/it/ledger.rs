@@ -80,7 +80,7 @@ fn a_second_claim_is_busy_then_a_duplicate_with_the_stored_result() {
         }
         other => panic!("{other:?}"),
     }
-    block_on(one.complete(fence, json("{\"paid\":12345678901234567890}"))).unwrap();
+    block_on(one.complete(&fence, json("{\"paid\":12345678901234567890}"))).unwrap();
     for ledger in [&one, &two] {
         match claim(ledger, 1, 10) {
             Claim::Duplicate(Outcome::Succeeded { result }) => {
@@ -105,7 +105,7 @@ fn another_payload_is_a_conflict_whether_the_key_is_busy_settled_or_orphaned() {
     conflicts("busy");
     world.pass_a_lease();
     conflicts("orphaned");
-    block_on(one.complete(fence, json("1"))).unwrap();
+    block_on(one.complete(&fence, json("1"))).unwrap();
     conflicts("done");
 }
 
@@ -151,10 +151,10 @@ fn a_zombie_is_refused_everything_and_what_it_saw_is_kept() {
     type Late<'a> = (&'static str, &'a dyn Fn(&StoreLedger, Fence) -> Result<(), Error>);
     let fault = Fault::permanent("card.declined");
     let settles: [Late<'_>; 4] = [
-        ("succeeded", &|ledger, fence| block_on(ledger.complete(fence, json("{\"receipt\":\"r-77\"}")))),
-        ("failed", &|ledger, fence| block_on(ledger.fail(fence, &fault, "declined by r-77"))),
-        ("needs_review", &|ledger, fence| block_on(ledger.doubt(fence, "cut off after r-77"))),
-        ("released", &|ledger, fence| block_on(ledger.release(fence, "not begun, r-77"))),
+        ("succeeded", &|ledger, fence| block_on(ledger.complete(&fence, json("{\"receipt\":\"r-77\"}")))),
+        ("failed", &|ledger, fence| block_on(ledger.fail(&fence, &fault, "declined by r-77"))),
+        ("needs_review", &|ledger, fence| block_on(ledger.doubt(&fence, "cut off after r-77"))),
+        ("released", &|ledger, fence| block_on(ledger.release(&fence, "not begun, r-77"))),
     ];
     for (what, settle) in settles {
         let world = World::new();
@@ -184,7 +184,7 @@ fn a_zombie_is_refused_everything_and_what_it_saw_is_kept() {
         assert!(told.contains("r-77"), "what the zombie saw is the only trace of the effect: {what}: {told}");
         // The holder is not disturbed by it.
         block_on(two.renew(&second, LEASE)).unwrap();
-        block_on(two.complete(second, json("2"))).unwrap();
+        block_on(two.complete(&second, json("2"))).unwrap();
         assert!(matches!(claim(&two, 1, 10), Claim::Duplicate(Outcome::Succeeded { .. })));
     }
 }
@@ -194,9 +194,9 @@ fn what_was_given_back_is_fresh_and_what_failed_or_is_in_doubt_is_told() {
     let world = World::new();
     let (one, two) = (ledger(&world), ledger(&world));
     let first = fresh(&one, 1, 10);
-    block_on(one.release(first, "not begun")).unwrap();
+    block_on(one.release(&first, "not begun")).unwrap();
     let second = fresh(&two, 1, 10);
-    block_on(two.fail(second, &Fault::permanent("card.declined"), "declined")).unwrap();
+    block_on(two.fail(&second, &Fault::permanent("card.declined"), "declined")).unwrap();
     match claim(&one, 1, 10) {
         Claim::Duplicate(Outcome::Failed { class, code, why }) => {
             assert_eq!((class, &*code, &*why), (Class::Permanent, "card.declined", "declined"));
@@ -204,7 +204,7 @@ fn what_was_given_back_is_fresh_and_what_failed_or_is_in_doubt_is_told() {
         other => panic!("{other:?}"),
     }
     let doubtful = fresh(&one, 2, 10);
-    block_on(one.doubt(doubtful, "cut off")).unwrap();
+    block_on(one.doubt(&doubtful, "cut off")).unwrap();
     world.secs(86_400 * 365);
     match claim(&two, 2, 10) {
         Claim::Duplicate(Outcome::NeedsReview { why }) => assert_eq!(why, "cut off"),
@@ -220,10 +220,10 @@ fn the_first_claimer_gives_back_and_one_of_the_others_must_win() {
     let ledgers: Vec<_> = (0..3).map(|_| ledger(&world)).collect();
     let first = fresh(&ledgers[0], 1, 10);
     assert!(matches!(claim(&ledgers[1], 1, 10), Claim::Busy { .. }));
-    block_on(ledgers[0].release(first, "rolled back")).unwrap();
+    block_on(ledgers[0].release(&first, "rolled back")).unwrap();
     let second = fresh(&ledgers[1], 1, 10);
     assert!(matches!(claim(&ledgers[2], 1, 10), Claim::Busy { .. }));
-    block_on(ledgers[1].complete(second, json("2"))).unwrap();
+    block_on(ledgers[1].complete(&second, json("2"))).unwrap();
     assert!(matches!(claim(&ledgers[0], 1, 10), Claim::Duplicate(_)));
 }
 
@@ -232,9 +232,9 @@ fn entries_expire_as_told_and_never_while_their_outcome_is_open() {
     let world = World::new();
     let day = Duration::from_secs(86_400);
     let ledger = ledger(&world).keep_for(day);
-    block_on(ledger.complete(fresh(&ledger, 1, 10), json("1"))).unwrap();
-    block_on(ledger.fail(fresh(&ledger, 2, 10), &Fault::permanent("x"), "x")).unwrap();
-    block_on(ledger.doubt(fresh(&ledger, 3, 10), "x")).unwrap();
+    block_on(ledger.complete(&fresh(&ledger, 1, 10), json("1"))).unwrap();
+    block_on(ledger.fail(&fresh(&ledger, 2, 10), &Fault::permanent("x"), "x")).unwrap();
+    block_on(ledger.doubt(&fresh(&ledger, 3, 10), "x")).unwrap();
     let held = fresh(&ledger, 4, 10);
     world.sim.advance(day - Duration::from_secs(1));
     assert!(matches!(claim(&ledger, 1, 10), Claim::Duplicate(_)));
@@ -257,7 +257,7 @@ fn entries_expire_as_told_and_never_while_their_outcome_is_open() {
 fn a_claim_again_after_expiry_is_leased_and_does_not_expire() {
     let world = World::new();
     let ledger = ledger(&world).keep_for(Duration::from_secs(60));
-    block_on(ledger.complete(fresh(&ledger, 1, 10), json("1"))).unwrap();
+    block_on(ledger.complete(&fresh(&ledger, 1, 10), json("1"))).unwrap();
     world.secs(61);
     let again = fresh(&ledger, 1, 11);
     world.pass_a_lease();
@@ -278,10 +278,10 @@ fn fences_never_repeat_whatever_becomes_of_the_key() {
         };
         seen.push(fence.number());
         match round % 4 {
-            0 => block_on(ledger.release(fence, "again")).unwrap(),
+            0 => block_on(ledger.release(&fence, "again")).unwrap(),
             1 => world.pass_a_lease(),
             _ => {
-                block_on(ledger.complete(fence, json("1"))).unwrap();
+                block_on(ledger.complete(&fence, json("1"))).unwrap();
                 world.secs(61);
                 let prune =
                     Prune { ns: Ns::LEDGER, states: Vec::new(), updated_before: world.wall(), limit: 10 };
@@ -316,7 +316,7 @@ fn of_many_threads_one_gets_each_key() {
                         Claim::Fresh(fence) => {
                             done[id].fetch_add(1, Ordering::SeqCst);
                             assert!(fences.lock().unwrap().insert(fence.number()));
-                            block_on(ledger.complete(fence, json("1"))).unwrap();
+                            block_on(ledger.complete(&fence, json("1"))).unwrap();
                         }
                         Claim::Busy { .. } | Claim::Duplicate(Outcome::Succeeded { .. }) => {}
                         other => panic!("{other:?}"),
@@ -336,7 +336,7 @@ fn a_claim_whose_answer_was_cut_off_is_adopted() {
         let faulty = Faulty::new(&world.store, move |n, _| if n == 0 { injected } else { Inject::Pass });
         let ledger = StoreLedger::new(Arc::new(faulty));
         let fence = fresh(&ledger, id, 10);
-        block_on(ledger.complete(fence, json("1"))).unwrap();
+        block_on(ledger.complete(&fence, json("1"))).unwrap();
         assert_eq!(codes(&world, id), ["claim.fresh", "claim.succeeded"], "{injected:?}");
     }
 }
@@ -345,7 +345,7 @@ fn a_claim_whose_answer_was_cut_off_is_adopted() {
 fn an_entry_that_cannot_be_read_is_an_error_and_not_free() {
     let world = World::new();
     let ledger = ledger(&world);
-    block_on(ledger.complete(fresh(&ledger, 1, 10), json("1"))).unwrap();
+    block_on(ledger.complete(&fresh(&ledger, 1, 10), json("1"))).unwrap();
     world.put(Ns::LEDGER, key(1).as_str(), Put { body: Some(String::from("{\"v\":")), ..Put::nothing() });
     let claimed = block_on(ledger.claim(&key(1), &payload(10), LEASE));
     assert!(matches!(claimed, Err(Error::Unreadable { .. })), "{claimed:?}");

@@ -12,10 +12,10 @@ mod cli;
 #[cfg(feature = "testing")]
 mod conformance;
 mod documents;
-#[cfg(all(feature = "cli", feature = "testing"))]
-mod examples;
 #[cfg(feature = "testing")]
 mod durable;
+#[cfg(all(feature = "cli", feature = "testing"))]
+mod examples;
 #[cfg(feature = "testing")]
 mod jobs;
 mod layering;

@@ -26,8 +26,8 @@ use crate::remember::store;
 /// The lease of a claim unless another is given. Renewed at a third of it.
 pub const LEASE: Duration = Duration::from_secs(30);
 
-/// Proof of a claim: the key, and the number that shuts out every earlier holder. Not `Clone`: whoever settles the
-/// claim gives it up.
+/// Proof of a claim: the key, and the number that shuts out every earlier holder. Settling the claim uses it up: what
+/// comes after under the same fence is refused. A settling that failed because the store did can be tried again.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Fence {
     key: Key,
@@ -116,25 +116,30 @@ pub trait Ledger: Send + Sync {
     ///
     /// # Errors
     /// [`Error::Fenced`] when somebody took over; that the work was done all the same is kept as an event.
-    fn complete(&self, fence: Fence, result: Json) -> BoxFuture<'_, Result<(), Error>>;
+    fn complete<'a>(&'a self, fence: &'a Fence, result: Json) -> BoxFuture<'a, Result<(), Error>>;
 
     /// Records that the work failed for good.
     ///
     /// # Errors
     /// [`Error::Fenced`] when somebody took over; the fault is kept as an event.
-    fn fail<'a>(&'a self, fence: Fence, fault: &'a Fault, why: &'a str) -> BoxFuture<'a, Result<(), Error>>;
+    fn fail<'a>(
+        &'a self,
+        fence: &'a Fence,
+        fault: &'a Fault,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<(), Error>>;
 
     /// Records that nobody knows whether the work was done; every later claim is told so until a person answers.
     ///
     /// # Errors
     /// [`Error::Fenced`] when somebody took over.
-    fn doubt<'a>(&'a self, fence: Fence, why: &'a str) -> BoxFuture<'a, Result<(), Error>>;
+    fn doubt<'a>(&'a self, fence: &'a Fence, why: &'a str) -> BoxFuture<'a, Result<(), Error>>;
 
     /// Gives the key back: the work was not done and may be tried again.
     ///
     /// # Errors
     /// [`Error::Fenced`] when somebody took over.
-    fn release<'a>(&'a self, fence: Fence, why: &'a str) -> BoxFuture<'a, Result<(), Error>>;
+    fn release<'a>(&'a self, fence: &'a Fence, why: &'a str) -> BoxFuture<'a, Result<(), Error>>;
 }
 
 /// A claim could not be made or settled.

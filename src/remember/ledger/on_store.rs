@@ -13,7 +13,8 @@ use crate::remember::ledger::entry::{self, Entry};
 use crate::remember::ledger::{Claim, Error, Fence, Ledger, Outcome, Renewed};
 use crate::remember::runs::Json;
 use crate::remember::store::{
-    ApplyError, BODY_MAX, Batch, Event, Expect, LeaseChange, Ns, Put, Record, Store, Write, apply_settled,
+    ApplyError, BODY_MAX, Batch, Event, Expect, Fencing, LeaseChange, Ns, Put, Record, Store, Write,
+    apply_settled,
 };
 
 /// How often a claim looks again when the entry changed under it.
@@ -166,7 +167,7 @@ impl StoreLedger {
 
     async fn settle(
         &self,
-        fence: Fence,
+        fence: &Fence,
         outcome: Option<Outcome>,
         code: &'static str,
         why: &str,
@@ -178,13 +179,15 @@ impl StoreLedger {
         let expires_at = kept.map(|keep| later(self.clock.now().wall, keep));
         let event = Event::new(Some(Status::Claimed.as_str()), status.as_str(), &self.actor, code, why);
         let expect = Expect::Fence(fence.number);
-        let write = entry::settling(fence.key.as_str(), expect, &body, status, expires_at, event);
+        let mut write = entry::settling(fence.key.as_str(), expect, &body, status, expires_at, event);
+        // The fence is used up: a second settling under it is refused, whatever it says.
+        write.put.fence = Fencing::Grant;
         match apply_settled(&*self.store, Batch::of(write)).await {
             Ok(_) => Ok(()),
             Err(ApplyError::Conflict(conflicts)) => {
                 let winner = conflicts.into_iter().next().and_then(|conflict| conflict.winner);
-                self.keep_late(&fence, winner.as_ref(), &body, status, why).await;
-                Err(fenced(&fence, winner.as_ref()))
+                self.keep_late(fence, winner.as_ref(), &body, status, why).await;
+                Err(fenced(fence, winner.as_ref()))
             }
             Err(ApplyError::NotApplied(error) | ApplyError::Unknown(error)) => Err(error.into()),
         }
@@ -242,7 +245,7 @@ impl Ledger for StoreLedger {
         })
     }
 
-    fn complete(&self, fence: Fence, result: Json) -> BoxFuture<'_, Result<(), Error>> {
+    fn complete<'a>(&'a self, fence: &'a Fence, result: Json) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(self.settle(
             fence,
             Some(Outcome::Succeeded { result }),
@@ -251,18 +254,23 @@ impl Ledger for StoreLedger {
         ))
     }
 
-    fn fail<'a>(&'a self, fence: Fence, fault: &'a Fault, why: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+    fn fail<'a>(
+        &'a self,
+        fence: &'a Fence,
+        fault: &'a Fault,
+        why: &'a str,
+    ) -> BoxFuture<'a, Result<(), Error>> {
         let outcome =
             Outcome::Failed { class: fault.class, code: fault.code.to_string(), why: why.to_owned() };
         Box::pin(self.settle(fence, Some(outcome), "claim.failed", why))
     }
 
-    fn doubt<'a>(&'a self, fence: Fence, why: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+    fn doubt<'a>(&'a self, fence: &'a Fence, why: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         let outcome = Outcome::NeedsReview { why: why.to_owned() };
         Box::pin(self.settle(fence, Some(outcome), "claim.doubtful", why))
     }
 
-    fn release<'a>(&'a self, fence: Fence, why: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+    fn release<'a>(&'a self, fence: &'a Fence, why: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(self.settle(fence, None, "claim.given_back", why))
     }
 }
