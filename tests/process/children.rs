@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use unattended::blocking::Blocking;
 use unattended::sqlite::Sqlite;
-use unattended::store::{ApplyError, Batch, Expect, Ns, Put, Write};
+use unattended::store::{ApplyError, Batch, Error, Expect, Ns, Put, Write};
 
 use crate::kit::{claim, say, var};
 
@@ -23,6 +23,7 @@ pub fn run() {
         "acknowledge" => acknowledge(&path),
         "zombie" => zombie(&path),
         "hold" => hold(&path),
+        "fail" => fail(&path),
         other => panic!("no child plays {other:?}"),
     }
 }
@@ -117,12 +118,9 @@ fn zombie(path: &std::path::Path) {
     let claimed = claim(&store, "job", Duration::from_millis(400)).unwrap();
     let fence = claimed.first().unwrap().fence;
     say(fence);
-    let mut line = String::new();
-    // Waits for a line that never comes until the parent closes the pipe, or is stopped meanwhile.
     while !std::path::Path::new(&var::<String>("UNATTENDED_GO")).exists() {
         std::thread::sleep(Duration::from_millis(5));
     }
-    line.clear();
     for put in [Put { state: Some("succeeded".into()), ..Put::nothing() }, Put::renew(LONG)] {
         let late = Batch::of(Write::new(Ns::RUN, "job", Expect::Fence(fence), put));
         match Blocking(&store).apply(late) {
@@ -142,4 +140,26 @@ fn hold(path: &std::path::Path) {
     loop {
         std::thread::sleep(LONG);
     }
+}
+
+/// Writes until the file system fails, and says what it is told then and afterwards.
+fn fail(path: &std::path::Path) {
+    let store = Sqlite::open(path).unwrap();
+    for number in 0..100_000 {
+        match claim(&store, &format!("k{number}"), LONG) {
+            Ok(_) => say(number),
+            Err(ApplyError::Unknown(_)) => {
+                say("unknown");
+                break;
+            }
+            Err(other) => {
+                say(format_args!("{other:?}"));
+                break;
+            }
+        }
+    }
+    let after = claim(&store, "after", LONG);
+    say(matches!(after, Err(ApplyError::NotApplied(Error::Latched { .. }))));
+    say(matches!(Blocking(&store).get(Ns::RUN, "k0"), Err(Error::Latched { .. })));
+    say(store.info().unwrap().latched.is_some());
 }

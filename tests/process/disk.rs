@@ -8,7 +8,7 @@ use unattended::blocking::Blocking;
 use unattended::sqlite::Sqlite;
 use unattended::store::{ApplyError, Batch, Error, Expect, LeaseChange, Ns, Put, Write};
 
-use crate::kit::{alone, claim};
+use crate::kit::{Player, alone, claim};
 
 /// A small file system of its own, unmounted at the end.
 struct Small<'a>(&'a Path);
@@ -95,6 +95,24 @@ fn opening_on_a_full_disk_says_so() {
     let store =
         Sqlite::open(folder.path().join("store.db")).expect("there is room now, though none for a reserve");
     claim(&store, "a", Duration::from_secs(1)).unwrap();
+}
+
+#[test]
+fn an_io_error_closes_the_handle_and_loses_nothing_that_was_acknowledged() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let mut said = Player::start_limited("fail", &path, 1024).finish();
+    let after = said.split_off(said.len() - 3);
+    assert_eq!(after, ["true", "true", "true"], "writes and reads are refused, and info says so");
+    let outcome = said.pop().unwrap();
+    assert_eq!(outcome, "unknown", "a commit that failed in the file system");
+    assert!(said.len() > 10, "only {} writes before the limit", said.len());
+    let store = Sqlite::open(&path).unwrap();
+    assert_eq!(store.check().unwrap(), Vec::<String>::new());
+    for number in said {
+        assert!(Blocking(&store).get(Ns::RUN, &format!("k{number}")).unwrap().is_some(), "{number} is lost");
+    }
 }
 
 /// Writes until not a byte more fits.

@@ -24,7 +24,18 @@ pub struct Player {
 
 impl Player {
     pub fn start(role: &str, path: &Path, args: &[(&str, String)]) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        Self::start_by(Command::new(std::env::current_exe().unwrap()), role, path, args)
+    }
+
+    /// Starts a child whose files may not grow beyond `kib`; a write beyond it fails with an I/O error.
+    pub fn start_limited(role: &str, path: &Path, kib: u32) -> Self {
+        let mut shell = Command::new("bash");
+        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
+        shell.arg("-c").arg(script).arg(std::env::current_exe().unwrap());
+        Self::start_by(shell, role, path, &[])
+    }
+
+    fn start_by(mut command: Command, role: &str, path: &Path, args: &[(&str, String)]) -> Self {
         command.args(["child", "--exact", "--nocapture", "--test-threads=1"]);
         command.env("UNATTENDED_CHILD", role).env("UNATTENDED_STORE", path);
         command.envs(args.iter().map(|(name, value)| (*name, value.as_str())));

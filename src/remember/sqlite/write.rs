@@ -17,6 +17,8 @@ pub(super) struct Session<'a> {
     /// The handle that writes; `None` on a connection that belongs to none.
     owner: Option<&'a str>,
     revision: i64,
+    /// The revision that is stored.
+    begun: i64,
 }
 
 impl<'a> Session<'a> {
@@ -29,11 +31,15 @@ impl<'a> Session<'a> {
         let revision = connection
             .prepare_cached("SELECT revision FROM store WHERE one = 1")?
             .query_row([], |row| row.get(0))?;
-        Ok(Self { connection, judge, owner, revision })
+        Ok(Self { connection, judge, owner, revision, begun: revision })
     }
 
     /// Stores the revision; the transaction is then to be committed.
     pub(super) fn finish(self) -> rusqlite::Result<()> {
+        // A group that met conflicts alone has nothing to commit.
+        if self.revision == self.begun {
+            return Ok(());
+        }
         self.connection
             .prepare_cached("UPDATE store SET revision = ?1 WHERE one = 1")?
             .execute([self.revision])?;
@@ -55,8 +61,31 @@ impl<'a> Session<'a> {
         let savepoint = savepoint || batch.writes().len() > 1;
         let revision = self.revision;
         if savepoint {
-            self.run("SAVEPOINT batch")?;
+            self.run("SAVEPOINT unattended_batch")?;
         }
+        let done = self.writes(batch);
+        if done.is_err() && savepoint {
+            // The transaction may be somebody else's, who commits it all the same.
+            drop(
+                self.run("ROLLBACK TO unattended_batch").and_then(|()| self.run("RELEASE unattended_batch")),
+            );
+        }
+        let (writes, conflicts) = done?;
+        if conflicts.is_empty() {
+            if savepoint {
+                self.run("RELEASE unattended_batch")?;
+            }
+            return Ok(Ok(Applied { now: self.judge.now.wall(), writes, replayed: false }));
+        }
+        if savepoint {
+            self.run("ROLLBACK TO unattended_batch")?;
+            self.run("RELEASE unattended_batch")?;
+        }
+        self.revision = revision;
+        Ok(self.replayed(batch)?.ok_or(conflicts))
+    }
+
+    fn writes(&mut self, batch: &Batch) -> rusqlite::Result<(Vec<Written>, Vec<Conflict>)> {
         let (mut writes, mut conflicts) = (Vec::with_capacity(batch.writes().len()), Vec::new());
         for (index, write) in batch.writes().iter().enumerate() {
             match self.write(write, batch.id())? {
@@ -64,18 +93,7 @@ impl<'a> Session<'a> {
                 Err(winner) => conflicts.push(Conflict { index, winner }),
             }
         }
-        if conflicts.is_empty() {
-            if savepoint {
-                self.run("RELEASE batch")?;
-            }
-            return Ok(Ok(Applied { now: self.judge.now.wall(), writes, replayed: false }));
-        }
-        if savepoint {
-            self.run("ROLLBACK TO batch")?;
-            self.run("RELEASE batch")?;
-        }
-        self.revision = revision;
-        Ok(self.replayed(batch)?.ok_or(conflicts))
+        Ok((writes, conflicts))
     }
 
     /// Leases what needs attention. Under the write lock nobody can come between the look and the claim.
