@@ -140,9 +140,9 @@ impl Memory {
         let now = self.shared.clock.now();
         let goes = |row: &Row| {
             let record = &row.record;
-            let settled = record.updated_at < prune.updated_before && prune.states.contains(&record.state);
+            let old = record.updated_at < prune.updated_before;
             let expired = record.expires_at.is_some_and(|at| at <= now.wall);
-            (settled || expired) && !state.judge(row, now).leased()
+            prune.states.contains(&record.state) && (old || expired) && !state.judge(row, now).leased()
         };
         let limit = prune.limit as usize;
         let gone: Vec<(Ns, u64)> = state

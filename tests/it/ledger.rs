@@ -241,8 +241,7 @@ fn entries_expire_as_told_and_never_while_their_outcome_is_open() {
     assert!(matches!(claim(&ledger, 1, 11), Claim::Conflict { .. }));
     block_on(ledger.renew(&held, day * 2)).unwrap();
     world.secs(2);
-    let everything =
-        || Prune { ns: Ns::LEDGER, states: Vec::new(), updated_before: world.wall(), limit: 1000 };
+    let everything = || expired(1000);
     fresh(&ledger, 1, 11);
     assert_eq!(block_on(world.store.prune(everything())).unwrap(), 1, "the failed one alone");
     fresh(&ledger, 2, 11);
@@ -283,10 +282,8 @@ fn fences_never_repeat_whatever_becomes_of_the_key() {
             _ => {
                 block_on(ledger.complete(&fence, json("1"))).unwrap();
                 world.secs(61);
-                let prune =
-                    Prune { ns: Ns::LEDGER, states: Vec::new(), updated_before: world.wall(), limit: 10 };
                 if round % 4 == 2 {
-                    assert_eq!(block_on(world.store.prune(prune)).unwrap(), 1);
+                    assert_eq!(block_on(world.store.prune(expired(10))).unwrap(), 1);
                 }
             }
         }
@@ -446,4 +443,21 @@ fn a_saved_state_that_is_damaged_is_an_error_and_never_a_default() {
     let big = "x".repeat(store::BODY_MAX);
     let saved = block_on(snapshots.save("big", "text", &big, None));
     assert!(matches!(saved, Err(store::Error::Invalid { .. })), "{saved:?}");
+}
+
+/// Settled entries that may be forgotten, however young they are.
+fn expired(limit: u32) -> Prune {
+    let states = ["succeeded", "failed", "released"].map(str::to_owned).to_vec();
+    Prune { ns: Ns::LEDGER, states, updated_before: unattended::time::Timestamp::UNIX_EPOCH, limit }
+}
+
+#[test]
+fn a_settled_claim_is_not_settled_again_under_the_same_fence() {
+    let world = World::new();
+    let ledger = ledger(&world);
+    let fence = fresh(&ledger, 1, 10);
+    block_on(ledger.complete(&fence, json("1"))).unwrap();
+    let again = block_on(ledger.fail(&fence, &Fault::permanent("x"), "x"));
+    assert!(matches!(again, Err(Error::Fenced { .. })), "{again:?}");
+    assert!(matches!(claim(&ledger, 1, 10), Claim::Duplicate(Outcome::Succeeded { .. })));
 }

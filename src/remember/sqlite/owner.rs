@@ -24,7 +24,9 @@ impl Owner {
     /// Makes and locks the file of a new handle.
     pub(super) fn new(folder: &Path) -> Result<Self, Error> {
         for _ in 0..16 {
-            let name = format!("sqlite:{}:{}", std::process::id(), BatchId::new());
+            // The random end of an id tells handles of one process apart, and a process from a later one of its number.
+            let id = BatchId::new().to_string();
+            let name = format!("sqlite:{}:{}", std::process::id(), id.rsplit('-').next().unwrap_or(&id));
             let Some(path) = path_of(folder, &name) else { continue };
             let file = lock_file(&path).filter(try_lock);
             // Somebody who clears away the dead may have removed it before it was locked.

@@ -78,14 +78,14 @@ pub(super) fn prunable(
     let (low, high) = ids_of(prune.ns);
     let mut select = Select { sql: String::new(), binds: vec![Bind::Int(low), Bind::Int(high)] };
     select.sql += "SELECT id, version, holder, lease_boot, lease_ends, lease_until FROM record
-                   WHERE id BETWEEN ? AND ? AND ((updated_at < ? AND ";
-    select.binds.push(Bind::at(Some(prune.updated_before)));
+                   WHERE id BETWEEN ? AND ? AND ";
     if prune.states.is_empty() {
         select.sql += "0";
     } else {
         select.list("state", &prune.states);
     }
-    select.sql += ") OR expires_at <= ?) ORDER BY id";
+    select.sql += " AND (updated_at < ? OR expires_at <= ?) ORDER BY id";
+    select.binds.push(Bind::at(Some(prune.updated_before)));
     select.binds.push(Bind::Int(judge.now.wall_ms));
     let mut statement = connection.prepare(&select.sql)?;
     let mut rows = statement.query(params_from_iter(&select.binds))?;

@@ -233,13 +233,14 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// What to delete: settled records of `ns` in one of `states`, unchanged since `updated_before`, and records that have
-/// expired. A record with a live lease stays.
+/// What to delete: records of `ns` in one of `states` that are unchanged since `updated_before`, or past the time at
+/// which they may be forgotten. A record with a live lease stays, and so does one in a state that was not named: what has
+/// expired before it was done is moved to a settled state first, never deleted unseen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prune {
     /// The namespace.
     pub ns: Ns,
-    /// The states that may go; an empty list means none (only what has expired goes).
+    /// The states that may go; an empty list means none.
     pub states: Vec<String>,
     /// Only records unchanged since then.
     pub updated_before: Timestamp,

@@ -315,17 +315,21 @@ fn prunes(h: &dyn Harness) -> Verdict {
 fn prune_spares_leases(h: &dyn Harness) -> Verdict {
     let start = now(h)?;
     let expiring = |put: Put| Put { expires_at: Change::to(start + SEC), ..put };
-    write(h, insert("expires", expiring(state("queued"))), "insert")?;
+    write(h, insert("expires", expiring(state("done"))), "insert")?;
+    write(h, insert("expires live", expiring(state("queued"))), "insert")?;
     write(h, insert("expires held", expiring(Put::claim("processing", LEASE))), "insert")?;
     write(h, insert("done held", Put::claim("done", LEASE)), "insert")?;
     write(h, insert("stays", state("queued")), "insert")?;
-    same!(prune_of(h, &[], start, 100)?, 0, "records pruned before anything expired");
+    same!(prune_of(h, &["done"], start, 100)?, 0, "records pruned before anything expired");
     h.advance(SEC);
-    same!(prune_of(h, &["done"], start + SEC * 99, 100)?, 1, "records pruned: one expired without a lease");
-    same!(all_keys(h)?, "expires held,done held,stays".replace(',', " "), "what is left");
+    same!(prune_of(h, &[], start + SEC * 99, 100)?, 0, "records pruned with no state named");
+    same!(prune_of(h, &["done"], start, 100)?, 1, "records pruned: one expired, settled and without a lease");
+    let left = "expires live,expires held,done held,stays";
+    same!(all_keys(h)?, left.replace(',', " "), "what is left: what expired before it was settled stays");
+    same!(prune_of(h, &["done"], start + SEC * 99, 100)?, 0, "records pruned that are held");
     h.advance(LEASE);
-    same!(prune_of(h, &["done"], start + SEC * 99, 100)?, 2, "records pruned after the leases were over");
-    same!(all_keys(h)?, "stays", "what is left at last");
+    same!(prune_of(h, &["done"], start + SEC * 99, 100)?, 1, "records pruned after the leases were over");
+    same!(all_keys(h)?, "expires live expires held stays", "what is left at last");
     Ok(())
 }
 
