@@ -46,6 +46,9 @@
 //! memory; compiles no C. `sqlite`: the embedded store. `testing`: the simulated clock and the store's conformance suite.
 //! `cli`: the operator's tool. `full`: all of them. They add; none changes what another does.
 
+// A library writes where it is told to, never to the process's own streams; examples may.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod act;
 mod base;
 mod decide;
