@@ -90,10 +90,11 @@ impl Operator {
         &self.runs
     }
 
-    /// Up to `limit` runs that match, newest first; at most [`RUNS_MAX`].
+    /// Up to `limit` runs that match, newest first; at most [`RUNS_MAX`]. A run that this release cannot read is left
+    /// out; `store check` names it.
     ///
     /// # Errors
-    /// When the store cannot be read, or a record is not one that this release understands.
+    /// When the store cannot be read.
     pub async fn list(&self, filter: &Filter, limit: u32) -> Result<Vec<Run>, Error> {
         let wanted = limit.min(RUNS_MAX) as usize;
         let (mut found, mut cursor) = (Vec::new(), None);

@@ -140,8 +140,10 @@ const END_MIN: usize = 4;
 impl Runs {
     /// Up to `limit` runs that match, newest first, and where to go on.
     ///
+    /// A record that this release cannot read is left out: [`get`](Self::get) says what is wrong with it.
+    ///
     /// # Errors
-    /// When the store cannot be read, or a record is not one that this release understands.
+    /// When the store cannot be read.
     pub async fn list(
         &self,
         filter: &Filter,
@@ -167,10 +169,8 @@ impl Runs {
             let page = self.store().scan(query.clone()).await?;
             read += page.records.len();
             for record in page.records {
-                let run = Run::from_record(record)?;
-                if filter.matches(&run) {
-                    runs.push(run);
-                }
+                // One run that a newer release wrote must not hide all others; `store check` names it.
+                runs.extend(Run::from_record(record).ok().filter(|run| filter.matches(run)));
             }
             query.cursor = page.next;
             if query.cursor.is_none() {
