@@ -1,8 +1,8 @@
 //! The job: six steps from a file in the inbox to rows in a table, a notification, and a file in its place.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +10,15 @@ use serde::{Deserialize, Serialize};
 use unattended::canonical::Key;
 use unattended::effect::Effect;
 use unattended::explain::Explain;
-use unattended::fault::{Fault, Reached};
+use unattended::fault::{Class, Fault, Reached, Severity};
 use unattended::job::{BuildError, Job};
 use unattended::pipeline::{Cx, Step, StepError};
+use unattended::retry;
+use unattended::runs::Run;
 use unattended::sqlite::Sqlite;
 
 use crate::crash::CrashAt;
+use crate::failed::{self, present};
 use crate::format::{Detector, Format};
 use crate::kinds::{Counts, KINDS_MAX, Summary};
 use crate::lines::{LINE_BYTES_MAX, Lines, Text};
@@ -35,6 +38,13 @@ pub(crate) struct Input {
     pub(crate) sha256: String,
     /// Its size.
     pub(crate) bytes: u64,
+}
+
+impl Input {
+    /// Of a stored run.
+    pub(crate) fn of(run: &Run) -> io::Result<Self> {
+        serde_json::from_str(run.body.input.get()).map_err(io::Error::other)
+    }
 }
 
 /// What the steps share.
@@ -60,33 +70,58 @@ pub(crate) struct Transformed {
 /// How many kinds of lines a run keeps.
 const KINDS_KEPT: usize = 20;
 
+/// The wait for a machine that is not as it should be: the next start is when it is looked at again.
+const MENDED_IN: Duration = Duration::from_secs(5);
+/// The longest wait within a pass.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
 /// Builds the job.
 pub(crate) fn build(app: &Arc<App>, lease: Duration, crash: CrashAt) -> Result<Job, BuildError> {
-    let with = |run: fn(&App, &Cx) -> Result<(), StepError>| {
-        let app = Arc::clone(app);
-        move |cx: &Cx| run(&app, cx)
-    };
-    let shared = || Arc::clone(app);
-    let (ingest_app, validate_app, transform_app, load_app) = (shared(), shared(), shared(), shared());
-    let guard_app = shared();
+    let guard = with(app, notify::notified);
     Job::new("ingest")
-        .step(Step::blocking("ingest", Effect::Idempotent, move |cx| ingest(&ingest_app, cx)))
-        .step(Step::blocking("validate", Effect::Pure, move |cx| check(&validate_app, cx)))
-        .step(Step::blocking("transform", Effect::Pure, move |cx| transform(&transform_app, cx)))
-        .step(Step::blocking("load", Effect::Idempotent, move |cx| load::load(&load_app, cx)))
-        .step(
-            Step::blocking("notify", Effect::Verifiable, with(notify::notify))
-                .guard_blocking(move |cx| notify::notified(&guard_app, cx)),
-        )
-        .step(Step::blocking("archive", Effect::Idempotent, with(archive)))
+        .step(Step::blocking("ingest", Effect::Idempotent, with(app, ingest)))
+        .step(Step::blocking("validate", Effect::Pure, with(app, check)))
+        .step(Step::blocking("transform", Effect::Pure, with(app, transform)))
+        .step(Step::blocking("load", Effect::Idempotent, with(app, load::load)))
+        .step(Step::blocking("notify", Effect::Verifiable, with(app, notify::notify)).guard_blocking(guard))
+        .step(Step::blocking("archive", Effect::Idempotent, with(app, archive)))
         .key(|input: &Input| Key::new("ingest", "file", &input.sha256))
         .payload(|input: &Input| (input.sha256.clone(), input.bytes))
         .lease(lease)
+        .retry(
+            retry::Policy::cron()
+                .transient(|strategy| strategy.delay_base(MENDED_IN).delay_min(MENDED_IN / 2))
+                .unknown(|strategy| {
+                    strategy.delay_min(Duration::ZERO).delay_base(WAIT_MAX).delay_max(WAIT_MAX)
+                })
+                .inline_wait_max(WAIT_MAX),
+        )
         // A file that is killed over and over by an operator or a reboot is not poison as soon as one that kills.
         .crashes_max(10)
         .version(env!("CARGO_PKG_VERSION"))
         .edges(move |name| crash.reached(name))
         .build()
+}
+
+/// A step that shares `app`. A file is refused for what stands in it alone: a full disk or a folder that may not be
+/// written is the machine's fault, and passes.
+fn with<T: 'static>(
+    app: &Arc<App>,
+    step: fn(&App, &Cx) -> Result<T, StepError>,
+) -> impl Fn(&Cx) -> Result<T, StepError> + Send + Sync + 'static {
+    let app = Arc::clone(app);
+    move |cx| {
+        step(&app, cx).map_err(|error| {
+            let fault = error.fault();
+            let code = &*fault.code;
+            let machine = code.starts_with("io.") || matches!(code, "store.full" | "store.read_only");
+            if fault.class != Class::Permanent || !machine {
+                return error;
+            }
+            let fault = Fault { class: Class::Transient, severity: Severity::Recoverable, ..fault.clone() };
+            StepError::new(fault, error.to_string())
+        })
+    }
 }
 
 /// Takes the file out of the inbox, and makes sure that it is the one that was submitted.
@@ -144,16 +179,6 @@ fn vanished(input: &Input, why: &str) -> StepError {
     StepError::new(Fault::permanent(VANISHED).reached(Reached::No), text)
 }
 
-/// The run's file in `working/`; a run that is sent round again after it had failed fetches it back from `failed/`.
-pub(crate) fn present(app: &App, cx: &Cx) -> Result<PathBuf, StepError> {
-    let input: Input = cx.input()?;
-    let working = app.places.working_file(cx.run_id());
-    if !working.exists() {
-        shift(&app.places.failed.join(&input.name), &working)?;
-    }
-    Ok(working)
-}
-
 /// Refuses what cannot be loaded whole, and lists what is wrong with it.
 fn check(app: &App, cx: &Cx) -> Result<Report, StepError> {
     let file = File::open(present(app, cx)?)?;
@@ -202,9 +227,8 @@ fn archive(app: &App, cx: &Cx) -> Result<(), StepError> {
     cx.edge("archive:before-move");
     let to = app.places.archive.join(&input.name);
     match shift(&from, &to)? {
-        Moved::Done => {}
-        // An earlier life of this run has moved it.
-        Moved::Gone => {}
+        // Gone: an earlier life of this run has moved it.
+        Moved::Done | Moved::Gone => {}
         Moved::Namesake => {
             let text = format!("{} stands in the archive, and this run's file has that name", to.display());
             return Err(StepError::permanent("ingest.namesake", text));
@@ -212,58 +236,11 @@ fn archive(app: &App, cx: &Cx) -> Result<(), StepError> {
     }
     cx.edge("archive:moved");
     cx.note(format!("it stands in archive/{}", input.name));
-    Ok(())
-}
-
-/// What a run that failed for good leaves in `failed/`, beside the file.
-#[derive(Serialize)]
-struct Reasons<'a> {
-    file: &'a str,
-    run_id: &'a str,
-    step: Option<&'a str>,
-    code: &'a str,
-    why: &'a str,
-    next: String,
-}
-
-/// Moves the files of runs that have failed for good from `working/` to `failed/`, each with its reason beside it.
-/// Whoever comes first does it; a file that was moved half-way by a process that died is finished here.
-pub(crate) fn place_failed(
-    app: &App,
-    run: &unattended::runs::Run,
-    crash: &CrashAt,
-) -> io::Result<Option<PathBuf>> {
-    let input: Input = serde_json::from_str(run.body.input.get()).map_err(io::Error::other)?;
-    let fault = run.body.faults.last();
-    let reasons = Reasons {
-        file: &input.name,
-        run_id: run.id(),
-        step: fault.map(|fault| fault.step.as_str()),
-        code: fault.map_or(run.body.code.as_str(), |fault| fault.code.as_str()),
-        why: fault.map_or(run.body.why.as_str(), |fault| fault.chain.as_str()),
-        next: format!("ingest ops explain {id}; once it is mended: ingest ops replay {id}", id = run.id()),
-    };
-    let to = app.places.failed.join(&input.name);
-    let beside = app.places.failed.join(format!("{}.reason.json", input.name));
-    let text = serde_json::to_string_pretty(&reasons).map_err(io::Error::other)?;
-    // The reason first: a file never stands in failed/ without one.
-    let mut draft = tempfile::NamedTempFile::new_in(&app.places.failed)?;
-    io::Write::write_all(&mut draft, text.as_bytes())?;
-    draft.as_file().sync_all()?;
-    draft.persist(&beside).map_err(|error| error.error)?;
-    crash.reached("failed:reason-written");
-    let moved = shift(&app.places.working_file(run.id()), &to)?;
-    crash.reached("failed:moved");
-    if moved == Moved::Gone && !to.exists() {
-        // There never was a file, or somebody took it away: no reason without one.
-        fs::remove_file(&beside)?;
-        return Ok(None);
-    }
-    Ok(Some(to))
+    Ok(failed::forget(app, cx.run_id(), &input)?)
 }
 
 /// The lines that a run has loaded, where it got so far.
-pub(crate) fn lines_of(run: &unattended::runs::Run) -> Option<u64> {
+pub(crate) fn lines_of(run: &Run) -> Option<u64> {
     let load = run.body.steps.iter().find(|step| step.name == "load")?;
     let loaded: Loaded = serde_json::from_str(load.output.as_ref()?.get()).ok()?;
     Some(loaded.lines)

@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use unattended::fault::{Fault, Reached};
 use unattended::pipeline::{Cx, StepError};
 use unattended::sqlite::apply_in;
+use unattended::store;
 
+use crate::failed::present;
 use crate::format::Format;
-use crate::job::{App, Input, Taken, Transformed, present};
+use crate::job::{App, Input, Taken, Transformed};
 use crate::lines::{Cursor, LINE_BYTES_MAX, Lines, Text};
 use crate::places::Stamp;
 
@@ -43,8 +45,13 @@ impl Loaded {
 }
 
 /// Makes the table.
-pub(crate) fn prepare(app: &App) -> Result<(), StepError> {
-    app.store.transaction(|tx| -> Result<(), StepError> { Ok(tx.execute_batch(TABLE)?) })
+pub(crate) fn prepare(app: &App) -> Result<(), store::Error> {
+    app.store.transaction(|tx| {
+        tx.execute_batch(TABLE).map_err(|error| store::Error::Backend {
+            action: "cannot make the table of events",
+            source: error.into(),
+        })
+    })
 }
 
 /// Loads what the cursor says is left.

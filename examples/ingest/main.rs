@@ -6,6 +6,7 @@
 //! the same content under another name is a duplicate with a known status. Any number of copies may run on one root.
 
 mod crash;
+mod failed;
 mod format;
 mod inbox;
 mod job;
@@ -26,12 +27,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use serde_json::json;
 use unattended::blocking::block_on;
 use unattended::cli;
+use unattended::fault::{Class, Classify, chain};
 use unattended::run;
 use unattended::runs::Runs;
 use unattended::sqlite::Sqlite;
-use unattended::store::Store;
+use unattended::store::{self, Store};
+use unattended::text::shown;
 use unattended::time::{Clock, System, millis};
 
 use crate::crash::{CrashAt, POINTS};
@@ -44,6 +48,8 @@ use crate::print::Summary;
 const STORE: &str = "ingest.db";
 /// The most rows that are loaded in one transaction: other writers wait for it.
 const CHUNK_ROWS: u64 = 20_000;
+/// The exit code of "not now, start me again": `EX_TEMPFAIL` of `sysexits.h`.
+const NOT_NOW: u8 = 75;
 /// The lease of a run.
 const LEASE: Duration = unattended::ledger::LEASE;
 
@@ -102,18 +108,30 @@ fn main() -> ExitCode {
         Ok(code) => code,
         // Whoever read the output has gone; what was done is done.
         Err(error) if closed(&*error) => ExitCode::SUCCESS,
-        Err(error) => {
-            let text = unattended::fault::chain(&*error);
-            let told = if arguments.json {
-                let error = serde_json::json!({ "error": { "code": "ingest.stopped", "message": text,
-                    "hint": "nothing is lost: mend it and start again" } });
-                writeln!(out, "{error}")
-            } else {
-                writeln!(io::stderr(), "ingest: {text}\nnothing is lost: mend it and start again")
-            };
-            drop(told);
-            ExitCode::FAILURE
-        }
+        Err(error) => stopped(&*error, &arguments, &mut out),
+    }
+}
+
+/// Says why the pass could not go on.
+fn stopped(error: &(dyn Error + 'static), arguments: &PassArguments, out: &mut dyn Write) -> ExitCode {
+    let of_store = error.downcast_ref::<store::Error>().map(Classify::fault);
+    let of_pass = error.downcast_ref::<inbox::Error>().map(Classify::fault);
+    let mut text = chain(error);
+    let path = arguments.root.join(STORE).display().to_string();
+    if of_store.is_some() && !text.contains(&path) {
+        text = format!("{path}: {text}");
+    }
+    let hint = "nothing is lost: mend it and start again";
+    let told = if arguments.json {
+        let error = json!({ "error": { "code": "ingest.stopped", "message": text, "hint": hint } });
+        writeln!(out, "{error}")
+    } else {
+        writeln!(io::stderr(), "ingest: {}\n{hint}", shown(&text))
+    };
+    drop(told);
+    match of_store.or(of_pass).map(|fault| fault.class) {
+        Some(Class::Transient) => NOT_NOW.into(),
+        _ => ExitCode::FAILURE,
     }
 }
 
@@ -129,6 +147,7 @@ fn run(arguments: &PassArguments, out: &mut dyn Write) -> Result<ExitCode, Box<d
     if let Some(inbox) = &arguments.inbox {
         // Before anything is made: an inbox that cannot be read leaves no trace.
         fs::read_dir(inbox).map_err(|error| places::naming(inbox, &error))?;
+        places::one_file_system(inbox, &arguments.root)?;
     }
     let places = Places::open(&arguments.root)?;
     let inbox = match &arguments.inbox {
@@ -137,21 +156,20 @@ fn run(arguments: &PassArguments, out: &mut dyn Write) -> Result<ExitCode, Box<d
     };
     let store = Arc::new(Sqlite::open(arguments.root.join(STORE))?);
     let app = Arc::new(App { store, places, chunk_rows: arguments.chunk_rows });
-    load::prepare(&app).map_err(|error| error.to_string())?;
+    load::prepare(&app)?;
     let store: Arc<dyn Store> = Arc::clone(&app.store) as Arc<dyn Store>;
     let job = job::build(&app, Duration::from_millis(arguments.lease_ms), crash.clone())?;
     let pass = Pass { app: &app, job: &job, store, crash };
-    let mut told = pass.recover()?;
-    for path in Pass::files(&inbox)? {
-        told.extend(pass.file(&path)?);
-    }
+    let mut told = Vec::new();
+    let ended = pass.all(&inbox, &mut told);
     let summary = Summary::of(&told, System.moment().since(began));
     match arguments.json {
-        true => print::json(out, &told, &summary)?,
+        true => print::json(out, &told, ended.is_ok().then_some(&summary))?,
         false => print::human(out, &told, &summary)?,
     }
     out.flush()?;
-    Ok(if summary.left > 0 { ExitCode::from(75) } else { ExitCode::SUCCESS })
+    ended?;
+    Ok(if summary.left > 0 { NOT_NOW.into() } else { ExitCode::SUCCESS })
 }
 
 /// The operator's verbs on the store of `root`, with `replay` of this program's own job.
@@ -187,7 +205,7 @@ fn replay_run(root: &Path, replay: &cli::Replay) -> Result<String, Box<dyn Error
                 )
                 .into());
             }
-            pass.recover()?;
+            pass.recover(&mut Vec::new())?;
             Ok(run.id().to_owned())
         }
         cli::Mode::Rerun => {

@@ -38,15 +38,6 @@ impl Places {
     pub(crate) fn working_file(&self, id: &str) -> PathBuf {
         self.working.join(id)
     }
-
-    /// Whether a file of this name stands in one of our folders, or is worked on under that name.
-    ///
-    /// Asked from where files come from to where they go, so that one on its way is seen in at least one place.
-    pub(crate) fn taken(&self, name: &str, in_work: &[String]) -> bool {
-        in_work.iter().any(|other| other == name)
-            || self.archive.join(name).exists()
-            || self.failed.join(name).exists()
-    }
 }
 
 /// Says which path an error is about.
@@ -70,13 +61,9 @@ impl Stamp {
     }
 }
 
-/// A file of the inbox that no other copy of this program has its hands on, for as long as this value lives.
-pub(crate) struct Claimed {
-    pub(crate) file: File,
-}
-
-/// Locks a file of the inbox; `None` if another copy has it, or it is gone.
-pub(crate) fn claim(path: &Path) -> io::Result<Option<Claimed>> {
+/// Opens and locks a file of the inbox, so that no other copy of this program has its hands on it; `None` if another has,
+/// or it is gone.
+pub(crate) fn claim(path: &Path) -> io::Result<Option<File>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -89,7 +76,7 @@ pub(crate) fn claim(path: &Path) -> io::Result<Option<Claimed>> {
     }
     // The copy that had the lock before may have moved the file away in the meantime.
     match fs::metadata(path) {
-        Ok(there) if there.ino() == file.metadata()?.ino() => Ok(Some(Claimed { file })),
+        Ok(there) if there.ino() == file.metadata()?.ino() => Ok(Some(file)),
         Ok(_) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -141,30 +128,72 @@ pub(crate) fn shift(from: &Path, to: &Path) -> io::Result<Moved> {
     }
 }
 
-/// `name` with a mark that tells it from its namesakes: `app.log` becomes `app~1a2b3c4d.log`.
-pub(crate) fn marked(name: &str, mark: &str) -> String {
-    match name.rsplit_once('.') {
-        Some((stem, ending)) if !stem.is_empty() => format!("{stem}~{mark}.{ending}"),
-        _ => format!("{name}~{mark}"),
-    }
+/// What a reason's name has after the name of its file.
+pub(crate) const REASON: &str = ".reason.json";
+/// The longest name that leaves room for that in the 255 bytes that file systems take.
+const NAME_BYTES_MAX: usize = 255 - REASON.len();
+/// What comes after the last dot of a name is its ending up to this many bytes.
+const ENDING_BYTES_MAX: usize = 16;
+/// How many names are tried for one file.
+pub(crate) const NAMES_MAX: u32 = 10_000;
+
+/// Whether a file can have this name in every folder, together with its reason and without being taken for one.
+fn fits(name: &str) -> bool {
+    name.len() <= NAME_BYTES_MAX && !name.ends_with(REASON)
 }
 
-/// Moves a file into `folder` as `name`, or under a marked name where a namesake stands; gives the path it has then.
-pub(crate) fn settle(from: &Path, folder: &Path, name: &str, hash: &str) -> io::Result<Option<PathBuf>> {
-    const NAMES_MAX: u32 = 10_000;
-    let short = &hash[..hash.len().min(8)];
-    let names = std::iter::once(name.to_owned())
-        .chain(std::iter::once(marked(name, short)))
-        .chain((2..NAMES_MAX).map(|n| marked(name, &format!("{short}-{n}"))));
-    for name in names {
-        let to = folder.join(name);
-        match shift(from, &to)? {
-            Moved::Done => return Ok(Some(to)),
-            Moved::Gone => return Ok(None),
+/// `name` with a mark that tells it from its namesakes: `app.log` becomes `app~1a2b3c4d.log`. Long ones are cut.
+fn marked(name: &str, mark: &str) -> String {
+    let (stem, ending) = match name.rfind('.') {
+        Some(dot) if dot > 0 && name.len() - dot <= ENDING_BYTES_MAX => name.split_at(dot),
+        _ => (name, ""),
+    };
+    let mut cut = stem.len().min(NAME_BYTES_MAX.saturating_sub(1 + mark.len() + ending.len()));
+    while !stem.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    format!("{}~{mark}{ending}", &stem[..cut])
+}
+
+/// The names that a file with this hash may have, the best first: its own, then marked ones.
+pub(crate) fn names(name: &str, hash: &str) -> impl Iterator<Item = String> {
+    let short = hash[..hash.len().min(8)].to_owned();
+    let name = name.to_owned();
+    let own = fits(&name).then(|| name.clone());
+    let numbered = (1..NAMES_MAX).map(move |n| match n {
+        1 => marked(&name, &short),
+        _ => marked(&name, &format!("{short}-{n}")),
+    });
+    own.into_iter().chain(numbered)
+}
+
+/// Moves a file into `folder` as `name`, or under a marked name where a namesake stands; `false` if it is gone.
+pub(crate) fn settle(from: &Path, folder: &Path, name: &str, hash: &str) -> io::Result<bool> {
+    for name in names(name, hash) {
+        match shift(from, &folder.join(name))? {
+            Moved::Done => return Ok(true),
+            Moved::Gone => return Ok(false),
             Moved::Namesake => {}
         }
     }
     Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{name} has {NAMES_MAX} namesakes")))
+}
+
+/// Refuses an inbox from which no file can be renamed into `root`, before anything is made.
+pub(crate) fn one_file_system(inbox: &Path, root: &Path) -> io::Result<()> {
+    let absolute = std::path::absolute(root)?;
+    let stands = absolute.ancestors().find_map(|folder| fs::metadata(folder).ok());
+    let inbox_on = fs::metadata(inbox).map_err(|error| naming(inbox, &error))?.dev();
+    if stands.is_none_or(|stands| stands.dev() == inbox_on) {
+        return Ok(());
+    }
+    let text = format!(
+        "the inbox {} and the root {} are on different file systems; a file is moved by one rename, so put the root beside \
+         the inbox",
+        inbox.display(),
+        root.display()
+    );
+    Err(io::Error::new(io::ErrorKind::CrossesDevices, text))
 }
 
 #[cfg(test)]
@@ -180,11 +209,24 @@ mod tests {
             fs::write(at(name), text).unwrap();
         }
         let settle = |from: &str| settle(&at(from), &at("to"), "x.log", "0123456789").unwrap();
-        assert_eq!(settle("a.log"), Some(at("to/x.log")));
-        assert_eq!(settle("b.log"), Some(at("to/x~01234567.log")));
-        assert_eq!(settle("c.log"), Some(at("to/x~01234567-2.log")));
-        assert_eq!(settle("c.log"), None, "it is gone");
-        assert_eq!(fs::read_to_string(at("to/x.log")).unwrap(), "1");
+        for from in ["a.log", "b.log", "c.log"] {
+            assert!(settle(from), "{from}");
+        }
+        assert!(!settle("c.log"), "it is gone");
+        for (name, text) in [("x.log", "1"), ("x~01234567.log", "2"), ("x~01234567-2.log", "3")] {
+            assert_eq!(fs::read_to_string(at("to").join(name)).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn names_leave_room_for_a_reason_and_are_none() {
+        let first = |name: &str| names(name, "0123456789").next().unwrap();
+        assert_eq!(first("a.log"), "a.log");
+        assert_eq!(first("a.log.reason.json"), "a.log.reason~01234567.json");
+        let long = "é".repeat(125) + ".log";
+        assert_eq!(first(&long), "é".repeat(114) + "~01234567.log");
+        assert_eq!(first(&("a.".to_owned() + &"x".repeat(250))).len(), NAME_BYTES_MAX);
+        assert_eq!(marked(".hidden", "m"), ".hidden~m");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use serde::Serialize;
+use unattended::text::shown;
 use unattended::time::millis;
 
 use crate::inbox::Told;
@@ -39,30 +40,30 @@ impl Summary {
     }
 }
 
-/// One object a line, and the summary as the last.
-pub(crate) fn json(out: &mut dyn Write, told: &[Told], summary: &Summary) -> io::Result<()> {
+/// One object a line, and the summary as the last; without one, an error comes last.
+pub(crate) fn json(out: &mut dyn Write, told: &[Told], summary: Option<&Summary>) -> io::Result<()> {
     for one in told {
         writeln!(out, "{}", serde_json::to_string(one)?)?;
     }
-    writeln!(out, "{}", serde_json::json!({ "summary": summary }))
+    match summary {
+        Some(summary) => writeln!(out, "{}", serde_json::json!({ "summary": summary })),
+        None => Ok(()),
+    }
 }
 
-/// What was decided for each file and why, then a table.
+/// What was decided for each file and why, then a table. Names and reasons come from anywhere: what would write to the
+/// terminal is escaped.
 pub(crate) fn human(out: &mut dyn Write, told: &[Told], summary: &Summary) -> io::Result<()> {
     for one in told {
-        writeln!(out, "{}: {} [{}]", one.file, one.why, one.code)?;
+        writeln!(out, "{}: {} [{}]", shown(&one.file), shown(&one.why), one.code)?;
     }
-    let wide = told.iter().map(|one| one.file.chars().count()).max().unwrap_or(4).max(4);
+    let wide = told.iter().map(|one| shown(&one.file).chars().count()).max().unwrap_or(4).max(4);
     writeln!(out, "\n{:<wide$}  {:<16}  {:>9}  run", "file", "state", "lines")?;
     for one in told {
         let state = if one.duplicate { format!("= {}", one.state) } else { one.state.clone() };
         let lines = one.lines.map_or_else(|| "-".to_owned(), |lines| lines.to_string());
-        writeln!(
-            out,
-            "{:<wide$}  {state:<16}  {lines:>9}  {}",
-            one.file,
-            one.run_id.as_deref().unwrap_or("-")
-        )?;
+        let run = one.run_id.as_deref().unwrap_or("-");
+        writeln!(out, "{:<wide$}  {state:<16}  {lines:>9}  {run}", shown(&one.file))?;
     }
     writeln!(
         out,

@@ -10,6 +10,10 @@
     reason = "a test of processes: it fails by panicking, and it waits for what processes do in real time"
 )]
 
+mod bad_input;
+mod bad_place;
+mod copies;
+mod operators;
 mod world;
 
 use std::os::unix::process::ExitStatusExt;

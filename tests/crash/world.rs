@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -10,11 +11,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
+use rustix::process::geteuid;
 use unattended::blocking::block_on;
 use unattended::run::{self, State};
 use unattended::runs::{Filter, Runs};
 use unattended::sqlite::Sqlite;
 use unattended::store::Store;
+
+/// How to give privileges up.
+const NOBODY: [&str; 4] = ["--reuid=65534", "--regid=65534", "--clear-groups", "--"];
 
 /// How the files of one delivery end.
 #[derive(Clone, Debug)]
@@ -36,11 +41,11 @@ impl World {
         world
     }
 
-    fn inbox(&self) -> PathBuf {
+    pub(crate) fn inbox(&self) -> PathBuf {
         self.folder.path().join("inbox")
     }
 
-    fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().join("root")
     }
 
@@ -64,7 +69,7 @@ impl World {
     }
 
     /// Drops a file as a careful writer does: written elsewhere, then renamed.
-    fn drop(&self, name: &str, content: Vec<u8>, broken: bool) {
+    pub(crate) fn drop(&self, name: &str, content: Vec<u8>, broken: bool) {
         let draft = self.folder.path().join("draft");
         fs::write(&draft, &content).unwrap();
         fs::rename(draft, self.inbox().join(name)).unwrap();
@@ -73,17 +78,85 @@ impl World {
 
     /// Starts the program.
     pub(crate) fn ingest(&self, more: &[&str]) -> Child {
+        self.command().args(more).stdout(Stdio::null()).spawn().unwrap()
+    }
+
+    /// The program as it is to be started, told to answer in JSON.
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(program());
         command.arg("--inbox").arg(self.inbox()).arg("--root").arg(self.root());
-        command.args(["--json", "--lease-ms", "500", "--chunk-rows", "200"]).args(more);
-        command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap()
+        command.args(["--json", "--lease-ms", "500", "--chunk-rows", "200"]);
+        command
+    }
+
+    /// Starts the program once and gives what it said.
+    pub(crate) fn pass(&self) -> Ended {
+        Ended::of(&mut self.command())
+    }
+
+    /// One of the operator's verbs.
+    pub(crate) fn ops(&self, verb: &[&str]) -> Ended {
+        Ended::of(Command::new(program()).args(["ops", "--root"]).arg(self.root()).args(verb))
+    }
+
+    /// How many rows stand, of all files.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows_so_far().unwrap()
+    }
+
+    /// The same while the program may still be making its table.
+    pub(crate) fn rows_so_far(&self) -> rusqlite::Result<u64> {
+        let path = self.root().join("ingest.db");
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let rows: i64 = db.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
+        Ok(rows.unsigned_abs())
+    }
+
+    /// Makes this world one in which permissions count, and says whether that can be done: `as_nobody` works then.
+    pub(crate) fn unprivileged(&self) -> bool {
+        if !geteuid().is_root() {
+            return true;
+        }
+        let can = Command::new("setpriv").args(NOBODY).arg("true").status();
+        if !can.is_ok_and(|status| status.success()) {
+            eprintln!("skipped: there is no setpriv to give privileges up with");
+            return false;
+        }
+        // The program may stand where nobody can read.
+        fs::copy(program(), self.folder.path().join("ingest")).unwrap();
+        for path in [self.folder.path().to_owned(), self.inbox()] {
+            chown(path, Some(65534), Some(65534)).unwrap();
+        }
+        true
+    }
+
+    /// The program without the privileges that override permissions.
+    pub(crate) fn as_nobody(&self) -> Command {
+        let privileged = self.command();
+        if !geteuid().is_root() {
+            return privileged;
+        }
+        let mut command = Command::new("setpriv");
+        command.args(NOBODY).arg(self.folder.path().join("ingest")).args(privileged.get_args());
+        command
+    }
+
+    /// The reason beside a file that failed.
+    pub(crate) fn reason(&self, name: &str) -> serde_json::Value {
+        let text = fs::read(self.root().join("failed").join(format!("{name}.reason.json"))).unwrap();
+        serde_json::from_slice(&text).unwrap()
     }
 
     /// Starts the program over and over until it leaves nothing for later.
     pub(crate) fn settle(&self) {
+        self.settle_with(Self::command);
+    }
+
+    /// The same, started in this way.
+    pub(crate) fn settle_with(&self, command: fn(&Self) -> Command) {
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(60) {
-            let status = self.ingest(&[]).wait().unwrap();
+            let status = command(self).stdout(Stdio::null()).status().unwrap();
             match status.code() {
                 Some(0) if fs::read_dir(self.inbox()).unwrap().next().is_none() => return,
                 Some(0 | 75) => thread::sleep(Duration::from_millis(50)),
@@ -207,6 +280,43 @@ impl World {
     }
 }
 
+/// A process that has ended, and what it said.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ended {
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let ended = Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) };
+        assert!(ended.code.is_some() && !ended.err.contains("panicked"), "{ended:?}");
+        ended
+    }
+
+    /// What was told, each line an object.
+    pub(crate) fn lines(&self) -> Vec<serde_json::Value> {
+        let line = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        self.out.lines().map(line).collect()
+    }
+
+    /// What was told of the file of this name.
+    pub(crate) fn told(&self, name: &str) -> serde_json::Value {
+        let found = self.lines().into_iter().find(|line| line["file"] == name);
+        found.unwrap_or_else(|| panic!("nothing was told of {name}: {self:?}"))
+    }
+
+    /// The error that stopped it: it did not go well, and it said so.
+    pub(crate) fn error(&self) -> String {
+        assert!(!matches!(self.code, Some(0 | 101)), "{self:?}");
+        let last = self.lines().pop().unwrap_or_default();
+        last["error"]["message"].as_str().unwrap_or_else(|| panic!("no error was told: {self:?}")).to_owned()
+    }
+}
+
 /// The names of the crash points.
 pub(crate) fn points() -> Vec<String> {
     let output = Command::new(program()).args(["--crash-at", "list"]).output().unwrap();
@@ -215,7 +325,7 @@ pub(crate) fn points() -> Vec<String> {
 }
 
 /// The example, built as this test was.
-fn program() -> &'static Path {
+pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let mut build = Command::new(env!("CARGO"));
@@ -229,12 +339,12 @@ fn program() -> &'static Path {
     })
 }
 
-fn names(folder: &Path) -> BTreeSet<String> {
+pub(crate) fn names(folder: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(folder).unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-fn syslog(lines: u32, mark: &str) -> Vec<u8> {
+pub(crate) fn syslog(lines: u32, mark: &str) -> Vec<u8> {
     let line =
         |n: u32| format!("Jun 14 15:{:02}:{:02} host app[{n}]: {mark}: event {n}\n", n / 60 % 60, n % 60);
     (0..lines).map(line).collect::<String>().into_bytes()

@@ -219,7 +219,8 @@ impl<E: Error + Send + Sync + 'static> From<E> for StepError {
     }
 }
 
-/// The fault of this crate's own errors, wherever in the chain they stand.
+/// The fault of this crate's own errors, and of its engine's in a caller's own transaction, wherever in the chain they
+/// stand.
 fn of_ours(error: &(dyn Error + 'static)) -> Option<Fault> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -228,6 +229,8 @@ fn of_ours(error: &(dyn Error + 'static)) -> Option<Fault> {
             .map(Classify::fault)
             .or_else(|| error.downcast_ref::<runs::Error>().map(Classify::fault))
             .or_else(|| error.downcast_ref::<ledger::Error>().map(Classify::fault));
+        #[cfg(feature = "sqlite")]
+        let fault = fault.or_else(|| error.downcast_ref().and_then(crate::remember::sqlite::error::fault));
         if fault.is_some() {
             return fault;
         }

@@ -2,6 +2,7 @@
 
 use rusqlite::ErrorCode;
 
+use crate::base::fault::{Classify, Fault};
 use crate::base::time::millis;
 use crate::remember::sqlite::busy;
 use crate::remember::store::Error;
@@ -13,22 +14,31 @@ const SNAPSHOT: i32 = 5 | 2 << 8;
 
 /// The error of the seam that `error` is.
 pub(super) fn of(action: &'static str, error: rusqlite::Error) -> Error {
-    let (code, extended) = match &error {
+    known(&error).unwrap_or_else(|| Error::Backend { action, source: Box::new(error) })
+}
+
+/// What an error of the engine means to a policy, where the seam has a word for it.
+pub(crate) fn fault(error: &rusqlite::Error) -> Option<Fault> {
+    known(error).map(|error| error.fault())
+}
+
+fn known(error: &rusqlite::Error) -> Option<Error> {
+    let (code, extended) = match error {
         rusqlite::Error::SqliteFailure(failure, _) => (failure.code, failure.extended_code),
         rusqlite::Error::InvalidColumnType(..)
         | rusqlite::Error::FromSqlConversionFailure(..)
         | rusqlite::Error::IntegralValueOutOfRange(..)
-        | rusqlite::Error::Utf8Error(..) => return Error::Corrupt { detail: error.to_string() },
-        _ => return Error::Backend { action, source: Box::new(error) },
+        | rusqlite::Error::Utf8Error(..) => return Some(Error::Corrupt { detail: error.to_string() }),
+        _ => return None,
     };
     if extended == SNAPSHOT {
-        return Error::Setting {
+        return Some(Error::Setting {
             name: "transaction",
             found: String::from("deferred, and another writer came between"),
             needed: String::from("BEGIN IMMEDIATE"),
-        };
+        });
     }
-    match code {
+    Some(match code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
             let (waited, allowed) = busy::waited();
             Error::Busy { waited_ms: millis(waited), allowed_ms: millis(allowed) }
@@ -37,8 +47,8 @@ pub(super) fn of(action: &'static str, error: rusqlite::Error) -> Error {
         ErrorCode::SystemIoFailure if extended == SHM_SIZE => Error::Full { detail: error.to_string() },
         ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Error::ReadOnly { detail: error.to_string() },
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Corrupt { detail: error.to_string() },
-        _ => Error::Backend { action, source: Box::new(error) },
-    }
+        _ => return None,
+    })
 }
 
 /// Whether the file system failed under the engine: nothing that this handle has in memory can be trusted since.

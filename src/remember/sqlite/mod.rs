@@ -26,7 +26,7 @@
 mod boot;
 mod busy;
 mod connect;
-mod error;
+pub(crate) mod error;
 mod info;
 mod open;
 mod own_transaction;
