@@ -224,7 +224,8 @@ mod tests {
         assert_eq!(first("a.log"), "a.log");
         assert_eq!(first("a.log.reason.json"), "a.log.reason~01234567.json");
         let long = "é".repeat(125) + ".log";
-        assert_eq!(first(&long), "é".repeat(114) + "~01234567.log");
+        assert_eq!(first(&long), "é".repeat(115) + "~01234567.log");
+        assert_eq!(first(&long).len(), NAME_BYTES_MAX);
         assert_eq!(first(&("a.".to_owned() + &"x".repeat(250))).len(), NAME_BYTES_MAX);
         assert_eq!(marked(".hidden", "m"), ".hidden~m");
     }
