@@ -22,6 +22,8 @@ mod layering;
 #[cfg(feature = "testing")]
 mod ledger;
 mod manifest;
+#[cfg(feature = "testing")]
+mod once;
 mod reasons;
 mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
