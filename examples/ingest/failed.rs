@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -144,12 +145,29 @@ fn belongs(folder: &Path, name: &str, run_id: &str) -> bool {
 
 /// Writes a reason whole or not at all.
 fn write(folder: &Path, name: &str, reason: &Reason) -> io::Result<()> {
-    let mut draft = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer_pretty(&mut draft, reason)?;
+    let path = folder.with_file_name(".reason.draft");
+    let mut draft = draft(&path)?;
+    draft.set_len(0)?;
+    serde_json::to_writer_pretty(&draft, reason)?;
     draft.write_all(b"\n")?;
-    draft.as_file().sync_all()?;
-    draft.persist(beside(folder, name)).map_err(|error| error.error)?;
-    Ok(())
+    draft.sync_all()?;
+    fs::rename(&path, beside(folder, name))?;
+    fs::File::open(folder)?.sync_all()
+}
+
+/// The one draft of this root, locked against other copies. One place, so that what a kill leaves is written over and
+/// never piles up.
+fn draft(path: &Path) -> io::Result<fs::File> {
+    const TRIES_MAX: u32 = 1000;
+    for _ in 0..TRIES_MAX {
+        let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        file.lock()?;
+        // Whoever had the lock before has made a reason of that file; then there is another draft by now.
+        if fs::metadata(path).is_ok_and(|there| file.metadata().is_ok_and(|ours| ours.ino() == there.ino())) {
+            return Ok(file);
+        }
+    }
+    Err(io::Error::other(format!("{} was taken {TRIES_MAX} times in a row", path.display())))
 }
 
 fn beside(folder: &Path, name: &str) -> PathBuf {
