@@ -4,7 +4,7 @@
 //! blind overwrite; writes that belong together travel in one [`Batch`] and are committed together or not at all. The
 //! rules of the ledger, of runs and of leases are pure functions above this seam, written and tested once.
 //!
-//! A backend of your own implements six methods and runs `testing::conformance`.
+//! A backend of your own implements seven methods and runs `testing::conformance`.
 
 mod batch;
 mod error;
