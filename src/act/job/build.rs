@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::act::job::{FromInput, Job};
-use crate::act::pipeline::{Edges, Step, StepError};
+use crate::act::job::Job;
+use crate::act::pipeline::{Step, StepError};
 use crate::act::runlog;
 use crate::base::canonical::{Fingerprint, InvalidKey, Key};
 use crate::base::effect::Effect;
@@ -26,25 +26,16 @@ const LEASE_MIN: Duration = Duration::from_millis(100);
 /// A job that is being put together.
 #[must_use = "a job is not built until build() is called"]
 pub struct Builder {
-    name: String,
+    /// The job, but for its steps.
+    job: Job,
     steps: Vec<Step>,
-    key: Option<FromInput<Key>>,
-    payload: Option<FromInput<Fingerprint>>,
-    retry: retry::Policy,
-    lease: Duration,
-    attempts_max: u32,
-    backlog_max: u32,
-    crashes_max: u32,
-    time_max: Option<Duration>,
-    version: Option<String>,
-    edges: Option<Edges>,
 }
 
 impl Builder {
-    pub(super) const fn new(name: String) -> Self {
-        Self {
+    pub(super) fn new(name: String) -> Self {
+        let job = Job {
             name,
-            steps: Vec::new(),
+            steps: Arc::from([]),
             key: None,
             payload: None,
             retry: retry::Policy::cron(),
@@ -55,7 +46,8 @@ impl Builder {
             time_max: None,
             version: None,
             edges: None,
-        }
+        };
+        Self { job, steps: Vec::new() }
     }
 
     /// Adds a step; steps run in the order in which they are added.
@@ -71,7 +63,7 @@ impl Builder {
         I: DeserializeOwned,
         F: Fn(&I) -> Result<Key, InvalidKey> + Send + Sync + 'static,
     {
-        self.key = Some(Arc::new(move |input| {
+        self.job.key = Some(Arc::new(move |input| {
             key(&typed(input)?).map_err(|error| StepError::permanent("job.key", error))
         }));
         self
@@ -84,7 +76,7 @@ impl Builder {
         P: Serialize,
         F: Fn(&I) -> P + Send + Sync + 'static,
     {
-        self.payload = Some(Arc::new(move |input| {
+        self.job.payload = Some(Arc::new(move |input| {
             Fingerprint::of(&payload(&typed(input)?))
                 .map_err(|error| StepError::permanent("job.payload", error))
         }));
@@ -93,51 +85,51 @@ impl Builder {
 
     /// How steps are retried inside one run. Default: `retry::Policy::cron()`.
     pub const fn retry(mut self, policy: retry::Policy) -> Self {
-        self.retry = policy;
+        self.job.retry = policy;
         self
     }
 
     /// How long a run's lease is; it is renewed at a third. Default: 30 s, at least 100 ms, at most 30 days.
     pub const fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease;
+        self.job.lease = lease;
         self
     }
 
     /// How often a run is tried as a whole before a failure for now becomes one for good. Default: 5, at least 1.
     pub const fn attempts_max(mut self, attempts: u32) -> Self {
-        self.attempts_max = attempts;
+        self.job.attempts_max = attempts;
         self
     }
 
     /// How many due, deferred and orphaned runs of this job one call works off before its own input. Default: 10.
     pub const fn backlog_max(mut self, runs: u32) -> Self {
-        self.backlog_max = runs;
+        self.job.backlog_max = runs;
         self
     }
 
     /// How many processes in a row may die while they work on a run, without getting any further in between, before a
     /// person is asked whether the run is what kills them. Default: 3, at least 1.
     pub const fn crashes_max(mut self, deaths: u32) -> Self {
-        self.crashes_max = deaths;
+        self.job.crashes_max = deaths;
         self
     }
 
     /// How long one call may take; half of it may go into the backlog. Default: no limit. Work that has begun is not
     /// cut: the time-outs of its steps are for that.
     pub const fn time_max(mut self, limit: Duration) -> Self {
-        self.time_max = Some(limit);
+        self.job.time_max = Some(limit);
         self
     }
 
     /// The version of the code, kept with each run that it works on.
     pub fn version(mut self, version: impl Into<String>) -> Self {
-        self.version = Some(version.into());
+        self.job.version = Some(version.into());
         self
     }
 
     /// Is told the name of every point between two writes as it is reached. For tests that kill the process there.
     pub fn edges(mut self, hook: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        self.edges = Some(Arc::new(hook));
+        self.job.edges = Some(Arc::new(hook));
         self
     }
 
@@ -146,13 +138,14 @@ impl Builder {
     /// # Errors
     /// [`BuildError`] with the field, what was given and what is allowed.
     pub fn build(self) -> Result<Job, BuildError> {
-        named("job.name", &self.name)?;
-        if self.steps.is_empty() || self.steps.len() > STEPS_MAX {
-            return Err(invalid("steps", self.steps.len(), format!("1 to {STEPS_MAX}")));
+        let Self { job, steps } = self;
+        named("job.name", &job.name)?;
+        if steps.is_empty() || steps.len() > STEPS_MAX {
+            return Err(invalid("steps", steps.len(), format!("1 to {STEPS_MAX}")));
         }
-        for (index, step) in self.steps.iter().enumerate() {
+        for (index, step) in steps.iter().enumerate() {
             named("step.name", &step.name)?;
-            if self.steps[..index].iter().any(|other| other.name == step.name) {
+            if steps[..index].iter().any(|other| other.name == step.name) {
                 return Err(invalid("step.name", &step.name, "a name once in a job"));
             }
             if step.effect == Effect::Verifiable && step.guard.is_none() {
@@ -169,41 +162,28 @@ impl Builder {
                 policy.check().map_err(|source| BuildError::Retry { of: step.name.clone(), source })?;
             }
         }
-        self.retry.check().map_err(|source| BuildError::Retry { of: self.name.clone(), source })?;
-        if self.lease < LEASE_MIN || self.lease > LEASE_MAX {
-            return Err(invalid("lease", format!("{:?}", self.lease), "100 ms to 30 days"));
+        job.retry.check().map_err(|source| BuildError::Retry { of: job.name.clone(), source })?;
+        if job.lease < LEASE_MIN || job.lease > LEASE_MAX {
+            return Err(invalid("lease", format!("{:?}", job.lease), "100 ms to 30 days"));
         }
-        if self.attempts_max == 0 {
+        if job.attempts_max == 0 {
             return Err(invalid("attempts_max", 0, "at least 1"));
         }
-        if self.crashes_max == 0 {
+        if job.crashes_max == 0 {
             return Err(invalid("crashes_max", 0, "at least 1"));
         }
-        if self.steps.iter().filter(|step| step.effect == Effect::Unsafe).count() > 1 {
+        if steps.iter().filter(|step| step.effect == Effect::Unsafe).count() > 1 {
             let why = "it has more than one unsafe step: a person will be asked about each; split it";
-            runlog::doubtful(&self.name, "job.unsafe_steps", why);
+            runlog::doubtful(&job.name, "job.unsafe_steps", why);
         }
-        Ok(Job {
-            name: self.name,
-            steps: self.steps.into(),
-            key: self.key,
-            payload: self.payload,
-            retry: self.retry,
-            lease: self.lease,
-            attempts_max: self.attempts_max,
-            backlog_max: self.backlog_max,
-            crashes_max: self.crashes_max,
-            time_max: self.time_max,
-            version: self.version,
-            edges: self.edges,
-        })
+        Ok(Job { steps: steps.into(), ..job })
     }
 }
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Builder")
-            .field("name", &self.name)
+            .field("name", &self.job.name)
             .field("steps", &self.steps)
             .finish_non_exhaustive()
     }
