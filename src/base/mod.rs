@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod effect;
 pub mod explain;
 pub mod fault;
+pub(crate) mod retry_after;
 pub mod rng;
 pub mod text;
 pub mod time;

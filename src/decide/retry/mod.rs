@@ -22,9 +22,7 @@
 //! for is never shortened, yet it escapes neither the attempts nor the deadline; an operation whose effect is
 //! [`Unsafe`](crate::base::effect::Effect::Unsafe) is not repeated once it may have arrived.
 
-mod after;
 mod form;
-
 mod policy;
 mod reason;
 mod run;
@@ -32,7 +30,7 @@ mod stopped;
 #[cfg(test)]
 mod tests;
 
-pub use after::retry_after;
+pub use crate::base::retry_after::retry_after;
 pub use policy::{Deadline, Error, Policy, Strategy};
 pub use reason::{Deferring, Disposition, Next, Stopping, Waiting};
 pub use run::{Attempt, Run, Saved, seed};

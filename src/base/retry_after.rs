@@ -34,11 +34,12 @@ pub fn retry_after(header: &str, response_date: Option<&str>, now: Timestamp) ->
 }
 
 /// Optional white space is space and tab, nothing else.
-fn trim(value: &str) -> &str {
+pub(crate) fn trim(value: &str) -> &str {
     value.trim_matches([' ', '\t'])
 }
 
-fn http_date(value: &str, now: Timestamp) -> Option<Timestamp> {
+/// The instant that an HTTP-date names; `now` says which century a year of two digits is in.
+pub(crate) fn http_date(value: &str, now: Timestamp) -> Option<Timestamp> {
     imf_fixdate(value).or_else(|| rfc_850(value, now)).or_else(|| asctime(value))
 }
 

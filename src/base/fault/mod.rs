@@ -1,11 +1,41 @@
 //! What went wrong, in the terms that a policy needs: its class, how severe it is, whether the request arrived.
+//!
+//! | what failed | what says what it means |
+//! |---|---|
+//! | `std::io::Error` | [`Classify`] |
+//! | an HTTP answer | `of_http` and `Classify` for `http::StatusCode` (feature `http`) |
+//! | `reqwest::Error`, `reqwest::Response` | [`Classify`] and `of_response` (feature `reqwest`) |
+//! | `anyhow::Error` | [`Classify`], and `report` for the dead letter (feature `anyhow`) |
+//! | a boxed error, or any error with sources | [`of_chain`] |
+//! | a caught panic | [`Panicked`] |
+//! | anything else | your own [`Classify`], or a closure |
+//!
+//! Where a dependency means something else by its answers than the rest of the world, [`Overrides`] says so.
+
+mod chain;
+mod of_io;
+mod overrides;
+
+#[cfg(feature = "anyhow")]
+mod of_anyhow;
+#[cfg(feature = "http")]
+mod of_http;
+#[cfg(feature = "reqwest")]
+mod of_reqwest;
 
 use std::borrow::Cow;
-use std::error::Error;
-use std::io;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use chain::{Panicked, chain, of_chain};
+#[cfg(feature = "anyhow")]
+pub use of_anyhow::report;
+#[cfg(feature = "http")]
+pub use of_http::of_http;
+#[cfg(feature = "reqwest")]
+pub use of_reqwest::of_response;
+pub use overrides::{Error, Overrides};
 
 /// What kind of failure it is; each class has a strategy of its own in `retry::Policy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -158,6 +188,9 @@ impl Fault {
     }
 }
 
+/// A fault can be the source of another error, and is found there by [`of_chain`].
+impl std::error::Error for Fault {}
+
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.code, self.class)
@@ -183,142 +216,5 @@ pub trait Classify {
 impl Classify for Fault {
     fn fault(&self) -> Fault {
         self.clone()
-    }
-}
-
-impl Classify for io::Error {
-    fn fault(&self) -> Fault {
-        of_io(self.kind())
-    }
-}
-
-impl Classify for Box<dyn Error> {
-    fn fault(&self) -> Fault {
-        of_chain(&**self)
-    }
-}
-
-impl Classify for Box<dyn Error + Send + Sync> {
-    fn fault(&self) -> Fault {
-        of_chain(&**self)
-    }
-}
-
-/// What the chain of sources says: the first error in it that has a classifier decides, else [`Fault::unknown`].
-#[must_use]
-pub fn of_chain(error: &(dyn Error + 'static)) -> Fault {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            // An io::Error made from another error says less than what it wraps.
-            match io.get_ref() {
-                Some(inner) if io.kind() == io::ErrorKind::Other => {
-                    let inner: &(dyn Error + 'static) = inner;
-                    return of_chain(inner);
-                }
-                _ => return io.fault(),
-            }
-        }
-        next = error.source();
-    }
-    Fault::unknown()
-}
-
-/// The whole chain of an error as one line, outermost first, without saying anything twice.
-#[must_use]
-pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let text = source.to_string();
-        if !line.ends_with(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        next = source.source();
-    }
-    line
-}
-
-fn of_io(kind: io::ErrorKind) -> Fault {
-    use io::ErrorKind as K;
-    let maybe = |code| Fault::transient(code);
-    let before = |code| Fault::transient(code).reached(Reached::No);
-    let wrong = |code| Fault::permanent(code).reached(Reached::No);
-    match kind {
-        K::ConnectionRefused => before("io.connection_refused"),
-        K::HostUnreachable => before("io.host_unreachable"),
-        K::NetworkUnreachable => before("io.network_unreachable"),
-        K::NetworkDown => before("io.network_down"),
-        K::AddrInUse => before("io.addr_in_use"),
-        K::AddrNotAvailable => before("io.addr_not_available"),
-        K::NotConnected => before("io.not_connected"),
-        K::ResourceBusy => before("io.resource_busy"),
-        K::ExecutableFileBusy => before("io.executable_file_busy"),
-        K::WouldBlock => before("io.would_block"),
-        K::Deadlock => before("io.deadlock"),
-        K::StaleNetworkFileHandle => before("io.stale_network_file_handle"),
-        K::ConnectionReset => maybe("io.connection_reset"),
-        K::ConnectionAborted => maybe("io.connection_aborted"),
-        K::BrokenPipe => maybe("io.broken_pipe"),
-        K::TimedOut => maybe("io.timed_out"),
-        K::UnexpectedEof => maybe("io.unexpected_eof"),
-        K::Interrupted => maybe("io.interrupted"),
-        K::StorageFull => wrong("io.storage_full").severity(Severity::Fatal),
-        K::QuotaExceeded => wrong("io.quota_exceeded").severity(Severity::Fatal),
-        K::OutOfMemory => wrong("io.out_of_memory").severity(Severity::Fatal),
-        K::ReadOnlyFilesystem => wrong("io.read_only_filesystem").severity(Severity::Fatal),
-        K::NotFound => wrong("io.not_found"),
-        K::PermissionDenied => wrong("io.permission_denied"),
-        K::AlreadyExists => wrong("io.already_exists"),
-        K::NotADirectory => wrong("io.not_a_directory"),
-        K::IsADirectory => wrong("io.is_a_directory"),
-        K::DirectoryNotEmpty => wrong("io.directory_not_empty"),
-        K::InvalidInput => wrong("io.invalid_input"),
-        K::InvalidData => Fault::permanent("io.invalid_data"),
-        K::FileTooLarge => wrong("io.file_too_large"),
-        K::InvalidFilename => wrong("io.invalid_filename"),
-        K::ArgumentListTooLong => wrong("io.argument_list_too_long"),
-        K::NotSeekable => wrong("io.not_seekable"),
-        K::TooManyLinks => wrong("io.too_many_links"),
-        K::CrossesDevices => wrong("io.crosses_devices"),
-        K::Unsupported => wrong("io.unsupported"),
-        K::WriteZero => maybe("io.write_zero"),
-        // The enum grows with the standard library; what it will mean is not known here.
-        _ => Fault::new(Class::Unknown, "io.other"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_disk_is_fatal_and_not_retried() {
-        let fault = io::Error::from(io::ErrorKind::StorageFull).fault();
-        assert_eq!((fault.class, fault.severity), (Class::Permanent, Severity::Fatal));
-    }
-
-    #[test]
-    fn a_refused_connection_did_not_arrive_and_a_time_out_may_have() {
-        assert_eq!(io::Error::from(io::ErrorKind::ConnectionRefused).fault().reached, Reached::No);
-        assert_eq!(io::Error::from(io::ErrorKind::TimedOut).fault().reached, Reached::Maybe);
-    }
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("loading the page: {0}")]
-    struct Wrapped(#[source] io::Error);
-
-    #[test]
-    fn the_chain_is_searched_for_what_has_a_class() {
-        let error = Wrapped(io::Error::other(Wrapped(io::ErrorKind::TimedOut.into())));
-        assert_eq!(of_chain(&error).code, "io.timed_out");
-        assert_eq!(of_chain(&std::fmt::Error), Fault::unknown());
-    }
-
-    #[test]
-    fn the_chain_in_one_line_says_nothing_twice() {
-        let error = Wrapped(io::Error::other("no route"));
-        assert_eq!(chain(&error), "loading the page: no route");
     }
 }
