@@ -156,6 +156,12 @@ impl Fault {
         self.retry_after = Some(wait);
         self
     }
+
+    /// Whether time ran out: the code ends in `.timed_out`, or is `http.408` or `http.504`.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.code.ends_with(".timed_out") || matches!(&*self.code, "http.408" | "http.504")
+    }
 }
 
 impl std::fmt::Display for Fault {
@@ -303,6 +309,15 @@ mod tests {
     fn a_refused_connection_did_not_arrive_and_a_time_out_may_have() {
         assert_eq!(io::Error::from(io::ErrorKind::ConnectionRefused).fault().reached, Reached::No);
         assert_eq!(io::Error::from(io::ErrorKind::TimedOut).fault().reached, Reached::Maybe);
+    }
+
+    #[test]
+    fn a_time_out_is_known_by_its_code() {
+        assert!(io::Error::from(io::ErrorKind::TimedOut).fault().is_timeout());
+        assert!(Fault::transient("http.504").is_timeout() && Fault::transient("call.timed_out").is_timeout());
+        assert!(
+            !Fault::transient("http.503").is_timeout() && !Fault::transient("timed_out_once").is_timeout()
+        );
     }
 
     #[derive(Debug, thiserror::Error)]
