@@ -6,7 +6,9 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use unattended::backoff::{Backoff, Jitter};
 use unattended::breaker::{self, Breaker, Machine, Outcome, Rate};
+use unattended::budget::{self, Budget};
 use unattended::fault::{Class, Fault};
+use unattended::quota::{Calendar, Meter, Quota, Zone};
 use unattended::retry;
 use unattended::rng::Rng;
 use unattended::time::{Clock, Moment, Now, System};
@@ -80,6 +82,64 @@ fn retries(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn quotas(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("quota");
+    // A token each nanosecond, so that each of them is admitted.
+    if let Ok(meter) = Quota::per_second(1_000_000_000).map(|quota| Meter::new(quota, start())) {
+        let mut now = start();
+        group.bench_function("a place is reserved, without the wall clock", |bencher| {
+            bencher.iter(|| {
+                now = now.after(Duration::from_nanos(2));
+                black_box(&meter).reserve_fast(1, black_box(now.moment), Duration::ZERO).is_some()
+            });
+        });
+        group.bench_function("a place is reserved, the monotonic clock read", |bencher| {
+            bencher.iter(|| meter.reserve_fast(1, System.moment(), Duration::ZERO).is_some());
+        });
+        group.bench_function("admitted, with its reason", |bencher| {
+            bencher.iter(|| {
+                now = now.after(Duration::from_nanos(2));
+                black_box(meter.admit(black_box(now)))
+            });
+        });
+    }
+    if let Ok(meter) = Quota::per_day(1).map(|quota| Meter::new(quota, start())) {
+        black_box(meter.admit(start()));
+        group.bench_function("refused, with its reason", |bencher| {
+            bencher.iter(|| black_box(meter.admit(black_box(start()))));
+        });
+    }
+    let mut zones = vec![("calendar, admitted, utc", Zone::Utc)];
+    zones.extend("Europe/Berlin".parse().map(|zone| ("calendar, admitted, a named zone", zone)));
+    for (name, zone) in zones {
+        let Ok(calendar) = Calendar::new(u32::MAX, chrono::NaiveTime::MIN, zone) else { continue };
+        let meter = Meter::new(calendar, start());
+        group.bench_function(name, |bencher| bencher.iter(|| black_box(meter.admit(black_box(start())))));
+    }
+    group.finish();
+}
+
+fn budgets(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("budget");
+    for (name, policy) in [("service", budget::Policy::service()), ("cron", budget::Policy::cron())] {
+        let Ok(budget) = Budget::new(policy) else { continue };
+        group.bench_function(format!("a success, nothing spent, {name}"), |bencher| {
+            bencher.iter(|| black_box(&budget).succeeded(black_box(start().moment)));
+        });
+    }
+    let full = budget::Policy::service().tokens_max(1_000_000);
+    if let Ok(budget) = Budget::new(full.refill(1_000, Duration::from_millis(1))) {
+        let (mut now, fault) = (start(), Fault::transient("bench"));
+        group.bench_function("a retry is admitted", |bencher| {
+            bencher.iter(|| {
+                now = now.after(Duration::from_micros(2));
+                black_box(budget.admit(black_box(&fault), now))
+            });
+        });
+    }
+    group.finish();
+}
+
 fn delays(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("backoff");
     for jitter in [Jitter::None, Jitter::Full, Jitter::Equal, Jitter::Decorrelated] {
@@ -92,5 +152,5 @@ fn delays(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(decide, breakers, retries, delays);
+criterion_group!(decide, breakers, retries, quotas, budgets, delays);
 criterion_main!(decide);

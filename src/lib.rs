@@ -68,7 +68,7 @@ pub use act::{job, once, pipeline};
 #[cfg(feature = "store")]
 pub use base::canonical;
 pub use base::{backoff, effect, explain, fault, rng, text, time};
-pub use decide::{breaker, claim, retry, run};
+pub use decide::{breaker, budget, claim, quota, retry, run};
 #[cfg(feature = "cli")]
 pub use operate::cli;
 #[cfg(feature = "store")]

@@ -1,6 +1,7 @@
 //! The ground floor: no policy, no I/O. It imports nothing from the crate.
 
 pub mod backoff;
+pub(crate) mod bucket;
 pub mod effect;
 pub mod explain;
 pub mod fault;

@@ -3,6 +3,8 @@
 //! Nothing here reads a clock, sleeps, logs or does I/O, and the modules do not import each other.
 
 pub mod breaker;
+pub mod budget;
 pub mod claim;
+pub mod quota;
 pub mod retry;
 pub mod run;

@@ -186,6 +186,12 @@ impl Fault {
         self.retry_after = Some(wait);
         self
     }
+
+    /// Whether time ran out: the code ends in `.timed_out`, or is `http.408` or `http.504`.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.code.ends_with(".timed_out") || matches!(&*self.code, "http.408" | "http.504")
+    }
 }
 
 /// A fault can be the source of another error, and is found there by [`of_chain`].
@@ -216,5 +222,21 @@ pub trait Classify {
 impl Classify for Fault {
     fn fault(&self) -> Fault {
         self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_time_out_is_known_by_its_code() {
+        assert!(io::Error::from(io::ErrorKind::TimedOut).fault().is_timeout());
+        assert!(Fault::transient("http.504").is_timeout() && Fault::transient("call.timed_out").is_timeout());
+        assert!(
+            !Fault::transient("http.503").is_timeout() && !Fault::transient("timed_out_once").is_timeout()
+        );
     }
 }

@@ -1,0 +1,228 @@
+//! Quotas that start anew at a time of day, and whose time of day that is.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use chrono::{Days, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+
+use crate::base::time::{Timestamp, later};
+use crate::decide::quota::policy::{Error, within};
+
+/// A clock that is at most so much before the period that was counted last is taken to be in it: threads that read
+/// the clock around a reset, and small corrections, do not start a period twice.
+const TOLERANCE: Duration = Duration::from_secs(60);
+
+/// So many until a time of day, when the count starts anew.
+///
+/// A local time that a change of the clocks skips resets at the first instant after the gap; one that occurs twice
+/// resets at the first.
+///
+/// A wall clock that is set back over a reset does not give the quota a second time: what was used is carried into the
+/// period that the clock shows, and starts anew at that period's end.
+///
+/// ```
+/// use chrono::NaiveTime;
+/// use unattended::quota::{Admit, Calendar, Meter, Zone};
+/// use unattended::time::{Clock, System};
+///
+/// let now = System.now();
+/// let meter = Meter::new(Calendar::new(2, NaiveTime::MIN, Zone::Utc)?, now);
+/// assert!(matches!(meter.admit_n(2, now), Admit::Allow { .. }));
+/// assert!(matches!(meter.admit(now), Admit::Refuse { .. }));
+/// # Ok::<(), unattended::quota::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Calendar {
+    limit: u32,
+    reset_at: NaiveTime,
+    zone: Zone,
+}
+
+/// Whose time of day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Zone {
+    /// UTC.
+    Utc,
+    /// Always so far from UTC.
+    Fixed(FixedOffset),
+    /// A named zone with its history of changes, as compiled into the crate `chrono-tz` (feature `tz`).
+    #[cfg(feature = "tz")]
+    Named(chrono_tz::Tz),
+}
+
+/// The time from one reset to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Period {
+    /// The day on which it began, counted from the year 1; it grows from period to period.
+    pub(super) index: u32,
+    pub(super) resets_at: Timestamp,
+}
+
+impl Calendar {
+    /// `limit` from one `reset_at` to the next, by the clocks of `zone`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Field`] for a `limit` of zero.
+    pub fn new(limit: u32, reset_at: NaiveTime, zone: Zone) -> Result<Self, Error> {
+        within("limit", limit, u32::MAX)?;
+        Ok(Self { limit, reset_at, zone })
+    }
+
+    /// How many from one reset to the next.
+    #[must_use]
+    pub const fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// The time of day at which the count starts anew.
+    #[must_use]
+    pub const fn reset_at(&self) -> NaiveTime {
+        self.reset_at
+    }
+
+    /// Whose time of day.
+    #[must_use]
+    pub const fn zone(&self) -> Zone {
+        self.zone
+    }
+
+    /// The first reset after `at`. Before the year 1 and after 9998 there is none, and an instant of those ends answers.
+    #[must_use]
+    pub fn next_reset(&self, at: Timestamp) -> Timestamp {
+        self.period(at).resets_at
+    }
+
+    pub(super) fn period(&self, at: Timestamp) -> Period {
+        let at = at.clamp(edge(1), edge(9998));
+        let today = self.zone.local(at).date();
+        // The last day that has begun: clocks that go back over midnight can have begun tomorrow already, and where
+        // they skip a day, two begin at once.
+        let begun = (-1..=2).map(|back| moved(today, -back)).find(|day| self.start(*day) <= at);
+        let begun = begun.unwrap_or(today);
+        let resets = (1..=3).map(|ahead| self.start(moved(begun, ahead))).find(|start| *start > at);
+        Period { index: index(begun), resets_at: resets.unwrap_or(at) }
+    }
+
+    /// The period at `at` for a count whose last period was `counted`.
+    pub(super) fn period_after(&self, counted: u32, at: Timestamp) -> Period {
+        let period = self.period(at);
+        if counted <= period.index {
+            return period;
+        }
+        let near = self.period(later(at, TOLERANCE));
+        if near.index >= counted { near } else { period }
+    }
+
+    fn start(&self, day: NaiveDate) -> Timestamp {
+        self.zone.first(day.and_time(self.reset_at))
+    }
+}
+
+impl Zone {
+    fn offset(self, at: Timestamp) -> TimeDelta {
+        match self {
+            Self::Utc => TimeDelta::zero(),
+            Self::Fixed(offset) => TimeDelta::seconds(offset.local_minus_utc().into()),
+            #[cfg(feature = "tz")]
+            Self::Named(zone) => {
+                use chrono::{Offset, TimeZone};
+                let offset = zone.offset_from_utc_datetime(&at.naive_utc()).fix();
+                TimeDelta::seconds(offset.local_minus_utc().into())
+            }
+        }
+    }
+
+    fn local(self, at: Timestamp) -> NaiveDateTime {
+        at.naive_utc().checked_add_signed(self.offset(at)).unwrap_or(at.naive_utc())
+    }
+
+    /// The first instant at which the clocks show `local`, or the first after the gap in which they would.
+    fn first(self, local: NaiveDateTime) -> Timestamp {
+        let less = |offset| local.checked_sub_signed(offset).unwrap_or(local).and_utc();
+        match self {
+            Self::Utc => local.and_utc(),
+            Self::Fixed(_) => less(self.offset(local.and_utc())),
+            #[cfg(feature = "tz")]
+            Self::Named(zone) => {
+                use chrono::TimeZone;
+                match zone.from_local_datetime(&local).earliest() {
+                    Some(found) => found.to_utc(),
+                    None => self.after_gap(local),
+                }
+            }
+        }
+    }
+
+    /// The first second whose local time is after `local`, which the clocks skip; searched within 16 hours, the most
+    /// that any zone has ever been from UTC.
+    #[cfg(feature = "tz")]
+    fn after_gap(self, local: NaiveDateTime) -> Timestamp {
+        let middle = local.and_utc();
+        let at = |seconds| middle.checked_add_signed(TimeDelta::seconds(seconds)).unwrap_or(middle);
+        let (mut before, mut after) = (-16 * 3600, 16 * 3600);
+        while after - before > 1 {
+            let between = before + (after - before) / 2;
+            if self.local(at(between)) > local {
+                after = between;
+            } else {
+                before = between;
+            }
+        }
+        // A gap begins and ends with a whole second; a local time within one may not.
+        use chrono::SubsecRound;
+        at(after).trunc_subsecs(0)
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Utc => f.write_str("utc"),
+            Self::Fixed(offset) => offset.fmt(f),
+            #[cfg(feature = "tz")]
+            Self::Named(zone) => f.write_str(zone.name()),
+        }
+    }
+}
+
+impl FromStr for Zone {
+    type Err = Error;
+
+    /// Reads `utc`, an offset such as `+02:00`, or (feature `tz`) a name such as `Europe/Berlin`.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if text.eq_ignore_ascii_case("utc") {
+            return Ok(Self::Utc);
+        }
+        #[cfg(feature = "tz")]
+        if let Ok(zone) = text.parse() {
+            return Ok(Self::Named(zone));
+        }
+        let named =
+            if cfg!(feature = "tz") { "a name such as Europe/Berlin" } else { "(feature `tz`) a name" };
+        text.parse().map(Self::Fixed).map_err(|_| Error::Field {
+            field: "zone",
+            given: text.to_owned(),
+            allowed: format!("utc, an offset such as +02:00, {named}"),
+        })
+    }
+}
+
+fn edge(year: i32) -> Timestamp {
+    // Some days inside, so that days beside it exist.
+    NaiveDate::from_ymd_opt(year, 6, 1)
+        .map_or(Timestamp::UNIX_EPOCH, |day| day.and_time(NaiveTime::MIN).and_utc())
+}
+
+fn moved(day: NaiveDate, by: i64) -> NaiveDate {
+    let days = Days::new(by.unsigned_abs());
+    let moved = if by < 0 { day.checked_sub_days(days) } else { day.checked_add_days(days) };
+    moved.unwrap_or(day)
+}
+
+fn index(day: NaiveDate) -> u32 {
+    use chrono::Datelike;
+    u32::try_from(day.num_days_from_ce()).unwrap_or(0)
+}
