@@ -62,13 +62,13 @@ mod remember;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use act::call;
+pub use act::{call, credential};
 #[cfg(feature = "store")]
 pub use act::{job, once, pipeline};
 #[cfg(feature = "store")]
 pub use base::canonical;
 pub use base::{backoff, effect, explain, fault, rng, text, time};
-pub use decide::{breaker, budget, claim, quota, retry, run};
+pub use decide::{breaker, budget, claim, contract, quota, retry, run};
 #[cfg(feature = "cli")]
 pub use operate::cli;
 #[cfg(feature = "store")]

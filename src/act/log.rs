@@ -1,6 +1,16 @@
 //! The decisions as structured events, under the target `unattended`; nothing without the feature `tracing`.
 //!
-//! Field names are stable: dependency, attempt, class, code, delay_ms, duration_ms, outcome, why.
+//! Field names are stable: dependency, account, run_id, idempotency_key, attempt, class, code, delay_ms, duration_ms,
+//! outcome, why.
+
+/// Whose decision it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Who<'a> {
+    pub(crate) dependency: Option<&'a str>,
+    pub(crate) account: Option<&'a str>,
+    pub(crate) run_id: Option<&'a str>,
+    pub(crate) idempotency_key: Option<&'a str>,
+}
 
 #[cfg(feature = "tracing")]
 pub(crate) use on::*;
@@ -12,15 +22,19 @@ pub(crate) use off::*;
 mod on {
     use std::time::Duration;
 
+    use crate::act::log::Who;
     use crate::base::explain::Explain;
     use crate::base::time::{Timestamp, millis};
     use crate::decide::retry::Tried;
 
     /// An attempt has failed.
-    pub(crate) fn failed(dependency: Option<&str>, tried: &Tried) {
+    pub(crate) fn failed(who: Who<'_>, tried: &Tried) {
         tracing::warn!(
             target: "unattended",
-            dependency,
+            dependency = who.dependency,
+            account = who.account,
+            run_id = who.run_id,
+            idempotency_key = who.idempotency_key,
             attempt = tried.number,
             class = tried.class.as_str(),
             code = &*tried.code,
@@ -30,16 +44,33 @@ mod on {
         );
     }
 
+    /// Whether anybody listens to successes; else their duration need not be known.
+    pub(crate) fn wants_successes() -> bool {
+        tracing::enabled!(target: "unattended", tracing::Level::DEBUG)
+    }
+
     /// An attempt has succeeded.
-    pub(crate) fn succeeded(dependency: &str, attempt: u32, duration: Duration) {
-        tracing::debug!(target: "unattended", dependency, attempt, duration_ms = millis(duration), outcome = "ok");
+    pub(crate) fn succeeded(who: Who<'_>, attempt: u32, duration: Duration) {
+        tracing::debug!(
+            target: "unattended",
+            dependency = who.dependency,
+            account = who.account,
+            run_id = who.run_id,
+            idempotency_key = who.idempotency_key,
+            attempt,
+            duration_ms = millis(duration),
+            outcome = "ok",
+        );
     }
 
     /// The next attempt is waited for.
-    pub(crate) fn waiting(dependency: Option<&str>, attempt: u32, delay: Duration, why: &impl Explain) {
+    pub(crate) fn waiting(who: Who<'_>, attempt: u32, delay: Duration, why: &impl Explain) {
         tracing::info!(
             target: "unattended",
-            dependency,
+            dependency = who.dependency,
+            account = who.account,
+            run_id = who.run_id,
+            idempotency_key = who.idempotency_key,
             attempt,
             delay_ms = millis(delay),
             code = why.code(),
@@ -49,23 +80,34 @@ mod on {
     }
 
     /// There is no further attempt in this process.
-    pub(crate) fn ended(
-        dependency: Option<&str>,
-        outcome: &str,
-        until: Option<Timestamp>,
-        why: &impl Explain,
-    ) {
+    pub(crate) fn ended(who: Who<'_>, outcome: &str, until: Option<Timestamp>, why: &impl Explain) {
         let until = until.map(|until| until.to_rfc3339());
-        tracing::warn!(target: "unattended", dependency, until, code = why.code(), why = %why, outcome);
+        tracing::warn!(
+            target: "unattended",
+            dependency = who.dependency,
+            account = who.account,
+            run_id = who.run_id,
+            idempotency_key = who.idempotency_key,
+            until,
+            code = why.code(),
+            why = %why,
+            outcome,
+        );
     }
 
     /// What is kept could not be loaded or written.
     #[cfg(feature = "store")]
     pub(crate) fn kept<E: std::error::Error + 'static>(dependency: &str, result: &Result<(), E>) {
         if let Err(error) = result {
-            let why = crate::base::fault::chain(error);
-            tracing::warn!(target: "unattended", dependency, code = "call.not_kept", why, outcome = "not_kept");
+            not_kept(dependency, error);
         }
+    }
+
+    /// What is kept could not be loaded or written.
+    #[cfg(feature = "store")]
+    pub(crate) fn not_kept(dependency: &str, error: &(dyn std::error::Error + 'static)) {
+        let why = crate::base::fault::chain(error);
+        tracing::warn!(target: "unattended", dependency, code = "call.not_kept", why, outcome = "not_kept");
     }
 
     /// A breaker has changed its state.
@@ -78,15 +120,21 @@ mod on {
 mod off {
     use std::time::Duration;
 
+    use crate::act::log::Who;
     use crate::base::explain::Explain;
     use crate::base::time::Timestamp;
     use crate::decide::retry::Tried;
 
-    pub(crate) const fn failed(_: Option<&str>, _: &Tried) {}
-    pub(crate) const fn succeeded(_: &str, _: u32, _: Duration) {}
-    pub(crate) const fn waiting(_: Option<&str>, _: u32, _: Duration, _: &impl Explain) {}
-    pub(crate) const fn ended(_: Option<&str>, _: &str, _: Option<Timestamp>, _: &impl Explain) {}
+    pub(crate) const fn failed(_: Who<'_>, _: &Tried) {}
+    pub(crate) const fn wants_successes() -> bool {
+        false
+    }
+    pub(crate) const fn succeeded(_: Who<'_>, _: u32, _: Duration) {}
+    pub(crate) const fn waiting(_: Who<'_>, _: u32, _: Duration, _: &impl Explain) {}
+    pub(crate) const fn ended(_: Who<'_>, _: &str, _: Option<Timestamp>, _: &impl Explain) {}
     #[cfg(feature = "store")]
     pub(crate) const fn kept<E>(_: &str, _: &Result<(), E>) {}
+    #[cfg(feature = "store")]
+    pub(crate) const fn not_kept(_: &str, _: &(dyn std::error::Error + 'static)) {}
     pub(crate) const fn moved(_: &str, _: &str, _: &impl Explain) {}
 }

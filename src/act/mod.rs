@@ -1,6 +1,7 @@
 //! The floor that waits, spawns and changes the world. What to do is decided below; here it is done.
 
 pub mod call;
+pub mod credential;
 #[cfg(feature = "store")]
 pub mod job;
 #[cfg(feature = "store")]
@@ -8,6 +9,7 @@ pub mod once;
 #[cfg(feature = "store")]
 pub mod pipeline;
 
+mod accounts;
 mod classifier;
 #[cfg(feature = "store")]
 mod env;

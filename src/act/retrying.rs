@@ -259,7 +259,7 @@ impl<'a, K: Clock, C, R> Retrying<'a, K, C, R> {
 
     fn episode(&self, began: Option<Moment>) -> Episode<'a> {
         let seed = self.seed.unwrap_or_else(|| retry::seed(rng::entropy(), ""));
-        Episode::new(self.policy, None, began, self.clock, seed)
+        Episode::new(self.policy, log::Who::default(), began, self.clock, seed)
     }
 }
 
@@ -267,20 +267,20 @@ impl<'a, K: Clock, C, R> Retrying<'a, K, C, R> {
 pub(super) struct Episode<'p> {
     run: Run<'p>,
     pub(super) timeline: Timeline,
-    dependency: Option<&'p str>,
+    who: log::Who<'p>,
     began: Option<Moment>,
 }
 
 impl<'p> Episode<'p> {
     pub(super) fn new(
         policy: &'p Policy,
-        dependency: Option<&'p str>,
+        who: log::Who<'p>,
         began: Option<Moment>,
         clock: &impl Clock,
         seed: u64,
     ) -> Self {
         let started = began.unwrap_or_else(|| clock.moment());
-        Self { run: policy.start_at(started, seed), timeline: Timeline::default(), dependency, began }
+        Self { run: policy.start_at(started, seed), timeline: Timeline::default(), who, began }
     }
 
     /// Records the failure and decides: how long to wait, or how it ends.
@@ -298,30 +298,40 @@ impl<'p> Episode<'p> {
         let duration = self.began.map(|began| now.moment.since(began));
         let mut tried = Tried::new(self.run.attempts().saturating_add(1), fault, duration);
         tried.overrun = overrun;
-        log::failed(self.dependency, &tried);
+        log::failed(self.who, &tried);
         self.timeline.push(tried);
         match self.run.failed(now, fault) {
             Next::Wait { delay, attempt, why } => {
-                log::waiting(self.dependency, attempt, delay, &why);
+                log::waiting(self.who, attempt, delay, &why);
                 self.timeline.waited(delay);
                 Ok(delay)
             }
             Next::Defer { until, why } => {
-                log::ended(self.dependency, "deferred", Some(until), &why);
+                log::ended(self.who, "deferred", Some(until), &why);
                 Err(End::Defer { until, why })
             }
             Next::Stop { why, disposition } => {
-                log::ended(self.dependency, disposition.as_str(), None, &why);
+                log::ended(self.who, disposition.as_str(), None, &why);
                 Err(End::Stop { why, disposition })
             }
         }
+    }
+
+    /// When the attempt that is about to fail began.
+    pub(super) const fn began_at(&mut self, began: Moment) {
+        self.began = Some(began);
+    }
+
+    /// Whether the next attempt begins with a refresh of the credential.
+    pub(super) const fn refreshes(&self) -> bool {
+        self.run.refreshes()
     }
 
     /// The next attempt, unless the wait took so long that there is no time for it.
     pub(super) fn begin(&mut self, now: Now) -> Result<Attempt, End> {
         self.began = Some(now.moment);
         self.run.begin(now).map_err(|why| {
-            log::ended(self.dependency, "give_up", None, &why);
+            log::ended(self.who, "give_up", None, &why);
             End::Stop { why, disposition: Disposition::GiveUp }
         })
     }

@@ -5,6 +5,7 @@ pub(crate) mod bucket;
 pub mod effect;
 pub mod explain;
 pub mod fault;
+pub(crate) mod park;
 pub(crate) mod retry_after;
 pub mod rng;
 pub mod text;

@@ -5,6 +5,7 @@
 pub mod breaker;
 pub mod budget;
 pub mod claim;
+pub mod contract;
 pub mod quota;
 pub mod retry;
 pub mod run;

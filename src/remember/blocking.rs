@@ -1,12 +1,8 @@
 //! The blocking face: the same futures, driven by parking the thread. For programs without an async runtime.
 
 use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 
+use crate::base::park;
 use crate::remember::store::{
     Applied, ApplyError, Batch, ClaimDue, Claimed, Error, Ns, Page, Prune, Query, Record, Store, StoredEvent,
 };
@@ -21,35 +17,7 @@ use crate::remember::store::{
 /// assert_eq!(unattended::blocking::block_on(async { 6 * 7 }), 42);
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let parked = Arc::new(Parked { woken: AtomicBool::new(false), thread: thread::current() });
-    let waker = Waker::from(Arc::clone(&parked));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-        // The flag decides, not the thread's park token, which a call nested in this one may have used up.
-        while !parked.woken.swap(false, Ordering::Acquire) {
-            thread::park();
-        }
-    }
-}
-
-struct Parked {
-    woken: AtomicBool,
-    thread: Thread,
-}
-
-impl Wake for Parked {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.store(true, Ordering::Release);
-        self.thread.unpark();
-    }
+    park::block_on(future)
 }
 
 /// A store, called without `await`.
@@ -158,7 +126,7 @@ mod tests {
 
     fn answered_by_a_thread(value: u32) -> futures_channel::oneshot::Receiver<u32> {
         let (send, receive) = futures_channel::oneshot::channel();
-        thread::spawn(move || send.send(value));
+        std::thread::spawn(move || send.send(value));
         receive
     }
 

@@ -5,9 +5,9 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::base::explain::Explain;
+use crate::act::call::Refusing;
 use crate::base::fault::{Class, Fault, Reached};
-use crate::decide::{breaker, retry};
+use crate::decide::{contract::Violations, retry};
 
 /// How a call ends when it does not end well.
 pub type Stopped<E> = retry::Stopped<Last<E>, Refusing>;
@@ -28,19 +28,13 @@ pub enum Last<E> {
         /// What it said.
         message: String,
     },
+    /// It gave an answer that is not as the contract says.
+    BreaksContract(Violations),
     /// No thread could be started for it.
     NoThread {
         /// Why not.
         kind: io::ErrorKind,
     },
-}
-
-/// Why a call may not be made now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusing {
-    /// The breaker of the dependency refuses it.
-    Breaker(breaker::Refusing),
 }
 
 impl<E> Last<E> {
@@ -49,7 +43,10 @@ impl<E> Last<E> {
     pub const fn error(&self) -> Option<&E> {
         match self {
             Self::Error(error) => Some(error),
-            Self::TimedOut { .. } | Self::Panicked { .. } | Self::NoThread { .. } => None,
+            Self::TimedOut { .. }
+            | Self::Panicked { .. }
+            | Self::BreaksContract(_)
+            | Self::NoThread { .. } => None,
         }
     }
 
@@ -59,6 +56,7 @@ impl<E> Last<E> {
             Self::Error(error) => classify(error),
             Self::TimedOut { .. } => Fault::transient("call.timed_out"),
             Self::Panicked { .. } => Fault::new(Class::Unknown, "call.panicked"),
+            Self::BreaksContract(_) => Fault::permanent("contract.response"),
             Self::NoThread { .. } => Fault::transient("call.no_thread").reached(Reached::No),
         }
     }
@@ -70,6 +68,9 @@ impl<E: fmt::Display> fmt::Display for Last<E> {
             Self::Error(error) => error.fmt(f),
             Self::TimedOut { after } => write!(f, "no answer within {after:?}"),
             Self::Panicked { message } => write!(f, "the operation panicked: {message}"),
+            Self::BreaksContract(violations) => {
+                write!(f, "the answer is not as the contract says: {violations}")
+            }
             Self::NoThread { kind } => write!(f, "no thread could be started: {kind}"),
         }
     }
@@ -79,21 +80,5 @@ impl<E: Error + 'static> Error for Last<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         // Its own message is already that of the error, so the chain goes on below it.
         self.error().and_then(Error::source)
-    }
-}
-
-impl Explain for Refusing {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Breaker(why) => why.code(),
-        }
-    }
-}
-
-impl fmt::Display for Refusing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Breaker(why) => why.fmt(f),
-        }
     }
 }

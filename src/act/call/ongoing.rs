@@ -1,109 +1,265 @@
-//! One call while it runs: the steps that all drivers share.
+//! One call while it runs: what is asked before an attempt, and what is decided after it.
 
 use std::time::Duration;
 
+use crate::act::call::face::{Face, within};
+use crate::act::call::gate::{Gate, Passage};
 use crate::act::call::{Call, Last, Refusing, Stopped};
 use crate::act::classifier::Classifier;
-use crate::act::guarding::Guard;
-use crate::act::log;
+use crate::act::credential;
+use crate::act::log::{self, Who};
 use crate::act::retrying::Episode;
+use crate::base::fault::Fault;
 use crate::base::rng;
-use crate::base::time::{Clock, Moment, Timestamp};
-use crate::decide::breaker;
+use crate::base::time::{Clock, Moment, Now, Timestamp, later};
+use crate::decide::breaker::{Admit, Permit};
+use crate::decide::budget::{self, Budget};
+use crate::decide::quota::Reserve;
 use crate::decide::retry::{self, Attempt, Timeline};
 
-pub(super) struct Ongoing<'a, E, C, K> {
-    call: &'a Call<C, K>,
-    began: Moment,
+/// An attempt that has failed: what it holds, what it was, and how.
+pub(super) type Failed<'a, K, E> = (Passage<'a, K>, Attempt, Last<E>);
+
+pub(super) struct Ongoing<'a, E, C, K, R> {
+    pub(super) call: &'a Call<C, K, R>,
+    pub(super) gate: Gate<'a>,
+    who: Who<'a>,
+    started: Moment,
     /// From the first failure on.
     episode: Option<Episode<'a>>,
     last: Option<Last<E>>,
+    /// The next attempt begins with a refresh of the credential, unless it is no longer of this generation.
+    refresh: bool,
+    seen: u64,
 }
 
-impl<'a, E, C: Classifier<E>, K: Clock> Ongoing<'a, E, C, K> {
-    /// Begins the call; the first attempt is always made, however little time there is for it.
-    pub(super) fn begin(call: &'a Call<C, K>) -> (Self, Attempt) {
-        let now = call.clock.now();
-        let attempt = Attempt::first(&call.retry, Some(now.moment), Some(now.wall));
-        let ongoing = Self { call, began: now.moment, episode: None, last: None };
-        (ongoing, call.limited(attempt, now.moment))
+impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
+    pub(super) const fn begin(
+        call: &'a Call<C, K, R>,
+        gate: Gate<'a>,
+        who: Who<'a>,
+        started: Moment,
+        seen: u64,
+    ) -> Self {
+        Self { call, gate, who, started, episode: None, last: None, refresh: false, seen }
     }
 
-    /// Asks the breaker. A refusal is not an attempt; it ends the call.
-    pub(super) fn admit(&mut self) -> Result<Guard<'a, K>, Stopped<E>> {
-        Guard::admit(&self.call.breaker, &self.call.clock)
-            .map_err(|(why, retry_at)| self.refused(why, retry_at))
+    /// Everything that is asked before an attempt, from the outside in. A refusal is not an attempt; it ends the call.
+    pub(super) async fn enter<W: Face>(&mut self, face: &W) -> Result<(Passage<'a, K>, Attempt), Stopped<E>> {
+        self.with_credential(face).await?;
+        let mut passage = Passage::new(self.gate, &self.call.clock, self.started);
+        let permit = self.through_breaker(face).await?;
+        passage.admitted(permit);
+        self.through_quotas(face, &mut passage).await?;
+        self.through_bulkhead(face, &mut passage).await?;
+        let now = self.call.clock.now();
+        let attempt = self.attempt(now)?;
+        passage.begins(now.moment);
+        Ok((passage, attempt))
     }
 
-    pub(super) fn succeeded(&self, guard: Guard<'a, K>, attempt: Attempt) {
-        guard.succeeded();
-        let took = self.call.clock.moment().since(self.began);
-        log::succeeded(self.call.name(), attempt.number(), took);
+    pub(super) async fn succeeded<W: Face>(&self, face: &W, passage: Passage<'a, K>, attempt: Attempt) {
+        if let Some(budget) = &self.call.budget {
+            budget.succeeded(passage.began());
+        }
+        #[cfg(feature = "store")]
+        if let Some(keeper) = &self.call.keeper {
+            if self.call.budget.as_ref().is_some_and(Budget::counts_successes) {
+                keeper.succeeded();
+            }
+            let (began, now) = (passage.began(), self.call.clock.now());
+            if let Some((permit, outcome)) = passage.ends(None, now) {
+                keeper.settle(face, self.gate, permit, outcome, None, now).await;
+            }
+            log::succeeded(self.who, attempt.number(), now.moment.since(began));
+            return;
+        }
+        let _ = face;
+        passage.succeeded(self.who, attempt.number());
     }
 
     /// Scores the failure and decides: how long to wait, or how the call ends.
-    pub(super) fn failed(
+    pub(super) async fn failed<W: Face>(
         &mut self,
-        guard: Guard<'a, K>,
-        attempt: Attempt,
-        last: Last<E>,
+        face: &W,
+        (passage, attempt, last): Failed<'a, K, E>,
     ) -> Result<Duration, Stopped<E>> {
         let call = self.call;
-        let fault = last.fault(|error| call.classify.fault(error));
-        let now = call.clock.now();
-        let overrun =
-            now.moment.since(self.began).checked_sub(attempt.remaining()).filter(|over| !over.is_zero());
-        guard.failed(&fault, now);
-        let began = self.began;
+        let fault = call.overrides.apply(last.fault(|error| call.classify.fault(error)));
+        let (began, now) = (passage.began(), call.clock.now());
+        let overrun = now.moment.since(began).checked_sub(attempt.remaining()).filter(|over| !over.is_zero());
+        self.score(face, passage, &fault, now).await;
+        let (who, started) = (self.who, self.started);
         let episode = self.episode.get_or_insert_with(|| {
             let seed = retry::seed(rng::entropy(), call.name());
-            Episode::new(&call.retry, Some(call.name()), Some(began), &call.clock, seed)
+            Episode::new(&call.retry, who, Some(started), &call.clock, seed)
         });
+        episode.began_at(began);
         let delay = match episode.failed_late(now, &fault, overrun) {
             Ok(delay) => delay,
             Err(end) => return Err(end.with(last, std::mem::take(&mut episode.timeline))),
         };
         self.last = Some(last);
+        self.refresh = episode.refreshes();
         // Waiting for an attempt that would be refused is waiting for nothing.
-        match call.breaker.refusal(now.after(delay)) {
-            Some((why, retry_at)) => Err(self.refused(why, retry_at)),
-            None => Ok(delay),
+        if let Some((why, retry_at)) = self.gate.refusal(now.after(delay)) {
+            return Err(self.refused(Refusing::Breaker(why), retry_at));
         }
+        self.spend(face, &fault, now).await.map_err(|(why, retry_at)| self.refused(why, retry_at))?;
+        Ok(delay)
     }
 
-    /// The next attempt, once the wait is over.
-    pub(super) fn next(&mut self) -> Result<Attempt, Stopped<E>> {
+    /// The credential is not used when it needs a person, and is refreshed once after it was refused.
+    async fn with_credential<W: Face>(&mut self, face: &W) -> Result<(), Stopped<E>> {
+        let Some(credential) = self.call.credentials.of(self.gate) else { return Ok(()) };
         let now = self.call.clock.now();
-        self.began = now.moment;
-        let (Some(episode), Some(last)) = (self.episode.as_mut(), self.last.take()) else {
-            let first = Attempt::first(&self.call.retry, Some(now.moment), Some(now.wall));
-            return Ok(self.call.limited(first, now.moment));
-        };
-        match episode.begin(now) {
-            Ok(attempt) => {
-                self.last = Some(last);
-                Ok(self.call.limited(attempt, now.moment))
-            }
-            Err(end) => Err(end.with(last, std::mem::take(&mut episode.timeline))),
+        let until = later(now.wall, self.call.retry.patience());
+        let mut refused = credential.refusal();
+        if refused.is_none() && std::mem::take(&mut self.refresh) {
+            let limit = self.left(now).min(self.call.attempt_timeout);
+            refused = match within(face, credential.renew(self.seen), limit).await {
+                Some(renewed) => renewed.err(),
+                None => Some(credential::Refusing::Elsewhere { retry_at: until }),
+            };
+        }
+        if let Some(why) = refused {
+            return Err(self.refused(Refusing::Credential(why), why.retry_at().unwrap_or(until)));
+        }
+        self.seen = credential.generation();
+        Ok(())
+    }
+
+    async fn through_breaker<W: Face>(&mut self, face: &W) -> Result<Permit, Stopped<E>> {
+        #[cfg(feature = "store")]
+        if let Some(keeper) = &self.call.keeper {
+            let admitted = keeper.admit(face, self.gate, &self.call.clock).await;
+            return admitted.map_err(|(why, retry_at)| self.refused(why, retry_at));
+        }
+        let _ = face;
+        match self.gate.admit(self.call.clock.now()) {
+            Admit::Allow { permit, .. } => Ok(permit),
+            Admit::Refuse { why, retry_at } => Err(self.refused(Refusing::Breaker(why), retry_at)),
         }
     }
 
-    fn refused(&mut self, why: breaker::Refusing, retry_at: Timestamp) -> Stopped<E> {
-        let why = Refusing::Breaker(why);
-        log::ended(Some(self.call.name()), "refused", Some(retry_at), &why);
+    async fn through_quotas<W: Face>(
+        &mut self,
+        face: &W,
+        passage: &mut Passage<'a, K>,
+    ) -> Result<(), Stopped<E>> {
+        for index in 0..self.call.quotas.len() {
+            #[cfg(feature = "store")]
+            if let Some(keeper) = &self.call.keeper {
+                let limit = &self.call.quotas[index];
+                let until = self.call.clock.moment().after(self.patience(self.call.clock.now()));
+                let taken = keeper.take(face, self.gate, (index, limit), &self.call.clock, until).await;
+                taken.map_err(|(why, retry_at)| self.refused(why, retry_at))?;
+                continue;
+            }
+            let now = self.call.clock.now();
+            match self.gate.reserve(index, now, self.patience(now)) {
+                Some(Reserve::Ready(taken)) => passage.took(index, taken),
+                Some(Reserve::Wait { taken, delay, why }) => {
+                    passage.took(index, taken);
+                    log::waiting(self.who, self.number(), delay, &why);
+                    face.sleep(delay).await;
+                }
+                Some(Reserve::Refuse { why, retry_at, .. }) => {
+                    return Err(self.refused(Refusing::Quota(why), retry_at));
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn through_bulkhead<W: Face>(
+        &mut self,
+        face: &W,
+        passage: &mut Passage<'a, K>,
+    ) -> Result<(), Stopped<E>> {
+        let bulkhead = &self.call.bulkhead;
+        if let Some(slot) = bulkhead.try_acquire() {
+            passage.holds(slot);
+            return Ok(());
+        }
+        let now = self.call.clock.now();
+        let limit = self.left(now).min(self.call.concurrency_wait);
+        let slot = if bulkhead.is_crowded() { None } else { within(face, bulkhead.acquire(), limit).await };
+        match slot {
+            Some(slot) => passage.holds(slot),
+            None => {
+                let (now, waiting) = (self.call.clock.now(), bulkhead.waiting());
+                let why = Refusing::Full { limit: bulkhead.limit(), waiting, waited: limit };
+                return Err(self.refused(why, later(now.wall, self.call.concurrency_wait)));
+            }
+        }
+        Ok(())
+    }
+
+    async fn score<W: Face>(&self, face: &W, passage: Passage<'a, K>, fault: &Fault, now: Now) {
+        #[cfg(feature = "store")]
+        if let Some(keeper) = &self.call.keeper {
+            if let Some((permit, outcome)) = passage.ends(Some(fault), now) {
+                keeper.settle(face, self.gate, permit, outcome, Some(fault), now).await;
+            }
+            return;
+        }
+        let _ = face;
+        passage.failed(fault, now);
+    }
+
+    async fn spend<W: Face>(&self, face: &W, fault: &Fault, now: Now) -> Result<(), (Refusing, Timestamp)> {
+        let Some(budget) = &self.call.budget else { return Ok(()) };
+        #[cfg(feature = "store")]
+        if let Some(keeper) = &self.call.keeper {
+            return keeper.spend(face, self.call.name(), budget, fault, now).await;
+        }
+        let _ = face;
+        match budget.admit(fault, now) {
+            budget::Admit::Allow { .. } => Ok(()),
+            budget::Admit::Refuse { why, retry_at, .. } => Err((Refusing::Budget(why), retry_at)),
+        }
+    }
+
+    /// The attempt that begins now, with what is left for it.
+    fn attempt(&mut self, now: Now) -> Result<Attempt, Stopped<E>> {
+        let call = self.call;
+        let attempt = match (self.episode.as_mut(), self.last.take()) {
+            (Some(episode), Some(last)) => match episode.begin(now) {
+                Ok(attempt) => {
+                    self.last = Some(last);
+                    attempt
+                }
+                Err(end) => return Err(end.with(last, std::mem::take(&mut episode.timeline))),
+            },
+            _ => {
+                let spent = now.moment.since(self.started);
+                Attempt::first_after(&call.retry, spent, Some(now.moment), Some(now.wall))
+            }
+        };
+        Ok(attempt.at_most(call.attempt_timeout, now.moment))
+    }
+
+    /// The number of the attempt that is being prepared.
+    fn number(&self) -> u32 {
+        self.episode.as_ref().map_or(1, |episode| episode.timeline.count().saturating_add(1))
+    }
+
+    /// How long a call waits for its turn.
+    fn patience(&self, now: Now) -> Duration {
+        self.call.retry.patience().min(self.left(now))
+    }
+
+    /// What is left of the time for all attempts and waits.
+    fn left(&self, now: Now) -> Duration {
+        self.call.retry.left(now.moment.since(self.started), Some(now.wall)).unwrap_or(Duration::MAX)
+    }
+
+    fn refused(&mut self, why: Refusing, retry_at: Timestamp) -> Stopped<E> {
+        log::ended(self.who, "refused", Some(retry_at), &why);
         let attempts =
             self.episode.as_mut().map_or_else(Timeline::default, |e| std::mem::take(&mut e.timeline));
         Stopped::Refused { why, retry_at, last: self.last.take(), attempts }
     }
-}
-
-/// What `op` gives, unless `timer` ends first; then `op` is dropped.
-#[cfg(feature = "tokio")]
-pub(super) async fn cut<T>(op: impl Future<Output = T>, timer: impl Future<Output = ()>) -> Option<T> {
-    let (mut op, mut timer) = (std::pin::pin!(op), std::pin::pin!(timer));
-    std::future::poll_fn(|context| match op.as_mut().poll(context) {
-        std::task::Poll::Ready(value) => std::task::Poll::Ready(Some(value)),
-        std::task::Poll::Pending => timer.as_mut().poll(context).map(|()| None),
-    })
-    .await
 }

@@ -1,35 +1,23 @@
 //! The blocking driver that can leave an attempt behind: each runs on a thread of its own.
 
 use std::any::Any;
+use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 
-use crate::act::call::{Call, Classifier, Last, Stopped};
-use crate::base::time::SleepBlocking;
+use crate::act::call::Last;
 use crate::decide::retry::Attempt;
 
-impl<C, K: SleepBlocking> Call<C, K> {
-    /// Calls until it succeeds or must not go on, each attempt on a thread of its own.
-    ///
-    /// An attempt that takes longer than its time-out is left behind: its thread goes on until the operation returns,
-    /// and what it then gives is thrown away. The time-out of an attempt is real time, whatever the clock. At most as
-    /// many threads are left behind as there are attempts.
-    ///
-    /// # Errors
-    ///
-    /// As [`run_blocking`](Self::run_blocking); the last failure may be [`Last::TimedOut`], [`Last::Panicked`] or
-    /// [`Last::NoThread`].
-    pub fn run_on_thread<T, E, F>(&self, op: F) -> Result<T, Stopped<E>>
-    where
-        F: Fn(Attempt) -> Result<T, E> + Send + Sync + 'static,
-        T: Send + 'static,
-        E: Send + 'static,
-        C: Classifier<E>,
-    {
-        let op = Arc::new(op);
-        self.drive_blocking(|attempt| one(&op, attempt, self.name()))
-    }
+/// `op`, each time on a new thread, and no longer than the attempt may take.
+pub(super) fn on_thread<T, E, F>(op: F, name: &str) -> impl FnMut(Attempt) -> Ready<Result<T, Last<E>>>
+where
+    F: Fn(Attempt) -> Result<T, E> + Send + Sync + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    let op = Arc::new(op);
+    move |attempt| ready(one(&op, attempt, name))
 }
 
 fn one<T, E, F>(op: &Arc<F>, attempt: Attempt, name: &str) -> Result<T, Last<E>>

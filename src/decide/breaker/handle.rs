@@ -7,7 +7,7 @@
 //! | generation |  epoch  | state | quiet | fast |   left   |
 //! ```
 //!
-//! `fast`: a call may go through without the time. `quiet`: a success changes nothing, so it is a load and a compare.
+//! `fast`: a call may be let in without the time. `quiet`: a success changes nothing, so it is a load and a compare.
 //! `left`: how many successes may be taken by decrementing it before the machine has to be told; they are counted when
 //! somebody takes the lock. All else goes through the lock, under which `fast`, `quiet` and `left` are taken out of the
 //! word, so that what was counted in it and what is in the machine never disagree. A success of an older generation
@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::base::time::{Now, Timestamp};
+use crate::base::time::{Moment, Now, Timestamp};
 use crate::decide::breaker::machine::{Kind, Machine, Outcome, Permit};
 use crate::decide::breaker::policy::{Error, Mode, Policy};
 use crate::decide::breaker::reason::{Admit, Moved, Refusing, Standing, Unmoved};
@@ -105,6 +105,19 @@ impl Breaker {
         self.locked(|machine| machine.adopt(snapshot, now))
     }
 
+    /// The same, and counts on top of it the successes that the other process cannot know of.
+    ///
+    /// # Errors
+    ///
+    /// As [`adopt`](Self::adopt).
+    pub fn adopt_and_credit(&self, snapshot: &Snapshot, successes: u32, now: Now) -> Result<Restored, Error> {
+        self.locked(|machine| {
+            let restored = machine.adopt(snapshot, now)?;
+            machine.credit(successes, now);
+            Ok(restored)
+        })
+    }
+
     fn over(name: String, policy: Policy, machine: Machine) -> Self {
         let (word, granted) = word(&machine);
         Self {
@@ -122,7 +135,8 @@ impl Breaker {
         &self.name
     }
 
-    /// A permit without the time, while Closed and no rule needs it; `None` means: ask [`admit`](Self::admit).
+    /// A permit without the time, while Closed and no rule asks how long a call takes; `None` means: ask
+    /// [`admit`](Self::admit).
     #[inline]
     #[must_use]
     pub fn admit_fast(&self) -> Option<Permit> {
@@ -151,6 +165,18 @@ impl Breaker {
             return Ok(());
         }
         self.settle_by_one(permit, word)
+    }
+
+    /// Takes a success of which the instant is known, and nothing else; gives the permit back where more is needed:
+    /// then call [`settle`](Self::settle).
+    pub(crate) fn succeeded_at(&self, permit: Permit, at: Moment) -> Result<(), Permit> {
+        self.locked(|machine| machine.succeeded_at(permit, at))
+    }
+
+    /// Generation, block and state: what another process must not miss.
+    #[cfg(feature = "store")]
+    pub(crate) fn mark(&self) -> (u32, Option<Timestamp>, Standing) {
+        self.locked(|machine| machine.mark())
     }
 
     /// Takes the outcome of a permitted call.
@@ -303,8 +329,11 @@ fn word(machine: &Machine) -> (u64, u64) {
     let base = u64::from(machine.generation()) << GENERATION_SHIFT | state << STATE_SHIFT;
     match (machine.mode(), machine.until_clean()) {
         (Mode::Disabled, _) => (base | FAST | QUIET, 0),
-        (Mode::Enforce | Mode::Shadow, Some(until_clean)) if !machine.needs_time() => {
-            let fast = if machine.block.is_none() { FAST } else { 0 };
+        (Mode::Enforce | Mode::Shadow, Some(until_clean)) => {
+            let fast = if machine.block.is_none() && machine.slow.is_none() { FAST } else { 0 };
+            if machine.needs_time() {
+                return (base | fast, 0);
+            }
             let quiet = if until_clean == 0 { QUIET } else { 0 };
             // The last success before it is clean goes through the lock, which then sets `quiet`.
             let left = u64::try_from(until_clean.saturating_sub(1)).unwrap_or(LEFT).min(LEFT);

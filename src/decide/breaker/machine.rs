@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::base::backoff::{Backoff, Jitter, lengthened, percent_of};
 use crate::base::fault::Class;
 use crate::base::rng::Rng;
-use crate::base::time::{Now, Timestamp, between, later, millis};
+use crate::base::time::{Moment, Now, Timestamp, between, later, millis};
 use crate::decide::breaker::policy::{Error, Mode, Policy};
 use crate::decide::breaker::reason::{Admit, Allowing, Cause, Moved, Refusing, Standing, Unmoved};
 use crate::decide::breaker::snapshot::{Restored, Snapshot};
@@ -40,11 +40,32 @@ pub struct Permit {
     pub(super) kind: Kind,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Counted,
     Probe(u32),
     Unscored,
+}
+
+impl Permit {
+    /// The same right once more: for a store's compare-and-set that has to be done again. Only one of the two may be
+    /// settled for good.
+    #[cfg(feature = "store")]
+    pub(crate) const fn twin(&self) -> Self {
+        Self { generation: self.generation, kind: self.kind }
+    }
+
+    /// The right to a call that is not scored: nobody could be asked.
+    #[cfg(feature = "store")]
+    pub(crate) const fn unscored() -> Self {
+        Self { generation: 0, kind: Kind::Unscored }
+    }
+
+    /// Whether it is the right to a probe.
+    #[cfg(feature = "store")]
+    pub(crate) const fn is_probe(&self) -> bool {
+        matches!(self.kind, Kind::Probe(_))
+    }
 }
 
 /// One breaker, pure: it reads no clock and takes no lock. [`Breaker`](crate::decide::breaker::Breaker) is the one for
@@ -221,6 +242,32 @@ impl Machine {
         let (machine, restored) = Self::restore(self.policy, snapshot, seed, now)?;
         *self = machine;
         Ok(restored)
+    }
+
+    /// A success of which only the instant is known: enough while Closed, where a success never moves anything.
+    pub(super) fn succeeded_at(&mut self, permit: Permit, at: Moment) -> Result<(), Permit> {
+        let plain = permit.kind == Kind::Counted && permit.generation == self.generation;
+        if !plain || self.mode() == Mode::Disabled || !matches!(self.state, State::Closed) {
+            return Err(permit);
+        }
+        self.good(1, At::try_from(at.as_nanos()).unwrap_or(At::MAX));
+        Ok(())
+    }
+
+    /// Successes of another process, at about `now`: they count in the windows, yet end no row of failures, because
+    /// nobody knows which came first.
+    pub(super) fn credit(&mut self, count: u32, now: Now) {
+        let consecutive = self.consecutive;
+        if count > 0 && matches!(self.state, State::Closed) {
+            self.good(count, Instant::of(now).at);
+            self.consecutive = consecutive;
+        }
+    }
+
+    /// Generation, block and state.
+    #[cfg(feature = "store")]
+    pub(super) fn mark(&self) -> (u32, Option<Timestamp>, Standing) {
+        (self.generation, self.block.map(|block| block.until.wall), self.standing())
     }
 
     /// Successes that many, of this generation, without their times. Only while no rule asks for the time.

@@ -235,6 +235,12 @@ impl Policy {
         self
     }
 
+    /// The same with a longer lease, if it is shorter than `least`.
+    pub(crate) fn lease_at_least(mut self, least: Duration) -> Self {
+        self.lease = self.lease.max(least);
+        self
+    }
+
     /// When a success counts as slow, where a rule asks for it.
     #[must_use]
     pub const fn slow_over(&self) -> Option<Duration> {

@@ -95,6 +95,12 @@ impl Snapshot {
         self.generation
     }
 
+    /// Whether it is closed and no failure stands at the end of its row.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        matches!(self.state, Standing::Closed) && self.window.consecutive == 0
+    }
+
     /// When it was opened and when it may be probed, if it is open.
     #[must_use]
     pub fn open_until(&self) -> Option<(Timestamp, Timestamp)> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::base::backoff::{Backoff, Jitter};
 use crate::base::effect::Effect;
 use crate::base::fault::Class;
-use crate::base::time::Timestamp;
+use crate::base::time::{Timestamp, between};
 
 const ATTEMPTS_LIMIT: u32 = 1000;
 const FACTOR_LIMIT: u32 = 1000;
@@ -301,6 +301,25 @@ impl Policy {
     #[inline]
     pub(crate) const fn needs_wall(&self) -> bool {
         self.deadline.is_some()
+    }
+
+    /// The deadline's instant, if there is one.
+    pub(crate) fn deadline_at(&self) -> Option<Timestamp> {
+        self.deadline.map(Deadline::at)
+    }
+
+    /// The longest wait for which a process is held.
+    pub(crate) const fn patience(&self) -> Duration {
+        self.inline_wait_max
+    }
+
+    /// What is left once `spent` is spent, at `wall`, where it is known; `None` for no limit.
+    #[inline]
+    pub(crate) fn left(&self, spent: Duration, wall: Option<Timestamp>) -> Option<Duration> {
+        let left = self.elapsed_max.map(|limit| limit.saturating_sub(spent));
+        let (Some(deadline), Some(wall)) = (self.deadline, wall) else { return left };
+        let until = between(wall, deadline.at());
+        Some(left.map_or(until, |left| left.min(until)))
     }
 
     /// The smaller of the limit there is and `limit`.

@@ -8,7 +8,7 @@ use crate::base::backoff::{Jitter, lengthened, percent_of};
 use crate::base::effect::Effect;
 use crate::base::fault::{Class, Fault, Reached, Severity};
 use crate::base::rng::Rng;
-use crate::base::time::{Moment, Now, Timestamp, between, later, millis};
+use crate::base::time::{Moment, Now, Timestamp, later, millis};
 use crate::decide::retry::policy::{Error, Policy, index};
 use crate::decide::retry::reason::{Deferring, Disposition, Next, Stopping, Waiting};
 
@@ -63,12 +63,18 @@ impl Attempt {
     /// The first attempt under `policy`. The clocks are `None` where the policy does not ask for them.
     #[inline]
     pub(crate) fn first(policy: &Policy, moment: Option<Moment>, wall: Option<Timestamp>) -> Self {
-        let mut left = policy.elapsed_max;
-        if let (Some(deadline), Some(wall)) = (policy.deadline, wall) {
-            let until = between(wall, deadline.at());
-            left = Some(left.map_or(until, |limit| limit.min(until)));
-        }
-        Self::new(1, left, moment, false)
+        Self::first_after(policy, Duration::ZERO, moment, wall)
+    }
+
+    /// The same, after `spent` was spent on waiting for it.
+    #[inline]
+    pub(crate) fn first_after(
+        policy: &Policy,
+        spent: Duration,
+        moment: Option<Moment>,
+        wall: Option<Timestamp>,
+    ) -> Self {
+        Self::new(1, policy.left(spent, wall), moment, false)
     }
 
     /// The same attempt with at most `limit` of time.
@@ -213,6 +219,11 @@ impl Run<'_> {
         self.attempts
     }
 
+    /// Whether the next attempt begins with a refresh of the credential.
+    pub(crate) const fn refreshes(&self) -> bool {
+        self.refresh
+    }
+
     /// Puts the run down.
     #[must_use]
     pub fn save(&self, now: Now) -> Saved {
@@ -317,12 +328,7 @@ impl Run<'_> {
     }
 
     fn left(&self, now: Now) -> Option<Duration> {
-        let elapsed = self.policy.elapsed_max.map(|limit| limit.saturating_sub(self.elapsed(now)));
-        let deadline = self.policy.deadline.map(|deadline| between(now.wall, deadline.at()));
-        match (elapsed, deadline) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        self.policy.left(self.elapsed(now), Some(now.wall))
     }
 }
 

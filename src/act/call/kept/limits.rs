@@ -1,0 +1,295 @@
+//! Quotas and budgets that processes share: by compare-and-set, quotas a block at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::act::call::Refusing;
+use crate::act::call::face::Face;
+use crate::act::call::gate::Gate;
+use crate::act::call::kept::{Keeper, PersistError, Refused, STORE_RETRY, StoreDown, TRIES_MAX, name};
+use crate::act::log;
+use crate::base::fault::Fault;
+use crate::base::time::{Clock, Moment, Now, later, nanos};
+use crate::decide::budget::{self, Budget, Spend};
+use crate::decide::quota::{self, Block, Limit, Reserve, TakeBlock};
+
+/// A block is a tenth of a burst, or of what comes back while the store is asked; at most so many.
+const BLOCK_MAX: u32 = 1000;
+/// How long a block should last, so that the store is not asked for each call of a fast quota.
+const BLOCK_LASTS: Duration = Duration::from_millis(50);
+
+impl Keeper {
+    /// Takes one from the quota `index`, waiting for it at most until the moment `until`.
+    pub(in crate::act::call) async fn take<K: Clock, W: Face>(
+        &self,
+        face: &W,
+        gate: Gate<'_>,
+        (index, limit): (usize, &Limit),
+        clock: &K,
+        until: Moment,
+    ) -> Result<(), Refused> {
+        let mut races = 0;
+        loop {
+            let now = clock.now();
+            if self.block(gate, index).is_some_and(|block| block.use_one(now.moment)) {
+                return Ok(());
+            }
+            let asked = self.next_block(face, gate, (index, limit), now).await;
+            let (why, wait, retry_at) = match asked {
+                Ok(Ok(block)) => {
+                    // By the clock as it is after the write: what was granted has decayed since.
+                    let taken = block.use_one(clock.moment());
+                    self.with(gate, |cell| {
+                        cell.blocks.resize(cell.blocks.len().max(index + 1), None);
+                        cell.blocks[index] = Some(Arc::new(block));
+                    });
+                    races += 1;
+                    match (taken, races > TRIES_MAX) {
+                        (true, _) => return Ok(()),
+                        (false, false) => continue,
+                        (false, true) => return Err((Refusing::StoreDown, later(now.wall, STORE_RETRY))),
+                    }
+                }
+                Ok(Err(refused)) => refused,
+                Err(error) => return self.take_without_store(face, gate, index, clock, until, &error).await,
+            };
+            if now.moment.after(wait) > until {
+                return Err((Refusing::Quota(why), retry_at));
+            }
+            face.sleep(wait.max(Duration::from_nanos(1))).await;
+        }
+    }
+
+    /// Pays for a retry.
+    pub(in crate::act::call) async fn spend<W: Face>(
+        &self,
+        face: &W,
+        dependency: &str,
+        budget: &Budget,
+        fault: &Fault,
+        now: Now,
+    ) -> Result<(), Refused> {
+        match self.spend_shared(face, dependency, budget, fault, now).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err((why, retry_at))) => Err((Refusing::Budget(why), retry_at)),
+            Err(error) => {
+                log::not_kept(dependency, &error);
+                match self.together.unwrap_or_default() {
+                    StoreDown::FailOpen => Ok(()),
+                    StoreDown::FailClosed => Err((Refusing::StoreDown, later(now.wall, STORE_RETRY))),
+                    StoreDown::Local => match budget.admit(fault, now) {
+                        budget::Admit::Allow { .. } => Ok(()),
+                        budget::Admit::Refuse { why, retry_at, .. } => Err((Refusing::Budget(why), retry_at)),
+                    },
+                }
+            }
+        }
+    }
+
+    /// Gives back what is left of the blocks, and writes what successes have brought back.
+    pub(in crate::act::call) async fn settle_up<W: Face>(
+        &self,
+        face: &W,
+        gate: Gate<'_>,
+        limits: &[Limit],
+        budget: Option<&Budget>,
+        now: Now,
+    ) -> Result<(), PersistError> {
+        let blocks = self.with(gate, |cell| std::mem::take(&mut cell.blocks));
+        for (index, (block, limit)) in blocks.into_iter().zip(limits).enumerate() {
+            // A block that a call is using right now decays by itself.
+            let Some(block) = block.and_then(Arc::into_inner) else { continue };
+            let name = quota_name(gate, index);
+            let found: Option<(u64, quota::Snapshot)> = self.load_as(face, &name).await?;
+            let Some((version, found)) = found else { continue };
+            let back = found.give_block_back(limit, block, now).map_err(PersistError::unreadable)?;
+            let Some(back) = back else { continue };
+            match self.save_as(face, &name, &back, Some(version)).await {
+                Ok(_) | Err(PersistError::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match budget {
+            Some(budget) if self.successes.load(Ordering::Relaxed) > 0 => {
+                self.deposit(face, gate, budget, now).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn deposit<W: Face>(
+        &self,
+        face: &W,
+        gate: Gate<'_>,
+        budget: &Budget,
+        now: Now,
+    ) -> Result<(), PersistError> {
+        let name = format!("budget/{}", gate.name());
+        for _ in 0..TRIES_MAX {
+            let found: Option<(u64, budget::Snapshot)> = self.load_as(face, &name).await?;
+            let Some((version, found)) = found else { return Ok(()) };
+            let successes = self.successes.swap(0, Ordering::Relaxed);
+            let paid =
+                found.succeeded(budget.policy(), successes, now.wall).map_err(PersistError::unreadable)?;
+            let Some(paid) = paid else { return Ok(()) };
+            match self.save_as(face, &name, &paid, Some(version)).await {
+                Ok(_) => return Ok(()),
+                Err(error) => {
+                    self.successes.fetch_add(successes, Ordering::Relaxed);
+                    if !matches!(error, PersistError::Conflict) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Err(PersistError::Conflict)
+    }
+
+    async fn spend_shared<W: Face>(
+        &self,
+        face: &W,
+        dependency: &str,
+        budget: &Budget,
+        fault: &Fault,
+        now: Now,
+    ) -> Result<Result<(), (budget::Refusing, crate::base::time::Timestamp)>, PersistError> {
+        let (name, policy) = (format!("budget/{dependency}"), budget.policy());
+        for _ in 0..TRIES_MAX {
+            let found: Option<(u64, budget::Snapshot)> = self.load_as(face, &name).await?;
+            let (version, mut shared) = match found {
+                Some((version, found)) => (Some(version), found),
+                None => {
+                    let fresh = budget::Snapshot::fresh(dependency, policy, now.wall);
+                    (None, fresh.map_err(PersistError::unreadable)?)
+                }
+            };
+            let successes = self.successes.swap(0, Ordering::Relaxed);
+            if let Some(paid) =
+                shared.succeeded(policy, successes, now.wall).map_err(PersistError::unreadable)?
+            {
+                shared = paid;
+            }
+            let spent =
+                shared.spend(policy, policy.cost(fault), now.wall).map_err(PersistError::unreadable)?;
+            let snapshot = match spent {
+                Spend::Refuse { why, retry_at, .. } => {
+                    self.successes.fetch_add(successes, Ordering::Relaxed);
+                    return Ok(Err((why, retry_at)));
+                }
+                Spend::Allow { snapshot, .. } => snapshot,
+            };
+            match self.save_as(face, &name, &snapshot, version).await {
+                Ok(_) => {
+                    let _noticed = budget.adopt(&snapshot, now);
+                    return Ok(Ok(()));
+                }
+                Err(error) => {
+                    self.successes.fetch_add(successes, Ordering::Relaxed);
+                    if !matches!(error, PersistError::Conflict) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Err(PersistError::Conflict)
+    }
+
+    /// A block of the quota, or when there is one.
+    async fn next_block<W: Face>(
+        &self,
+        face: &W,
+        gate: Gate<'_>,
+        (index, limit): (usize, &Limit),
+        now: Now,
+    ) -> Result<Result<Block, (quota::Refusing, Duration, crate::base::time::Timestamp)>, PersistError> {
+        let name = quota_name(gate, index);
+        for _ in 0..TRIES_MAX {
+            let found: Option<(u64, quota::Snapshot)> = self.load_as(face, &name).await?;
+            let (version, shared) = match found {
+                Some((version, found)) => (Some(version), found),
+                None => (None, quota::Snapshot::fresh(gate.name(), limit, now)),
+            };
+            match shared.take_block(limit, block_size(limit), now).map_err(PersistError::unreadable)? {
+                TakeBlock::Refused { why, wait, retry_at } => return Ok(Err((why, wait, retry_at))),
+                TakeBlock::Granted { snapshot, block, .. } => {
+                    match self.save_as(face, &name, &snapshot, version).await {
+                        Ok(_) => return Ok(Ok(block)),
+                        Err(PersistError::Conflict) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+        }
+        Err(PersistError::Conflict)
+    }
+
+    async fn take_without_store<K: Clock, W: Face>(
+        &self,
+        face: &W,
+        gate: Gate<'_>,
+        index: usize,
+        clock: &K,
+        until: Moment,
+        error: &PersistError,
+    ) -> Result<(), Refused> {
+        log::not_kept(gate.name(), error);
+        let now = clock.now();
+        match self.together.unwrap_or_default() {
+            StoreDown::FailOpen => Ok(()),
+            StoreDown::FailClosed => Err((Refusing::StoreDown, later(now.wall, STORE_RETRY))),
+            StoreDown::Local => match gate.reserve(index, now, until.since(now.moment)) {
+                Some(Reserve::Wait { delay, .. }) => {
+                    face.sleep(delay).await;
+                    Ok(())
+                }
+                Some(Reserve::Refuse { why, retry_at, .. }) => Err((Refusing::Quota(why), retry_at)),
+                Some(Reserve::Ready(_)) | None => Ok(()),
+            },
+        }
+    }
+
+    fn block(&self, gate: Gate<'_>, index: usize) -> Option<Arc<Block>> {
+        self.with(gate, |cell| cell.blocks.get(index).cloned().flatten())
+    }
+
+    async fn load_as<T: DeserializeOwned, W: Face>(
+        &self,
+        face: &W,
+        name: &str,
+    ) -> Result<Option<(u64, T)>, PersistError> {
+        let Some((version, json)) = self.asked(face, self.store.load(name)).await? else { return Ok(None) };
+        Ok(Some((version, serde_json::from_str(&json).map_err(PersistError::unreadable)?)))
+    }
+
+    async fn save_as<T: Serialize, W: Face>(
+        &self,
+        face: &W,
+        name: &str,
+        value: &T,
+        expect: Option<u64>,
+    ) -> Result<u64, PersistError> {
+        let json = serde_json::to_string(value).map_err(PersistError::unreadable)?;
+        self.asked(face, self.store.save(name, json, expect)).await
+    }
+}
+
+fn quota_name(gate: Gate<'_>, index: usize) -> String {
+    name(&format!("quota-{index}"), gate)
+}
+
+/// How many are taken at a time.
+fn block_size(limit: &Limit) -> u32 {
+    match limit {
+        Limit::Rate(quota) => {
+            let lasting = nanos(BLOCK_LASTS) / nanos(quota.interval()).max(1);
+            let tenth = quota.burst_max() / 10;
+            let size = tenth.max(u32::try_from(lasting).unwrap_or(u32::MAX)).clamp(1, BLOCK_MAX);
+            size.min(quota.burst_max())
+        }
+        Limit::Calendar(calendar) => (calendar.limit() / 100).clamp(1, BLOCK_MAX),
+    }
+}

@@ -1,0 +1,66 @@
+//! Why a call may not be made now.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::act::credential;
+use crate::base::explain::Explain;
+use crate::decide::{breaker, budget, quota};
+
+/// Why a call may not be made now, or not be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusing {
+    /// The retry budget of the dependency is spent.
+    Budget(budget::Refusing),
+    /// The breaker of the dependency refuses it.
+    Breaker(breaker::Refusing),
+    /// The quota is used up, for longer than is waited here.
+    Quota(quota::Refusing),
+    /// As many calls as are allowed are out, and none has come back in time.
+    Full {
+        /// How many may be out.
+        limit: u32,
+        /// How many others wait.
+        waiting: u32,
+        /// How long this one has waited.
+        waited: Duration,
+    },
+    /// The credential cannot be used now.
+    Credential(credential::Refusing),
+    /// What processes share cannot be read or written, and the policy for that is to refuse.
+    StoreDown,
+}
+
+impl Explain for Refusing {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Budget(why) => why.code(),
+            Self::Breaker(why) => why.code(),
+            Self::Quota(why) => why.code(),
+            Self::Full { .. } => "call.full",
+            Self::Credential(why) => why.code(),
+            Self::StoreDown => "call.store_down",
+        }
+    }
+}
+
+impl fmt::Display for Refusing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Budget(why) => why.fmt(f),
+            Self::Breaker(why) => why.fmt(f),
+            Self::Quota(why) => why.fmt(f),
+            Self::Full { limit, waiting, waited } => {
+                write!(
+                    f,
+                    "{limit} calls are out, which is the limit; waited {waited:?}, and {waiting} others wait"
+                )
+            }
+            Self::Credential(why) => why.fmt(f),
+            Self::StoreDown => f.write_str(
+                "what is shared with other processes cannot be read or written, and then nothing is called",
+            ),
+        }
+    }
+}
