@@ -41,6 +41,8 @@ impl std::fmt::Display for Refusing {
 }
 /// What a call asks.
 pub trait Renew: Send + Sync {
+    /// Its name.
+    fn name(&self) -> &str;
     /// Changes with every new token.
     fn generation(&self) -> u64;
     /// Why no call should be made with it now (needs a person), if so.

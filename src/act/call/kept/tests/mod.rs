@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
 use super::*;
@@ -18,6 +18,8 @@ use crate::decide::{breaker, retry};
 struct InMemory {
     texts: Mutex<HashMap<String, (u64, String)>>,
     down: AtomicBool,
+    silent: AtomicBool,
+    saves: AtomicU32,
 }
 
 impl InMemory {
@@ -34,6 +36,9 @@ impl Saved for InMemory {
     fn load<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<(u64, String)>, PersistError>> {
         Box::pin(async move {
             self.ready()?;
+            if self.silent.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             Ok(self.texts.lock().unwrap().get(key).cloned())
         })
     }
@@ -46,6 +51,7 @@ impl Saved for InMemory {
     ) -> BoxFuture<'a, Result<u64, PersistError>> {
         Box::pin(async move {
             self.ready()?;
+            self.saves.fetch_add(1, Ordering::SeqCst);
             let mut texts = self.texts.lock().unwrap();
             if texts.get(key).map(|(version, _)| *version) != expect {
                 return Err(PersistError::Conflict);
@@ -136,3 +142,5 @@ fn a_store_that_is_down_fails_the_flush_and_not_the_call() {
     store.down.store(false, Ordering::SeqCst);
     call.flush_blocking().unwrap();
 }
+
+mod together;

@@ -10,6 +10,9 @@ use crate::base::fault::{Fault, Reached};
 use crate::decide::breaker::{self, Standing};
 use crate::decide::retry::Stopping;
 
+mod layers;
+mod limits;
+
 pub(super) fn down() -> io::Error {
     io::ErrorKind::TimedOut.into()
 }
@@ -19,7 +22,7 @@ const fn secs(seconds: u64) -> Duration {
 }
 
 /// A clock that a call owns and a test can still move.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Shared(pub(super) Arc<SimClock>);
 
 impl Clock for Shared {
