@@ -371,8 +371,9 @@ impl Counts {
     }
 }
 
+#[allow(clippy::panic, reason = "a panic is what was asked for")]
 fn panic_on_purpose(injected: &Injected) -> ! {
-    std::panic::panic_any(format!("injected into execution {}", injected.number))
+    panic!("injected into execution {}", injected.number)
 }
 
 #[cfg(test)]
@@ -492,5 +493,12 @@ mod tests {
         let rates = Rates { fail: 900, hang: 101, ..Rates::default() };
         let error = Chaos::seeded(1, rates, |_| ()).unwrap_err();
         assert_eq!(error, Error::Rates { given: 1001, limit: 1000 });
+    }
+
+    #[test]
+    fn its_future_may_be_spawned() {
+        fn spawnable(_: impl Future<Output = Result<(), ()>> + Send + 'static) {}
+        let chaos = Chaos::script([], |_| ()).on(sim());
+        spawnable(async move { chaos.clone().run(async || Ok(())).await });
     }
 }

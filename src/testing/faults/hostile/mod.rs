@@ -3,7 +3,6 @@
 mod reply;
 mod wire;
 
-use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
@@ -234,12 +233,13 @@ impl Drop for Hostile {
         // The acceptor looks whether it should go on when something comes.
         let _woken = TcpStream::connect(self.addr);
         if let Some(acceptor) = self.acceptor.take() {
-            let _ended: Result<(), Box<dyn Any + Send>> = acceptor.join();
+            // What it could say is a panic, which has been printed.
+            drop(acceptor.join());
         }
         // Every read, write and wait of theirs has ended; the bound is for a closure that does not.
         let open = |state: &mut State| !state.open.is_empty();
         let state = self.shared.state();
-        let _ended = self.shared.changed.wait_timeout_while(state, Duration::from_secs(5), open);
+        drop(self.shared.changed.wait_timeout_while(state, Duration::from_secs(5), open));
     }
 }
 
@@ -252,11 +252,14 @@ impl fmt::Debug for Hostile {
     }
 }
 
+/// What decides about a request.
+type Answer = Box<dyn FnMut(&Request) -> Reply + Send>;
+
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     /// Apart from the state, so that a closure may look at what was asked before.
-    answer: Mutex<Box<dyn FnMut(&Request) -> Reply + Send>>,
+    answer: Mutex<Answer>,
 }
 
 #[derive(Default)]
