@@ -28,7 +28,7 @@
 //! | a small state that the next process needs | `snapshots` |
 //! | somewhere to keep all that | `memory`, `sqlite`, or a `store` of your own |
 //! | keys and fingerprints that are the same everywhere | `canonical` |
-//! | a week of failures in a millisecond, and the store's rules as a suite | `testing` |
+//! | a week of failures in a millisecond, a hostile server, and the store's rules as a suite | `testing` |
 //!
 //! # How it is made
 //!

@@ -16,6 +16,8 @@ mod documents;
 mod durable;
 #[cfg(all(feature = "cli", feature = "testing"))]
 mod examples;
+#[cfg(all(feature = "testing", feature = "reqwest", feature = "tokio"))]
+mod hostile;
 #[cfg(feature = "testing")]
 mod jobs;
 mod layering;
