@@ -17,6 +17,7 @@ mod disk;
 mod fair;
 mod kill;
 mod kit;
+mod shared;
 
 /// Not a test: what a child process runs.
 #[test]

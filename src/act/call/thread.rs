@@ -1,12 +1,12 @@
 //! The blocking driver that can leave an attempt behind: each runs on a thread of its own.
 
-use std::any::Any;
 use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 
 use crate::act::call::Last;
+use crate::base::fault::Panicked;
 use crate::decide::retry::Attempt;
 
 /// `op`, each time on a new thread, and no longer than the attempt may take.
@@ -37,14 +37,8 @@ where
         Ok(result) => result.map_err(Last::Error),
         Err(RecvTimeoutError::Timeout) => Err(Last::TimedOut { after: attempt.remaining() }),
         Err(RecvTimeoutError::Disconnected) => {
-            let message = thread.join().err().map_or_else(String::new, |panic| said(&*panic));
+            let message = thread.join().err().map_or_else(String::new, |panic| Panicked::of(&*panic).message);
             Err(Last::Panicked { message })
         }
     }
-}
-
-/// What a panic said, if it was text.
-fn said(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }

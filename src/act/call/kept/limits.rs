@@ -32,7 +32,6 @@ impl Keeper {
         clock: &K,
         until: Moment,
     ) -> Result<(), Refused> {
-        let mut races = 0;
         loop {
             let now = clock.now();
             if self.block(gate, index).is_some_and(|block| block.use_one(now.moment)) {
@@ -41,18 +40,13 @@ impl Keeper {
             let asked = self.next_block(face, gate, (index, limit), now).await;
             let (why, wait, retry_at) = match asked {
                 Ok(Ok(block)) => {
-                    // By the clock as it is after the write: what was granted has decayed since.
-                    let taken = block.use_one(clock.moment());
+                    // The first of it is for the one who asked, as of when he did.
+                    let _first = block.use_one(now.moment);
                     self.with(gate, |cell| {
                         cell.blocks.resize(cell.blocks.len().max(index + 1), None);
                         cell.blocks[index] = Some(Arc::new(block));
                     });
-                    races += 1;
-                    match (taken, races > TRIES_MAX) {
-                        (true, _) => return Ok(()),
-                        (false, false) => continue,
-                        (false, true) => return Err((Refusing::StoreDown, later(now.wall, STORE_RETRY))),
-                    }
+                    return Ok(());
                 }
                 Ok(Err(refused)) => refused,
                 Err(error) => return self.take_without_store(face, gate, index, clock, until, &error).await,
