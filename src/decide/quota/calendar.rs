@@ -136,7 +136,8 @@ impl Zone {
     }
 
     fn local(self, at: Timestamp) -> NaiveDateTime {
-        at.naive_utc().checked_add_signed(self.offset(at)).unwrap_or(at.naive_utc())
+        let utc = at.naive_utc();
+        utc.checked_add_signed(self.offset(at)).unwrap_or(utc)
     }
 
     /// The first instant at which the clocks show `local`, or the first after the gap in which they would.
