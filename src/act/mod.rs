@@ -8,6 +8,8 @@ pub mod once;
 #[cfg(feature = "store")]
 pub mod pipeline;
 
+#[allow(dead_code, reason = "what `Call::key` will keep its accounts in")]
+mod accounts;
 mod classifier;
 #[cfg(feature = "store")]
 mod env;

@@ -53,7 +53,7 @@ pub(super) enum Kind {
 pub struct Machine {
     pub(super) policy: Policy,
     pub(super) forced: Option<Mode>,
-    rng: Rng,
+    pub(super) rng: Rng,
     pub(super) state: State,
     pub(super) generation: u32,
     pub(super) level: u32,
@@ -73,7 +73,12 @@ impl Machine {
     /// What [`Policy::check`] finds.
     pub fn new(policy: Policy, seed: u64, now: Now) -> Result<Self, Error> {
         policy.check()?;
-        Ok(Self {
+        Ok(Self::fresh(policy, seed, now))
+    }
+
+    /// The same, of a policy that has been checked.
+    pub(super) fn fresh(policy: Policy, seed: u64, now: Now) -> Self {
+        Self {
             policy,
             forced: None,
             rng: Rng::seeded(seed),
@@ -86,7 +91,7 @@ impl Machine {
             slow: policy.slow_rate.map(|rate| Counted::new(rate.calls, None)),
             timed: policy.time_rate.map(|rate| Timed::new(rate.window)),
             block: None,
-        })
+        }
     }
 
     /// Whether a call may be made now.
@@ -216,7 +221,7 @@ impl Machine {
     }
 
     /// Takes over what `snapshot` holds, with this policy.
-    pub(super) fn adopt(&mut self, snapshot: &Snapshot, now: Now) -> Result<Restored, Error> {
+    pub(crate) fn adopt(&mut self, snapshot: &Snapshot, now: Now) -> Result<Restored, Error> {
         let seed = self.rng.next_u64();
         let (machine, restored) = Self::restore(self.policy, snapshot, seed, now)?;
         *self = machine;
