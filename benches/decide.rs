@@ -104,7 +104,7 @@ fn quotas(criterion: &mut Criterion) {
         });
     }
     if let Ok(meter) = Quota::per_day(1).map(|quota| Meter::new(quota, start())) {
-        black_box(meter.admit(start()));
+        let _one = black_box(meter.admit(start()));
         group.bench_function("refused, with its reason", |bencher| {
             bencher.iter(|| black_box(meter.admit(black_box(start()))));
         });

@@ -20,7 +20,9 @@
 //! |---|---|
 //! | to try again, with the right waits and an end | [`retry`] |
 //! | to leave a dead service alone | [`breaker`] |
-//! | both, time-outs, and a state that outlives the process, for one dependency | [`call`] |
+//! | to stay below somebody's limit, a rate or so many a day | [`quota`] |
+//! | a bound on the retries of all calls together | [`budget`] |
+//! | retries, breaker, time-outs, and a state that outlives the process, for one dependency | [`call`] |
 //! | to do something once, however often it is asked for | `once`, `ledger` (feature `store`) |
 //! | a job of steps that resumes where it was | `job`, `pipeline` (feature `store`) |
 //! | to see and steer runs, from code or from a shell | `operator`, `cli`, and the binary `unattended` |

@@ -22,6 +22,12 @@ impl Rng {
         Self(seed)
     }
 
+    /// The seed of what is still to come: `Rng::seeded(state)` goes on where this is. For putting a generator down and
+    /// picking it up, never for a second one beside it.
+    pub(crate) const fn state(&self) -> u64 {
+        self.0
+    }
+
     /// The next 64 bits.
     pub const fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

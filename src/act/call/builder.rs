@@ -27,6 +27,8 @@ use crate::remember::{snapshots::Snapshots, store::Store};
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many calls are out at once, if nobody says otherwise.
 const CONCURRENCY: u32 = 16;
+/// Of how many accounts the state is kept, if nobody says otherwise.
+const ACCOUNTS_MAX: usize = 100_000;
 /// How many quotas one call is checked against.
 pub(super) const QUOTAS_MAX: usize = 4;
 
@@ -80,7 +82,7 @@ impl Builder {
             effect: None,
             overrides: Overrides::new(),
             credentials: Credentials::None,
-            accounts_max: Accounts::KEYS_MAX,
+            accounts_max: ACCOUNTS_MAX,
             #[cfg(feature = "store")]
             keeper: None,
         };
@@ -207,7 +209,9 @@ impl<C, K: Clock, R> Builder<C, K, R> {
         self
     }
 
-    /// Of how many accounts the state is kept in memory, see [`Call::key`]; default 100,000.
+    /// Of how many accounts the state is kept in memory, at least 16, see [`Call::key`]; default 100,000. At the bound a
+    /// new account takes the place of one that is healthy and has used nothing; else of the one that is nearest to that,
+    /// and of one that refuses only if all do: [`Call::accounts_dropped`] counts them.
     pub const fn accounts_max(mut self, limit: usize) -> Self {
         self.plan.accounts_max = limit;
         self
@@ -284,7 +288,8 @@ impl<C, K: Clock, R> Builder<C, K, R> {
         let policy = plan.breaker.lease_at_least(plan.attempt_timeout.saturating_mul(2));
         let own = |source| Error::Breaker { name: plan.name.clone(), source };
         let breaker = Breaker::seeded(plan.name.clone(), policy, rng::entropy(), now).map_err(own)?;
-        let accounts = Accounts::new(policy, &plan.quotas, plan.accounts_max, rng::entropy()).map_err(own)?;
+        let accounts = Accounts::new(policy, plan.quotas.clone(), plan.accounts_max, rng::entropy(), now)
+            .map_err(own)?;
         let budget = plan.budget.map(Budget::new).transpose();
         let budget = budget.map_err(|source| Error::Budget { name: plan.name.clone(), source })?;
         let meters: Box<[Meter]> = plan.quotas.iter().map(|limit| Meter::new(*limit, now)).collect();

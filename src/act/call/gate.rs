@@ -73,7 +73,9 @@ impl<'a> Gate<'a> {
                     meter.give_back(taken);
                 }
             }
-            Self::Account { accounts, key, .. } => accounts.give_back(key, index, taken, now),
+            Self::Account { accounts, key, .. } => {
+                accounts.give_back(key, index, taken, now);
+            }
         }
     }
 
@@ -102,7 +104,7 @@ impl<'a> Gate<'a> {
     pub(super) fn snapshot(self, now: Now) -> Snapshot {
         match self {
             Self::Own { breaker, .. } => breaker.snapshot(now),
-            Self::Account { accounts, key, .. } => accounts.snapshot(key, now),
+            Self::Account { accounts, key, name } => accounts.snapshot(key, name, now),
         }
     }
 
@@ -121,7 +123,7 @@ impl<'a> Gate<'a> {
     }
 
     #[cfg(feature = "store")]
-    pub(super) fn mark(self, now: Now) -> (Mark, Standing) {
+    pub(super) fn mark(self) -> (Mark, Standing) {
         let of = |generation, blocked_until, standing| (Mark { generation, blocked_until }, standing);
         match self {
             Self::Own { breaker, .. } => {
@@ -129,7 +131,7 @@ impl<'a> Gate<'a> {
                 of(generation, blocked_until, standing)
             }
             Self::Account { accounts, key, .. } => {
-                let (generation, blocked_until, standing) = accounts.mark(key, now);
+                let (generation, blocked_until, standing) = accounts.mark(key);
                 of(generation, blocked_until, standing)
             }
         }

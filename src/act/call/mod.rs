@@ -66,6 +66,7 @@ mod tests;
 mod thread;
 mod with;
 
+pub use crate::act::accounts::Dropped;
 pub use crate::act::classifier::{By, ByTrait, Classifier, Keep, Reject, RejectBy};
 pub use crate::act::guarding::Guarding;
 pub use crate::act::retrying::Retrying;
@@ -133,6 +134,18 @@ impl<C, K: Clock, R> Call<C, K, R> {
     #[must_use]
     pub const fn budget(&self) -> Option<&Budget> {
         self.budget.as_ref()
+    }
+
+    /// Of how many [accounts](Self::key) something is known.
+    #[must_use]
+    pub fn accounts_known(&self) -> usize {
+        self.accounts.len()
+    }
+
+    /// How many accounts were forgotten because there are more than may be kept.
+    #[must_use]
+    pub fn accounts_dropped(&self) -> Dropped {
+        self.accounts.dropped()
     }
 
     /// Calls until it succeeds or must not go on, on this thread.

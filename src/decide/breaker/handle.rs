@@ -110,7 +110,13 @@ impl Breaker {
     /// # Errors
     ///
     /// As [`adopt`](Self::adopt).
-    pub fn adopt_and_credit(&self, snapshot: &Snapshot, successes: u32, now: Now) -> Result<Restored, Error> {
+    #[cfg(feature = "store")]
+    pub(crate) fn adopt_and_credit(
+        &self,
+        snapshot: &Snapshot,
+        successes: u32,
+        now: Now,
+    ) -> Result<Restored, Error> {
         self.locked(|machine| {
             let restored = machine.adopt(snapshot, now)?;
             machine.credit(successes, now);

@@ -74,7 +74,7 @@ impl Permit {
 pub struct Machine {
     pub(super) policy: Policy,
     pub(super) forced: Option<Mode>,
-    rng: Rng,
+    pub(super) rng: Rng,
     pub(super) state: State,
     pub(super) generation: u32,
     pub(super) level: u32,
@@ -94,7 +94,12 @@ impl Machine {
     /// What [`Policy::check`] finds.
     pub fn new(policy: Policy, seed: u64, now: Now) -> Result<Self, Error> {
         policy.check()?;
-        Ok(Self {
+        Ok(Self::fresh(policy, seed, now))
+    }
+
+    /// The same, of a policy that has been checked.
+    pub(super) fn fresh(policy: Policy, seed: u64, now: Now) -> Self {
+        Self {
             policy,
             forced: None,
             rng: Rng::seeded(seed),
@@ -107,7 +112,7 @@ impl Machine {
             slow: policy.slow_rate.map(|rate| Counted::new(rate.calls, None)),
             timed: policy.time_rate.map(|rate| Timed::new(rate.window)),
             block: None,
-        })
+        }
     }
 
     /// Whether a call may be made now.
@@ -237,7 +242,7 @@ impl Machine {
     }
 
     /// Takes over what `snapshot` holds, with this policy.
-    pub(super) fn adopt(&mut self, snapshot: &Snapshot, now: Now) -> Result<Restored, Error> {
+    pub(crate) fn adopt(&mut self, snapshot: &Snapshot, now: Now) -> Result<Restored, Error> {
         let seed = self.rng.next_u64();
         let (machine, restored) = Self::restore(self.policy, snapshot, seed, now)?;
         *self = machine;
@@ -256,7 +261,8 @@ impl Machine {
 
     /// Successes of another process, at about `now`: they count in the windows, yet end no row of failures, because
     /// nobody knows which came first.
-    pub(super) fn credit(&mut self, count: u32, now: Now) {
+    #[cfg(feature = "store")]
+    pub(crate) fn credit(&mut self, count: u32, now: Now) {
         let consecutive = self.consecutive;
         if count > 0 && matches!(self.state, State::Closed) {
             self.good(count, Instant::of(now).at);
@@ -266,7 +272,7 @@ impl Machine {
 
     /// Generation, block and state.
     #[cfg(feature = "store")]
-    pub(super) fn mark(&self) -> (u32, Option<Timestamp>, Standing) {
+    pub(crate) fn mark(&self) -> (u32, Option<Timestamp>, Standing) {
         (self.generation, self.block.map(|block| block.until.wall), self.standing())
     }
 

@@ -35,6 +35,7 @@
 mod form;
 mod handle;
 mod machine;
+mod packed;
 mod policy;
 mod reason;
 mod snapshot;
@@ -45,6 +46,7 @@ mod window;
 
 pub use handle::Breaker;
 pub use machine::{Machine, Outcome, Permit};
+pub(crate) use packed::Worth;
 pub use policy::{Error, Mode, Policy, Rate, SlowRate, TimeRate};
 pub use reason::{Admit, Allowing, Cause, Moved, Refusing, Restoring, Standing, Stopped, Unmoved};
 pub use snapshot::{Restored, Snapshot};

@@ -9,6 +9,7 @@ use crate::base::explain::Explain;
 use crate::base::fault::Class;
 use crate::base::time::{Moment, Now, Timestamp};
 
+mod packed;
 mod random;
 mod saved;
 

@@ -71,6 +71,10 @@ impl Counted {
         self.results.iter().copied()
     }
 
+    pub(super) const fn has_bad(&self) -> bool {
+        self.bad > 0
+    }
+
     pub(super) const fn is_timed(&self) -> bool {
         self.within.is_some()
     }
@@ -107,7 +111,11 @@ impl Timed {
     }
 
     pub(super) fn add(&mut self, at: At, calls: u32, bad: u32) {
-        let index = at.div_euclid(self.width);
+        self.add_indexed(at.div_euclid(self.width), calls, bad);
+    }
+
+    /// Adds to the step of that [index](Self::indexed).
+    pub(super) fn add_indexed(&mut self, index: At, calls: u32, bad: u32) {
         let slot = usize::try_from(index.rem_euclid(60)).unwrap_or(0);
         let step = &mut self.steps[slot];
         if step.index < index {
@@ -135,13 +143,21 @@ impl Timed {
         self.steps = [Step { index: At::MIN, calls: 0, bad: 0 }; STEPS];
     }
 
-    /// Start, calls and failures of each step that is not empty.
+    /// Index, calls and failures of each step that is not empty and not older than the window at the newest one, the
+    /// oldest first.
+    pub(super) fn indexed(&self) -> Vec<(At, u32, u32)> {
+        let used = || self.steps.iter().filter(|step| step.calls > 0);
+        let newest = used().map(|step| step.index).max().unwrap_or(At::MIN);
+        let young = used().filter(|step| step.index > newest.saturating_sub(60));
+        let mut indexed: Vec<_> = young.map(|step| (step.index, step.calls, step.bad)).collect();
+        indexed.sort_unstable();
+        indexed
+    }
+
+    /// Start, calls and failures of the same steps.
     pub(super) fn iter(&self) -> impl Iterator<Item = (At, u32, u32)> + '_ {
-        let width = self.width;
-        self.steps
-            .iter()
-            .filter(|step| step.calls > 0)
-            .map(move |step| (step.index.saturating_mul(width), step.calls, step.bad))
+        let start = |index: At| index.saturating_mul(self.width);
+        self.indexed().into_iter().map(move |(index, calls, bad)| (start(index), calls, bad))
     }
 }
 

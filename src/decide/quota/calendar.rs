@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{Days, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+use chrono::{Days, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone};
 
 use crate::base::time::{Timestamp, later};
 use crate::decide::quota::policy::{Error, within};
@@ -123,20 +123,19 @@ impl Calendar {
 
 impl Zone {
     fn offset(self, at: Timestamp) -> TimeDelta {
-        match self {
-            Self::Utc => TimeDelta::zero(),
-            Self::Fixed(offset) => TimeDelta::seconds(offset.local_minus_utc().into()),
+        let utc = at.naive_utc();
+        let offset = match self {
+            Self::Utc => return TimeDelta::zero(),
+            Self::Fixed(offset) => offset.offset_from_utc_datetime(&utc),
             #[cfg(feature = "tz")]
-            Self::Named(zone) => {
-                use chrono::{Offset, TimeZone};
-                let offset = zone.offset_from_utc_datetime(&at.naive_utc()).fix();
-                TimeDelta::seconds(offset.local_minus_utc().into())
-            }
-        }
+            Self::Named(zone) => chrono::Offset::fix(&zone.offset_from_utc_datetime(&utc)),
+        };
+        TimeDelta::seconds(offset.local_minus_utc().into())
     }
 
     fn local(self, at: Timestamp) -> NaiveDateTime {
-        at.naive_utc().checked_add_signed(self.offset(at)).unwrap_or(at.naive_utc())
+        let utc = at.naive_utc();
+        utc.checked_add_signed(self.offset(at)).unwrap_or(utc)
     }
 
     /// The first instant at which the clocks show `local`, or the first after the gap in which they would.
@@ -146,13 +145,10 @@ impl Zone {
             Self::Utc => local.and_utc(),
             Self::Fixed(_) => less(self.offset(local.and_utc())),
             #[cfg(feature = "tz")]
-            Self::Named(zone) => {
-                use chrono::TimeZone;
-                match zone.from_local_datetime(&local).earliest() {
-                    Some(found) => found.to_utc(),
-                    None => self.after_gap(local),
-                }
-            }
+            Self::Named(zone) => match zone.from_local_datetime(&local).earliest() {
+                Some(found) => found.to_utc(),
+                None => self.after_gap(local),
+            },
         }
     }
 

@@ -32,6 +32,10 @@ impl Count {
         Self(AtomicU64::new(word))
     }
 
+    pub(super) fn word(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     pub(super) fn read(&self, calendar: &Calendar, wall: Timestamp) -> Used {
         Used::of(self.0.load(Ordering::Relaxed), calendar, wall)
     }

@@ -218,6 +218,34 @@ impl Meter {
         }
     }
 
+    /// A meter whose whole state is `word`, as [`word`](Self::word) gave it: for whoever keeps many under one limit.
+    pub(crate) fn of_word(limit: Limit, word: u64) -> Self {
+        let kind = match limit {
+            Limit::Rate(quota) => Kind::Rate { quota, bucket: Bucket::new(word) },
+            Limit::Calendar(calendar) => Kind::Calendar { calendar, count: Count::new(word) },
+        };
+        Self { kind }
+    }
+
+    /// The whole state; 0 is one of which nothing is used. It is of this process alone.
+    pub(crate) fn word(&self) -> u64 {
+        match &self.kind {
+            Kind::Rate { bucket, .. } => bucket.full_at(),
+            Kind::Calendar { count, .. } => count.word(),
+        }
+    }
+
+    /// How long until nothing of it is used any more, if nothing more is taken.
+    pub(crate) fn full_in(&self, now: Now) -> Duration {
+        match &self.kind {
+            Kind::Rate { bucket, .. } => Moment::from_nanos(bucket.full_at()).since(now.moment),
+            Kind::Calendar { calendar, count } => {
+                let seen = count.read(calendar, now.wall);
+                if seen.used == 0 { Duration::ZERO } else { between(now.wall, seen.period.resets_at) }
+            }
+        }
+    }
+
     fn owing(limit: Limit, owed: Owed, now: Now) -> Self {
         let kind = match limit {
             Limit::Rate(quota) => Kind::Rate { quota, bucket: Bucket::new(owed.full_at(now.moment)) },

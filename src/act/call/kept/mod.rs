@@ -249,7 +249,7 @@ impl Keeper {
     fn adopt(&self, gate: Gate<'_>, found: &Snapshot, pending: u32, now: Now) -> Result<(), PersistError> {
         let restored = gate.adopt(found, pending, now).map_err(PersistError::unreadable)?;
         let stepped = restored.reasons.iter().any(|why| matches!(why, Restoring::ClockSteppedBack { .. }));
-        let (mark, _) = gate.mark(now);
+        let (mark, _) = gate.mark();
         self.with(gate, |cell| {
             cell.loaded = true;
             // Instants that a stepped clock made senseless are written anew by the present one.
@@ -261,7 +261,7 @@ impl Keeper {
 
     /// Writes if the breaker has moved since the last write, or is being probed.
     async fn keep<W: Face>(&self, face: &W, gate: Gate<'_>, now: Now) -> Result<(), PersistError> {
-        let (mark, standing) = gate.mark(now);
+        let (mark, standing) = gate.mark();
         let fresh = Mark { generation: 0, blocked_until: None };
         let saved = self.with(gate, |cell| if cell.version.is_none() { Some(fresh) } else { cell.saved });
         if saved == Some(mark) && standing != Standing::HalfOpen {
@@ -283,7 +283,7 @@ impl Keeper {
 
     async fn write<W: Face>(&self, face: &W, gate: Gate<'_>, now: Now) -> Result<(), PersistError> {
         let snapshot = gate.snapshot(now);
-        let (mark, _) = gate.mark(now);
+        let (mark, _) = gate.mark();
         let json = serde_json::to_string(&snapshot).map_err(PersistError::unreadable)?;
         let (expect, pending) = self.with(gate, |cell| (cell.version, cell.pending));
         let version = self.asked(face, self.store.save(&name("breaker", gate), json, expect)).await?;
@@ -298,7 +298,7 @@ impl Keeper {
 
     /// Somebody else has written: takes over what is newer there, and keeps the longer block.
     async fn meet<W: Face>(&self, face: &W, gate: Gate<'_>, now: Now) -> Result<(), PersistError> {
-        let ours = gate.mark(now).0;
+        let ours = gate.mark().0;
         let found = self.read(face, gate).await?;
         self.with(gate, |cell| cell.version = found.as_ref().map(|(version, _)| *version));
         let Some((_, theirs)) = found else { return Ok(()) };

@@ -28,14 +28,14 @@ fn the_successes_of_many_threads_are_counted_too() {
 
 /// What the shared handle and the pure machine are both told.
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Call(Outcome),
     Overlap(Outcome, Outcome),
     Later(u64),
     Restart,
 }
 
-fn any_step() -> impl proptest::strategy::Strategy<Value = Step> {
+pub(super) fn any_step() -> impl proptest::strategy::Strategy<Value = Step> {
     let outcome = prop_oneof![
         6 => Just(Outcome::Success),
         3 => Just(FAILURE),
@@ -52,7 +52,7 @@ fn any_step() -> impl proptest::strategy::Strategy<Value = Step> {
     ]
 }
 
-fn any_policy() -> impl proptest::strategy::Strategy<Value = Policy> {
+pub(super) fn any_policy() -> impl proptest::strategy::Strategy<Value = Policy> {
     let rate = prop::option::of((1u32..=100, 1u32..80, 1u32..80, prop::option::of(1u64..500)).prop_map(
         |(percent, calls, min, within)| Rate {
             percent,
