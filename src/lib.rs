@@ -67,7 +67,7 @@ pub use act::call;
 pub use act::{job, once, pipeline};
 #[cfg(feature = "store")]
 pub use base::canonical;
-pub use base::{backoff, effect, explain, fault, rng, text, time};
+pub use base::{backoff, effect, explain, fault, redact, rng, text, time};
 pub use decide::{breaker, claim, retry, run};
 #[cfg(feature = "cli")]
 pub use operate::cli;

@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod effect;
 pub mod explain;
 pub mod fault;
+pub mod redact;
 pub mod rng;
 pub mod text;
 pub mod time;
