@@ -62,7 +62,7 @@ mod remember;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use act::call;
+pub use act::{call, isolate};
 #[cfg(feature = "store")]
 pub use act::{job, once, pipeline};
 #[cfg(feature = "store")]

@@ -68,6 +68,22 @@ mod on {
         }
     }
 
+    /// An engine of a group has ended, or will not begin.
+    pub(crate) fn engine(
+        group: &str,
+        engine: &str,
+        outcome: &str,
+        took: Option<Duration>,
+        why: &impl Explain,
+    ) {
+        let (code, duration_ms) = (why.code(), took.map(millis));
+        if outcome == "done" {
+            tracing::debug!(target: "unattended", group, engine, code, duration_ms, why = %why, outcome);
+        } else {
+            tracing::warn!(target: "unattended", group, engine, code, duration_ms, why = %why, outcome);
+        }
+    }
+
     /// A breaker has changed its state.
     pub(crate) fn moved(dependency: &str, outcome: &str, why: &impl Explain) {
         tracing::warn!(target: "unattended", dependency, code = why.code(), why = %why, outcome);
@@ -88,5 +104,6 @@ mod off {
     pub(crate) const fn ended(_: Option<&str>, _: &str, _: Option<Timestamp>, _: &impl Explain) {}
     #[cfg(feature = "store")]
     pub(crate) const fn kept<E>(_: &str, _: &Result<(), E>) {}
+    pub(crate) const fn engine(_: &str, _: &str, _: &str, _: Option<Duration>, _: &impl Explain) {}
     pub(crate) const fn moved(_: &str, _: &str, _: &impl Explain) {}
 }

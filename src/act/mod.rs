@@ -1,6 +1,7 @@
 //! The floor that waits, spawns and changes the world. What to do is decided below; here it is done.
 
 pub mod call;
+pub mod isolate;
 #[cfg(feature = "store")]
 pub mod job;
 #[cfg(feature = "store")]
@@ -15,6 +16,7 @@ mod guarding;
 #[cfg(feature = "store")]
 mod keeper;
 mod log;
+mod panics;
 mod retrying;
 #[cfg(feature = "store")]
 mod runlog;
