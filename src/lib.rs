@@ -62,9 +62,13 @@ mod remember;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "rate-limit")]
+pub use act::limit;
+#[cfg(feature = "tower")]
+pub use act::tower;
 pub use act::{call, isolate};
 #[cfg(feature = "store")]
-pub use act::{job, once, pipeline};
+pub use act::{fallback, job, once, pipeline};
 #[cfg(feature = "store")]
 pub use base::canonical;
 pub use base::{backoff, effect, explain, fault, redact, rng, text, time};

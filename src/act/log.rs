@@ -68,6 +68,12 @@ mod on {
         }
     }
 
+    /// An operation has failed with `because`; what stands in, or why a source has nothing.
+    #[cfg(feature = "store")]
+    pub(crate) fn fallen(because: &str, why: &impl Explain) {
+        tracing::warn!(target: "unattended", because, code = why.code(), why = %why, outcome = "fallback");
+    }
+
     /// An engine of a group has ended, or will not begin.
     pub(crate) fn engine(
         group: &str,
@@ -104,6 +110,8 @@ mod off {
     pub(crate) const fn ended(_: Option<&str>, _: &str, _: Option<Timestamp>, _: &impl Explain) {}
     #[cfg(feature = "store")]
     pub(crate) const fn kept<E>(_: &str, _: &Result<(), E>) {}
+    #[cfg(feature = "store")]
+    pub(crate) const fn fallen(_: &str, _: &impl Explain) {}
     pub(crate) const fn engine(_: &str, _: &str, _: &str, _: Option<Duration>, _: &impl Explain) {}
     pub(crate) const fn moved(_: &str, _: &str, _: &impl Explain) {}
 }

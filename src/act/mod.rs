@@ -1,13 +1,19 @@
 //! The floor that waits, spawns and changes the world. What to do is decided below; here it is done.
 
 pub mod call;
+#[cfg(feature = "store")]
+pub mod fallback;
 pub mod isolate;
 #[cfg(feature = "store")]
 pub mod job;
+#[cfg(feature = "rate-limit")]
+pub mod limit;
 #[cfg(feature = "store")]
 pub mod once;
 #[cfg(feature = "store")]
 pub mod pipeline;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 mod classifier;
 #[cfg(feature = "store")]
