@@ -64,12 +64,16 @@ mod remember;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use act::{call, credential};
+#[cfg(feature = "rate-limit")]
+pub use act::limit;
+#[cfg(feature = "tower")]
+pub use act::tower;
+pub use act::{call, credential, isolate};
 #[cfg(feature = "store")]
-pub use act::{job, once, pipeline};
+pub use act::{fallback, job, once, pipeline};
 #[cfg(feature = "store")]
 pub use base::canonical;
-pub use base::{backoff, effect, explain, fault, rng, text, time};
+pub use base::{backoff, effect, explain, fault, redact, rng, text, time};
 pub use decide::{breaker, budget, claim, contract, quota, retry, run};
 #[cfg(feature = "cli")]
 pub use operate::cli;

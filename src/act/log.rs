@@ -110,6 +110,28 @@ mod on {
         tracing::warn!(target: "unattended", dependency, code = "call.not_kept", why, outcome = "not_kept");
     }
 
+    /// An operation has failed with `because`; what stands in, or why a source has nothing.
+    #[cfg(feature = "store")]
+    pub(crate) fn fallen(because: &str, why: &impl Explain) {
+        tracing::warn!(target: "unattended", because, code = why.code(), why = %why, outcome = "fallback");
+    }
+
+    /// An engine of a group has ended, or will not begin.
+    pub(crate) fn engine(
+        group: &str,
+        engine: &str,
+        outcome: &str,
+        took: Option<Duration>,
+        why: &impl Explain,
+    ) {
+        let (code, duration_ms) = (why.code(), took.map(millis));
+        if outcome == "done" {
+            tracing::debug!(target: "unattended", group, engine, code, duration_ms, why = %why, outcome);
+        } else {
+            tracing::warn!(target: "unattended", group, engine, code, duration_ms, why = %why, outcome);
+        }
+    }
+
     /// A breaker has changed its state.
     pub(crate) fn moved(dependency: &str, outcome: &str, why: &impl Explain) {
         tracing::warn!(target: "unattended", dependency, code = why.code(), why = %why, outcome);
@@ -136,5 +158,7 @@ mod off {
     pub(crate) const fn kept<E>(_: &str, _: &Result<(), E>) {}
     #[cfg(feature = "store")]
     pub(crate) const fn not_kept(_: &str, _: &(dyn std::error::Error + 'static)) {}
+    pub(crate) const fn fallen(_: &str, _: &impl Explain) {}
+    pub(crate) const fn engine(_: &str, _: &str, _: &str, _: Option<Duration>, _: &impl Explain) {}
     pub(crate) const fn moved(_: &str, _: &str, _: &impl Explain) {}
 }

@@ -3,11 +3,18 @@
 pub mod call;
 pub mod credential;
 #[cfg(feature = "store")]
+pub mod fallback;
+pub mod isolate;
+#[cfg(feature = "store")]
 pub mod job;
+#[cfg(feature = "rate-limit")]
+pub mod limit;
 #[cfg(feature = "store")]
 pub mod once;
 #[cfg(feature = "store")]
 pub mod pipeline;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 mod accounts;
 mod classifier;
@@ -17,6 +24,7 @@ mod guarding;
 #[cfg(feature = "store")]
 mod keeper;
 mod log;
+mod panics;
 mod retrying;
 #[cfg(feature = "store")]
 mod runlog;

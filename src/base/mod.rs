@@ -6,6 +6,7 @@ pub mod effect;
 pub mod explain;
 pub mod fault;
 pub(crate) mod park;
+pub mod redact;
 pub(crate) mod retry_after;
 pub mod rng;
 pub mod text;

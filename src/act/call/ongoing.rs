@@ -58,7 +58,8 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
         Ok((passage, attempt))
     }
 
-    pub(super) async fn succeeded<W: Face>(&self, face: &W, passage: Passage<'a, K>, attempt: Attempt) {
+    // Not by a shared reference: a future that holds one would ask for errors that are `Sync`.
+    pub(super) async fn succeeded<W: Face>(&mut self, face: &W, passage: Passage<'a, K>, attempt: Attempt) {
         if let Some(budget) = &self.call.budget {
             budget.succeeded(passage.began());
         }
@@ -197,7 +198,7 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
         Ok(())
     }
 
-    async fn score<W: Face>(&self, face: &W, passage: Passage<'a, K>, fault: &Fault, now: Now) {
+    async fn score<W: Face>(&mut self, face: &W, passage: Passage<'a, K>, fault: &Fault, now: Now) {
         #[cfg(feature = "store")]
         if let Some(keeper) = &self.call.keeper {
             if let Some((permit, outcome)) = passage.ends(Some(fault), now) {
@@ -209,7 +210,12 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
         passage.failed(fault, now);
     }
 
-    async fn spend<W: Face>(&self, face: &W, fault: &Fault, now: Now) -> Result<(), (Refusing, Timestamp)> {
+    async fn spend<W: Face>(
+        &mut self,
+        face: &W,
+        fault: &Fault,
+        now: Now,
+    ) -> Result<(), (Refusing, Timestamp)> {
         let Some(budget) = &self.call.budget else { return Ok(()) };
         #[cfg(feature = "store")]
         if let Some(keeper) = &self.call.keeper {

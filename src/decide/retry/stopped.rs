@@ -114,6 +114,12 @@ impl<L, R: Explain> Stopped<L, R> {
     }
 }
 
+impl<L, R: Explain> Explain for Stopped<L, R> {
+    fn code(&self) -> &'static str {
+        Self::code(self)
+    }
+}
+
 impl<L, R: fmt::Display> fmt::Display for Stopped<L, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
