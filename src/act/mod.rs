@@ -1,6 +1,7 @@
 //! The floor that waits, spawns and changes the world. What to do is decided below; here it is done.
 
 pub mod call;
+pub mod exchange;
 #[cfg(feature = "store")]
 pub mod fallback;
 pub mod isolate;

@@ -17,8 +17,14 @@ mod durable;
 #[cfg(all(feature = "cli", feature = "testing"))]
 mod examples;
 #[cfg(feature = "testing")]
+mod exchanges;
+#[cfg(feature = "testing")]
+mod isolate;
+#[cfg(feature = "testing")]
 mod jobs;
 mod layering;
+#[cfg(all(feature = "tower", feature = "testing"))]
+mod layers;
 #[cfg(feature = "testing")]
 mod ledger;
 mod manifest;
