@@ -68,7 +68,7 @@ pub mod testing;
 pub use act::limit;
 #[cfg(feature = "tower")]
 pub use act::tower;
-pub use act::{call, credential, isolate};
+pub use act::{call, credential, exchange, isolate};
 #[cfg(feature = "store")]
 pub use act::{fallback, job, once, pipeline};
 #[cfg(feature = "store")]

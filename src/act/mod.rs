@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod credential;
+pub mod exchange;
 #[cfg(feature = "store")]
 pub mod fallback;
 pub mod isolate;

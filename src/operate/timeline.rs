@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::Value;
 
+use crate::act::exchange::Recorded;
 use crate::base::text;
 use crate::base::time::Timestamp;
 use crate::remember::store::StoredEvent;
@@ -110,8 +112,14 @@ fn told(data: Option<&str>) -> Told {
     if step_attempt.is_some() {
         members.remove("step_attempt");
     }
+    let exchanges = members.get("exchanges").and_then(|value| Vec::<Recorded>::deserialize(value).ok());
+    if exchanges.is_some() {
+        members.remove("exchanges");
+    }
     let rest = members.iter().filter(|(_, value)| !value.is_null());
-    Told { fault, step_attempt, details: rest.map(|(name, value)| detail(name, value)).collect() }
+    let mut details: Vec<_> = rest.map(|(name, value)| detail(name, value)).collect();
+    details.extend(exchanges.iter().flatten().flat_map(exchange));
+    Told { fault, step_attempt, details }
 }
 
 /// A member as it is told: what is named as milliseconds becomes a duration.
@@ -122,6 +130,22 @@ fn detail(name: &str, value: &Value) -> (String, String) {
         }
         _ => (name.to_owned(), plain(value)),
     }
+}
+
+/// What was asked and answered: a line for the whole, and one for each part that there is.
+fn exchange(kept: &Recorded) -> Vec<(String, String)> {
+    let mut lines = vec![(String::from("exchange"), kept.to_string())];
+    for (side, part) in [("request", &kept.request), ("response", &kept.response)] {
+        if !part.headers.is_empty() {
+            let headers: Vec<_> =
+                part.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            lines.push((format!("{side} headers"), headers.join(", ")));
+        }
+        if !part.body.is_empty() {
+            lines.push((format!("{side} body"), part.body.clone()));
+        }
+    }
+    lines
 }
 
 /// A fault that an event carries.

@@ -16,11 +16,17 @@ mod documents;
 mod durable;
 #[cfg(all(feature = "cli", feature = "testing"))]
 mod examples;
+#[cfg(feature = "testing")]
+mod exchanges;
 #[cfg(all(feature = "testing", feature = "reqwest", feature = "tokio"))]
 mod hostile;
 #[cfg(feature = "testing")]
+mod isolate;
+#[cfg(feature = "testing")]
 mod jobs;
 mod layering;
+#[cfg(all(feature = "tower", feature = "testing"))]
+mod layers;
 #[cfg(feature = "testing")]
 mod ledger;
 mod manifest;

@@ -32,8 +32,6 @@ use crate::base::time::BoxFuture;
 
 mod futures;
 mod report;
-#[cfg(all(test, feature = "testing"))]
-mod tests;
 mod threads;
 
 use report::Failure;

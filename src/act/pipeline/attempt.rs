@@ -9,6 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::act::env::Face;
+use crate::act::exchange;
 use crate::act::keeper::{self, Keeper, Kept, Renewal};
 use crate::act::pipeline::drive::save;
 use crate::act::pipeline::step::Work;
@@ -25,7 +26,7 @@ pub(super) enum Attempted {
     /// It gave this.
     Done { output: Json, reason: Reason },
     /// It is left out; the others go on.
-    Skipped(Reason),
+    Skipped { reason: Reason, data: Option<String> },
     /// It failed, and the run has been moved accordingly.
     Ended,
 }
@@ -43,7 +44,8 @@ pub(super) async fn attempt_step(
         let now = holding.env.now();
         let attempt = tries.attempts().saturating_add(1);
         let deadline = step.timeout.map(|limit| now.moment.after(limit));
-        let cx = Cx::new(Arc::clone(holding), Arc::from(step.name.as_str()), attempt, deadline);
+        let exchanges = exchange::Log::with(step.redact.clone(), exchange::KEPT);
+        let cx = Cx::new(Arc::clone(holding), Arc::from(step.name.as_str()), attempt, deadline, exchanges);
         let error = match try_once(holding, step, &cx, found).await? {
             Ok(done) => return Ok(done),
             Err(error) => error,
@@ -57,13 +59,13 @@ pub(super) async fn attempt_step(
         match tries.failed(now, &error.fault) {
             retry::Next::Wait { delay, why, .. } => {
                 let reason = Reason::of(&why);
-                let data = failing::fault_data(&error, attempt, Some(delay));
+                let data = failing::fault_data(&error, &cx, Some(delay));
                 save(holding, &step.name, reason, data).await?;
                 if let Some(ended) = wait(holding, delay).await? {
                     return Ok(ended);
                 }
             }
-            next => return failing::settle(course, holding, step, attempt, &error, next).await,
+            next => return failing::settle(course, holding, step, &cx, &error, next).await,
         }
     }
 }

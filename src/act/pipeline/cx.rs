@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::act::exchange;
 use crate::act::pipeline::step::to_json;
 use crate::act::pipeline::{Hold, Holding, StepError};
 use crate::base::time::{Moment, Now};
@@ -23,6 +24,7 @@ pub struct Cx {
     step: Arc<str>,
     attempt: u32,
     deadline: Option<Moment>,
+    exchanges: exchange::Log,
 }
 
 impl Cx {
@@ -31,8 +33,9 @@ impl Cx {
         step: Arc<str>,
         attempt: u32,
         deadline: Option<Moment>,
+        exchanges: exchange::Log,
     ) -> Self {
-        Self { holding, step, attempt, deadline }
+        Self { holding, step, attempt, deadline, exchanges }
     }
 
     /// The run's id.
@@ -89,6 +92,13 @@ impl Cx {
     #[must_use]
     pub fn should_stop(&self) -> bool {
         self.holding.hold() != Hold::Ours
+    }
+
+    /// The last exchanges of this attempt: [`push`](exchange::Log::push) what was asked and answered. When the attempt
+    /// fails they become part of its event, without their secrets; when it succeeds they are forgotten.
+    #[must_use]
+    pub const fn exchanges(&self) -> &exchange::Log {
+        &self.exchanges
     }
 
     /// The run's input.

@@ -50,7 +50,7 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
         let next = holding.body().next_step().cloned();
         let Some(record) = next else {
             let reason = Reason::new("run.succeeded", "every step is done");
-            return succeed(holding, reason, None).await;
+            return succeed(holding, reason, None, None).await;
         };
         let Some(step) = course.steps.iter().find(|step| step.name == record.name) else {
             return changed(holding, &record).await;
@@ -71,12 +71,14 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
         }
         match attempt_step(course, holding, step, found).await? {
             Attempted::Done { output, reason } => {
-                if settle_step(course, holding, step, StepState::Done, Some(output), reason).await? {
+                let told = (reason, None);
+                if settle_step(course, holding, step, StepState::Done, Some(output), told).await? {
                     return Ok(());
                 }
             }
-            Attempted::Skipped(reason) => {
-                if settle_step(course, holding, step, StepState::Skipped, None, reason).await? {
+            Attempted::Skipped { reason, data } => {
+                let told = (reason, data);
+                if settle_step(course, holding, step, StepState::Skipped, None, told).await? {
                     return Ok(());
                 }
             }
@@ -92,7 +94,7 @@ async fn settle_step(
     step: &Step,
     state: StepState,
     output: Option<crate::remember::runs::Json>,
-    reason: Reason,
+    (reason, data): (Reason, Option<String>),
 ) -> Result<bool, Error> {
     holding.edge(&format!("{}:worked", step.name));
     let last = {
@@ -125,10 +127,10 @@ async fn settle_step(
     };
     if last {
         let why = format!("{}; it was the last of {} steps", reason.why, course.steps.len());
-        succeed(holding, Reason::new("run.succeeded", why), Some(&step.name)).await?;
+        succeed(holding, Reason::new("run.succeeded", why), Some(&step.name), data).await?;
     } else {
         mark_next_started(course, &mut holding.body());
-        save(holding, &step.name, reason, None).await?;
+        save(holding, &step.name, reason, data).await?;
     }
     holding.edge(&format!("{}:saved", step.name));
     Ok(last)
@@ -179,14 +181,19 @@ async fn too_big(holding: &Holding, step: &Step, size: usize) -> Result<(), Erro
     end(holding, run::Event::FailForGood, Reason::new(code, why), Some(&step.name), Some(outcome)).await
 }
 
-async fn succeed(holding: &Holding, reason: Reason, step: Option<&str>) -> Result<(), Error> {
+async fn succeed(
+    holding: &Holding,
+    reason: Reason,
+    step: Option<&str>,
+    data: Option<String>,
+) -> Result<(), Error> {
     let output = {
         let mut body = holding.body();
         body.output = body.steps.last().and_then(|step| step.output.clone());
         body.output.clone()
     };
     let result = output.unwrap_or_else(|| serde_json::value::RawValue::NULL.to_owned());
-    end(holding, run::Event::Succeed, reason, step, Some(Outcome::Succeeded { result })).await
+    end_with(holding, run::Event::Succeed, reason, step, Some(Outcome::Succeeded { result }), data).await
 }
 
 /// Ends the run's life in this process: the transition, and with it the ledger entry, where it has one that is open.
@@ -196,6 +203,18 @@ pub(super) async fn end(
     reason: Reason,
     step: Option<&str>,
     outcome: Option<Outcome>,
+) -> Result<(), Error> {
+    end_with(holding, event, reason, step, outcome, None).await
+}
+
+/// The same, with what the event is to say beyond the reason.
+pub(super) async fn end_with(
+    holding: &Holding,
+    event: run::Event,
+    reason: Reason,
+    step: Option<&str>,
+    outcome: Option<Outcome>,
+    data: Option<String>,
 ) -> Result<(), Error> {
     let to = run::transition(Holding::STATE, event)?;
     let now = holding.env.now().wall;
@@ -214,6 +233,7 @@ pub(super) async fn end(
         body: Some(&body),
         actor: &holding.actor,
         step,
+        data,
         ..Move::new(&holding.id, Holding::STATE, event, holding.expect(), reason)
     };
     let mut batch = Batch::of(step.write()?);

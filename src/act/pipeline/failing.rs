@@ -1,30 +1,34 @@
 //! What a step's failure makes of its run.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::act::pipeline::attempt::Attempted;
-use crate::act::pipeline::drive::{end, put_down};
-use crate::act::pipeline::{Course, Holding, Step, StepError};
+use crate::act::pipeline::drive::{end, end_with, put_down};
+use crate::act::pipeline::{Course, Cx, Holding, Step, StepError};
 use crate::base::effect::Effect;
 use crate::base::fault::{self, Reached, Severity};
 use crate::base::time::{Now, later, millis};
 use crate::decide::{retry, run};
 use crate::remember::ledger::Outcome;
-use crate::remember::runs::{CHAIN_MAX, Error, FaultRecord, Question, Reason, StepState, shortened};
+use crate::remember::runs::{CHAIN_MAX, Error, FaultRecord, Json, Question, Reason, StepState, shortened};
 
 /// The wait before a run that used up its attempts is tried as a whole again; doubled each time.
 const AGAIN_IN: Duration = Duration::from_secs(60);
 /// The longest such wait.
 const AGAIN_MAX: Duration = Duration::from_secs(3600);
 
+/// What exchanges may take of an event's data; a fault beside them is at most a few times [`CHAIN_MAX`].
+const EXCHANGES_ROOM: usize = 40 * 1024;
+
 /// Moves the run as the policy's last word says.
 pub(super) async fn settle(
     course: &Course<'_>,
     holding: &Holding,
     step: &Step,
-    attempt: u32,
+    cx: &Cx,
     error: &StepError,
     next: retry::Next,
 ) -> Result<Attempted, Error> {
@@ -33,7 +37,7 @@ pub(super) async fn settle(
         // The failure was seen, so the outcome is known: a later attempt begins anew.
         record.state = StepState::Pending;
     }
-    let data = fault_data(error, attempt, None);
+    let data = fault_data(error, cx, None);
     let now = holding.env.now().wall;
     let (why, disposition) = match next {
         retry::Next::Wait { .. } => return Ok(Attempted::Ended),
@@ -46,10 +50,10 @@ pub(super) async fn settle(
     let reason = told(&why, error);
     if error.fault.severity == Severity::Degraded {
         let why = format!("{}; the step is left out, the others go on", reason.why);
-        return Ok(Attempted::Skipped(Reason::new("step.degraded", why)));
+        return Ok(Attempted::Skipped { reason: Reason::new("step.degraded", why), data: exchange_data(cx) });
     }
     if unknown {
-        ask(holding, &step.name, reason).await?;
+        ask_with(holding, &step.name, reason, exchange_data(cx)).await?;
         return Ok(Attempted::Ended);
     }
     if disposition == retry::Disposition::GiveUp {
@@ -67,19 +71,25 @@ pub(super) async fn settle(
         code: error.fault.code.to_string(),
         why: shortened(error.to_string(), CHAIN_MAX),
     };
-    end(holding, run::Event::FailForGood, reason, Some(&step.name), Some(outcome)).await?;
+    let data = exchange_data(cx);
+    end_with(holding, run::Event::FailForGood, reason, Some(&step.name), Some(outcome), data).await?;
     Ok(Attempted::Ended)
 }
 
 /// Puts the question to a person whether an unsafe effect took place.
 pub(super) async fn ask(holding: &Holding, step: &str, reason: Reason) -> Result<(), Error> {
+    ask_with(holding, step, reason, None).await
+}
+
+/// The same, with what its event is to say beyond the reason.
+async fn ask_with(holding: &Holding, step: &str, reason: Reason, data: Option<String>) -> Result<(), Error> {
     holding.body().question = Some(Question {
         code: reason.code.clone().into_owned(),
         text: format!("step {step} was begun and its outcome is not known: was it done?"),
         step: Some(step.to_owned()),
         options: ["applied", "not_applied", "requeue", "dismiss"].map(str::to_owned).to_vec(),
     });
-    end(holding, run::Event::AskReview, reason, Some(step), None).await
+    end_with(holding, run::Event::AskReview, reason, Some(step), None, data).await
 }
 
 /// Ends the run because an operator asked for it.
@@ -113,13 +123,15 @@ pub(super) fn keep_fault(holding: &Holding, step: &str, attempt: u32, error: &St
 }
 
 /// What the event of a failed attempt says beyond its reason.
-pub(super) fn fault_data(error: &StepError, attempt: u32, delay: Option<Duration>) -> Option<String> {
+pub(super) fn fault_data(error: &StepError, cx: &Cx, delay: Option<Duration>) -> Option<String> {
     #[derive(Serialize)]
     struct Data<'a> {
         fault: Told<'a>,
         step_attempt: u32,
         #[serde(skip_serializing_if = "Option::is_none")]
         delay_ms: Option<u64>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        exchanges: Vec<Json>,
     }
     #[derive(Serialize)]
     struct Told<'a> {
@@ -132,7 +144,30 @@ pub(super) fn fault_data(error: &StepError, attempt: u32, delay: Option<Duration
         code: &error.fault.code,
         chain: shortened(error.to_string(), CHAIN_MAX),
     };
-    serde_json::to_string(&Data { fault: told, step_attempt: attempt, delay_ms: delay.map(millis) }).ok()
+    let (step_attempt, exchanges) = (cx.attempt(), exchanges(cx));
+    serde_json::to_string(&Data { fault: told, step_attempt, delay_ms: delay.map(millis), exchanges }).ok()
+}
+
+/// The attempt's last exchanges alone, for an event whose reason says the rest.
+fn exchange_data(cx: &Cx) -> Option<String> {
+    let exchanges = exchanges(cx);
+    if exchanges.is_empty() {
+        return None;
+    }
+    serde_json::to_string(&BTreeMap::from([("exchanges", exchanges)])).ok()
+}
+
+/// As many of the attempt's last exchanges as have room beside the fault, oldest first.
+fn exchanges(cx: &Cx) -> Vec<Json> {
+    let mut room = EXCHANGES_ROOM;
+    let written = cx.exchanges().entries().into_iter().rev().map_while(|kept| {
+        let json = serde_json::value::to_raw_value(&kept).ok()?;
+        room = room.checked_sub(json.get().len())?;
+        Some(json)
+    });
+    let mut written: Vec<_> = written.collect();
+    written.reverse();
+    written
 }
 
 /// The policy's reason, and what the error said.

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::act::pipeline::Cx;
 use crate::base::effect::Effect;
 use crate::base::fault::{self, Classify, Fault};
+use crate::base::redact::Redact;
 use crate::base::time::BoxFuture;
 use crate::decide::retry;
 use crate::remember::runs::{self, Json};
@@ -40,6 +41,7 @@ pub struct Step {
     pub(in crate::act) guard: Option<Work<Option<Json>>>,
     pub(in crate::act) retry: Option<retry::Policy>,
     pub(in crate::act) timeout: Option<Duration>,
+    pub(in crate::act) redact: Option<Arc<dyn Redact>>,
 }
 
 /// The closures of a step, both kinds of them.
@@ -89,7 +91,7 @@ impl Step {
     }
 
     fn of(name: impl Into<String>, effect: Effect, work: Work<Json>) -> Self {
-        Self { name: name.into(), effect, work, guard: None, retry: None, timeout: None }
+        Self { name: name.into(), effect, work, guard: None, retry: None, timeout: None, redact: None }
     }
 
     /// Asks first whether the desired end state exists already: `Some(output)` means it does, and the step is done
@@ -134,6 +136,14 @@ impl Step {
     #[must_use]
     pub const fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = Some(limit);
+        self
+    }
+
+    /// What takes the secrets out of its [exchanges](Cx::exchanges); default
+    /// [`redact::Names`](crate::base::redact::Names).
+    #[must_use]
+    pub fn redact(mut self, hook: impl Redact + 'static) -> Self {
+        self.redact = Some(Arc::new(hook));
         self
     }
 

@@ -76,7 +76,8 @@ impl HalfOpen {
     }
 
     pub(super) const fn allowance(&self, policy: &Policy) -> u32 {
-        policy.probes.saturating_mul(1 << self.stage)
+        // What was read from bytes may say any stage.
+        policy.probes.saturating_mul(if self.stage < STAGE_LAST { 1 << self.stage } else { 1 << STAGE_LAST })
     }
 
     pub(super) fn first_to_end(&self) -> Option<Instant> {

@@ -4,10 +4,13 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
-use super::*;
-use crate::base::fault::{Fault, Severity};
-use crate::base::time::Sleep as _;
-use crate::testing::sim::Sim;
+use std::time::Duration;
+
+use unattended::explain::Explain as _;
+use unattended::fault::{Fault, Severity};
+use unattended::isolate::{AT_ONCE, Entry, Future, Group, Outcome, Report};
+use unattended::testing::sim::Sim;
+use unattended::time::{BoxFuture, Sleep as _, System};
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -112,10 +115,7 @@ fn a_fatal_failure_stops_the_group_of_futures_and_raises_an_alert() {
     assert_eq!(alive.load(Ordering::SeqCst), 0, "what ran was dropped");
     assert_eq!((report.took(), report.exit_code()), (secs(5), 1));
     let alert = report.alert().unwrap();
-    assert_eq!(
-        (alert.engine.as_str(), crate::base::explain::Explain::code(alert)),
-        ("full", "isolate.fatal")
-    );
+    assert_eq!((alert.engine.as_str(), alert.code()), ("full", "isolate.fatal"));
     assert_eq!(report.entries()[4].to_string(), "waits: not begun, for the failure of full is fatal");
 }
 
@@ -155,7 +155,7 @@ async fn a_group_of_futures_can_be_spawned() {
         .engine("a", || async { Ok::<_, Fault>(1) })
         .engine("hangs", std::future::pending::<Result<i32, Fault>>)
         .timeout(Duration::from_millis(1));
-    let report = tokio::spawn(async move { group.run(&crate::base::time::System).await }).await.unwrap();
+    let report = tokio::spawn(async move { group.run(&System).await }).await.unwrap();
     assert_eq!(codes(&report), ["isolate.done", "isolate.timed_out"]);
 }
 
