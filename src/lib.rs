@@ -21,6 +21,7 @@
 //! | to try again, with the right waits and an end | [`retry`] |
 //! | to leave a dead service alone | [`breaker`] |
 //! | both, time-outs, and a state that outlives the process, for one dependency | [`call`] |
+//! | a token that is refreshed before it ends, by one caller and one process at a time | [`credential`] |
 //! | to do something once, however often it is asked for | `once`, `ledger` (feature `store`) |
 //! | a job of steps that resumes where it was | `job`, `pipeline` (feature `store`) |
 //! | to see and steer runs, from code or from a shell | `operator`, `cli`, and the binary `unattended` |
@@ -62,12 +63,12 @@ mod remember;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use act::call;
+pub use act::{call, credential};
 #[cfg(feature = "store")]
 pub use act::{job, once, pipeline};
 #[cfg(feature = "store")]
 pub use base::canonical;
-pub use base::{backoff, effect, explain, fault, rng, text, time};
+pub use base::{backoff, effect, explain, fault, rng, secret, text, time};
 pub use decide::{breaker, claim, retry, run};
 #[cfg(feature = "cli")]
 pub use operate::cli;

@@ -1,6 +1,7 @@
 //! The floor that waits, spawns and changes the world. What to do is decided below; here it is done.
 
 pub mod call;
+pub mod credential;
 #[cfg(feature = "store")]
 pub mod job;
 #[cfg(feature = "store")]

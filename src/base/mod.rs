@@ -4,7 +4,10 @@ pub mod backoff;
 pub mod effect;
 pub mod explain;
 pub mod fault;
+pub mod handover;
+pub mod park;
 pub mod rng;
+pub mod secret;
 pub mod text;
 pub mod time;
 

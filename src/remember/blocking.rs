@@ -1,56 +1,9 @@
 //! The blocking face: the same futures, driven by parking the thread. For programs without an async runtime.
 
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
-
+pub use crate::base::park::block_on;
 use crate::remember::store::{
     Applied, ApplyError, Batch, ClaimDue, Claimed, Error, Ns, Page, Prune, Query, Record, Store, StoredEvent,
 };
-
-/// Drives `future` to its end by parking this thread.
-///
-/// Right on a plain thread, inside any runtime, and nested: each call has a flag and a waker of its own. It blocks the
-/// thread, so a future that needs this very thread to make progress never ends; [`Blocking`] refuses where a store
-/// says so.
-///
-/// ```
-/// assert_eq!(unattended::blocking::block_on(async { 6 * 7 }), 42);
-/// ```
-pub fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let parked = Arc::new(Parked { woken: AtomicBool::new(false), thread: thread::current() });
-    let waker = Waker::from(Arc::clone(&parked));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-        // The flag decides, not the thread's park token, which a call nested in this one may have used up.
-        while !parked.woken.swap(false, Ordering::Acquire) {
-            thread::park();
-        }
-    }
-}
-
-struct Parked {
-    woken: AtomicBool,
-    thread: Thread,
-}
-
-impl Wake for Parked {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.store(true, Ordering::Release);
-        self.thread.unpark();
-    }
-}
 
 /// A store, called without `await`.
 ///
@@ -154,6 +107,8 @@ const fn parking_stops_the_runtime() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     fn answered_by_a_thread(value: u32) -> futures_channel::oneshot::Receiver<u32> {
