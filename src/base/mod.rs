@@ -4,12 +4,13 @@ pub mod backoff;
 pub mod effect;
 pub mod explain;
 pub mod fault;
-pub mod handover;
-pub mod park;
 pub mod rng;
 pub mod secret;
 pub mod text;
 pub mod time;
+
+pub(crate) mod handover;
+pub(crate) mod park;
 
 #[cfg(feature = "store")]
 pub mod canonical;

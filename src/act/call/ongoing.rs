@@ -93,7 +93,7 @@ impl<'a, E, C: Classifier<E>, K: Clock> Ongoing<'a, E, C, K> {
         log::ended(Some(self.call.name()), "refused", Some(retry_at), &why);
         let attempts =
             self.episode.as_mut().map_or_else(Timeline::default, |e| std::mem::take(&mut e.timeline));
-        Stopped::Refused { why, retry_at, last: self.last.take(), attempts }
+        Stopped::refused(why, retry_at, self.last.take(), attempts, None)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::act::credential::{Due, Token};
 use crate::base::rng::Rng;
-use crate::base::time::{Moment, Now, Timestamp, between, later, nanos};
+use crate::base::time::{Moment, Now, Timestamp, between, nanos};
 
 /// The least time before its end at which a token is refreshed, for lifetimes of 10 minutes or more.
 const MARGIN_MIN: Duration = Duration::from_secs(300);
@@ -84,14 +84,6 @@ impl Terms {
         let age = whole.saturating_sub(left);
         let young = age < YOUNG.min(self.lifetime / JITTER_PART);
         (left < needed && needed <= whole && !young).then_some(Due::TooShort { left, needed })
-    }
-
-    /// When it may no longer be used, by the wall clock.
-    pub(super) fn ends_at(&self, now: Now) -> Timestamp {
-        match self.standing(now, None) {
-            Standing::Valid { left, .. } => later(now.wall, left),
-            Standing::Over { .. } => now.wall,
-        }
     }
 }
 

@@ -49,8 +49,6 @@ mod reason;
 #[cfg(feature = "store")]
 mod shared;
 mod state;
-#[cfg(test)]
-mod tests;
 mod token;
 mod wait;
 mod work;
@@ -66,7 +64,7 @@ use std::time::Duration;
 pub use builder::{Builder, Named};
 pub use reason::{Due, Refusing, Serving};
 #[cfg(feature = "store")]
-pub use shared::{Cleared, ok};
+pub use shared::{Cleared, ok, token_of};
 #[cfg(feature = "store")]
 pub(in crate::act) use shared::{Needing, needs_human, unmoved};
 pub use token::{Given, Token};
@@ -111,11 +109,10 @@ pub trait Renew: Send + Sync {
 }
 
 /// No token, or no credential.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// A field is outside its bounds.
-    #[error("{field} is {given}; allowed is {allowed}")]
     Field {
         /// The field.
         field: &'static str,
@@ -124,24 +121,23 @@ pub enum Error {
         /// What is allowed.
         allowed: String,
     },
-    /// There is no token that may be used now.
-    #[error("credential {name}: {why}")]
+    /// There is no token that may be used now. Its source is the [`HandedOver`] that says until when.
     Refused {
         /// The credential.
         name: String,
         /// Why not.
         why: Refusing,
+        /// The same as work that is put off rather than failed.
+        handed: Box<HandedOver>,
         /// When this was said.
         at: Timestamp,
     },
     /// The store could not be written.
     #[cfg(feature = "store")]
-    #[error("credential {name} could not be saved")]
     Store {
         /// The credential.
         name: String,
         /// What the store said.
-        #[source]
         source: store::Error,
     },
 }
@@ -281,7 +277,10 @@ impl<T: Send + Sync + 'static> Credential<T> {
     }
 
     fn refused(&self, why: Refusing, now: Now) -> Error {
-        Error::Refused { name: self.name().to_owned(), why, at: now.wall }
+        let name = self.name().to_owned();
+        let handed = HandedOver::new(why.code(), why.to_string(), why.retry_at().unwrap_or(now.wall));
+        let handed = if why.needs_human() { handed.credential(name.as_str()) } else { handed };
+        Error::Refused { name, why, handed: Box::new(handed), at: now.wall }
     }
 
     fn look(&self, ask: Ask) -> (Look<T>, Now) {
@@ -423,14 +422,6 @@ impl Error {
         Self::Field { field, given, allowed }
     }
 
-    /// As work that is put off rather than failed, where it is that.
-    #[must_use]
-    pub fn handed_over(&self) -> Option<HandedOver> {
-        let Self::Refused { name, why, at } = self else { return None };
-        let handed = HandedOver::new(why.code(), self.to_string(), why.retry_at().unwrap_or(*at));
-        Some(if why.needs_human() { handed.credential(name.as_str()) } else { handed })
-    }
-
     fn as_fault(&self) -> Fault {
         match self {
             Self::Field { .. } => Fault::permanent("credential.invalid").reached(Reached::No),
@@ -443,6 +434,29 @@ impl Error {
             }
             #[cfg(feature = "store")]
             Self::Store { source, .. } => crate::base::fault::Classify::fault(source),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Field { field, given, allowed } => write!(f, "{field} is {given}; allowed is {allowed}"),
+            Self::Refused { name, why, .. } => write!(f, "credential {name}: {why}"),
+            #[cfg(feature = "store")]
+            Self::Store { name, .. } => write!(f, "credential {name} could not be saved"),
+        }
+    }
+}
+
+// By hand, because the source is what the box holds and not the box: it is looked for by its type.
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Field { .. } => None,
+            Self::Refused { handed, .. } => Some(&**handed),
+            #[cfg(feature = "store")]
+            Self::Store { source, .. } => Some(source),
         }
     }
 }

@@ -419,7 +419,13 @@ pub async fn ok(store: &Arc<dyn Store>, name: &str, by: &str) -> Result<Cleared,
     Err(contended(&key))
 }
 
-/// The version of the record of the credential `name` while that needs a person; `None` if it does not.
+/// What a run that waits for the credential `name` has as its token.
+#[must_use]
+pub fn token_of(name: &str) -> String {
+    format!("credential:{name}")
+}
+
+/// How the credential `name` stands in this store.
 pub(in crate::act) async fn needs_human(store: &dyn Store, name: &str) -> Result<Needing, Error> {
     let record = store.get(Ns::SNAPSHOT, &key(name)).await?;
     Ok(match record {
