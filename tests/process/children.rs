@@ -17,6 +17,7 @@ pub fn run() {
     let path = PathBuf::from(var::<String>("UNATTENDED_STORE"));
     match role.as_str() {
         "add" => add(&path),
+        "ask for a token" => crate::credential::ask(&path),
         "write" => write(&path),
         "open" => open(&path),
         "stop in turn" => stop_in_turn(&path),

@@ -305,7 +305,10 @@ impl<T: Send + Sync + 'static> Credential<T> {
     /// Waits until the flight has ended, needs somebody to lead it, or is taken for lost.
     async fn wait(&self, face: Face, id: u64, ends: Moment, now: Now) {
         if face == Face::Thread {
-            self.crew.wait.block(LOOK);
+            // It looks now and then, so that any clock can drive it and nothing has to wake it.
+            while self.state().is_led(id) && self.crew.wait.now().moment < ends {
+                self.crew.wait.block(LOOK);
+            }
             return;
         }
         let waiting = Waiting { credential: self, id, waiter: self.state().waiter() };

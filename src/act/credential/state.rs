@@ -481,6 +481,11 @@ impl<T: Send + Sync + 'static> State<T> {
         }
     }
 
+    /// Whether somebody polls the flight.
+    pub(super) fn is_led(&self, id: u64) -> bool {
+        self.flight.as_ref().is_some_and(|flight| flight.id == id && flight.led)
+    }
+
     pub(super) fn forget(&mut self, id: u64, waiter: u64) {
         if let Some(flight) = self.flight.as_mut().filter(|flight| flight.id == id) {
             flight.waiters.remove(&waiter);
@@ -586,6 +591,7 @@ impl<T: Send + Sync + 'static> State<T> {
             Landing::StoreDown => {
                 // With nothing to go on with, the store is asked again at the next call after the hold.
                 self.loaded = true;
+                self.looked = now.moment;
                 self.hold = Some(Hold { why: Holding::StoreDown, until: now.moment.after(HOLD) });
             }
         }
