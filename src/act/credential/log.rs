@@ -38,7 +38,7 @@ mod on {
     }
 
     pub(in crate::act::credential) fn failed(credential: &str, failed: Failed) {
-        let Failed { class, failures, retry_at } = failed;
+        let Failed { class, failures, retry_at, .. } = failed;
         let why = Refusing::RefreshFailed { class, failures, retry_at };
         tracing::warn!(
             target: "unattended",

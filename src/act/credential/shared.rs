@@ -17,7 +17,7 @@ use crate::act::credential::work::{Crew, Failed, Landing, Order, Stored, Unsaved
 use crate::act::credential::{Token, log};
 use crate::base::fault::{Class, Fault};
 use crate::base::rng::Rng;
-use crate::base::time::{Now, Timestamp};
+use crate::base::time::{Now, Timestamp, millis};
 use crate::remember::leases::{Held, Leases, Taken};
 use crate::remember::store::{ApplyError, Batch, Error, Event, Expect, Ns, Put, Store, Write, apply_settled};
 
@@ -75,6 +75,7 @@ struct TokenForm {
 struct FailedForm {
     class: Class,
     failures: u32,
+    wait_ms: u64,
     retry_at: Timestamp,
 }
 
@@ -156,8 +157,8 @@ impl<T: Send + Sync + 'static> Shared<T> {
             }
         };
         let failed = form.failed.as_ref().map(|failed| {
-            let FailedForm { class, failures, retry_at } = *failed;
-            Failed { class, failures, retry_at }
+            let FailedForm { class, failures, wait_ms, retry_at } = *failed;
+            Failed { class, failures, wait: Duration::from_millis(wait_ms), retry_at }
         });
         Ok(Stored { serial: form.serial, token, refused: form.refused.as_ref().map(|r| r.class), failed })
     }
@@ -240,8 +241,8 @@ impl<T: Send + Sync + 'static> Shared<T> {
         if form.serial != base || form.refused.is_some() {
             return;
         }
-        let Failed { class, failures, retry_at } = failed;
-        form.failed = Some(FailedForm { class, failures, retry_at });
+        let Failed { class, failures, wait, retry_at } = failed;
+        form.failed = Some(FailedForm { class, failures, wait_ms: millis(wait), retry_at });
         let _written_or_not = write(&*self.store, &self.key, &form, version, None).await;
     }
 }
@@ -362,7 +363,7 @@ impl<T: Send + Sync + 'static> Crew<T> {
             return true;
         }
         // Another process has failed and says when to try again; no wait is longer than what a failure asks for.
-        stored.failed.is_some_and(|failed| failed.waits(now))
+        stored.failed.is_some_and(|failed| Some(failed) != order.failed && failed.waits(now))
     }
 
     fn store_down(&self, error: &Error) -> Landing<T> {

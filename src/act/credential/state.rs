@@ -33,8 +33,8 @@ pub(super) struct State<T> {
     unsaved: Option<Pending<T>>,
     human: Option<Class>,
     hold: Option<Hold>,
-    /// How many refreshes in a row have failed.
-    failures: u32,
+    /// The last failure, if refreshes have failed since one succeeded.
+    failed: Option<Failed>,
     /// Whether the store was read.
     loaded: bool,
     looked: Moment,
@@ -125,7 +125,7 @@ impl<T: Send + Sync + 'static> State<T> {
             unsaved: None,
             human: None,
             hold: None,
-            failures: 0,
+            failed: None,
             loaded: !shared,
             looked: now.moment,
             flight: None,
@@ -159,7 +159,7 @@ impl<T: Send + Sync + 'static> State<T> {
     pub(super) fn clear(&mut self) {
         self.human = None;
         self.hold = None;
-        self.failures = 0;
+        self.failed = None;
     }
 
     /// A token that was put there from outside.
@@ -257,12 +257,9 @@ impl<T: Send + Sync + 'static> State<T> {
                 self.fly(ask, plan, due, Some(permit), crew, now)
             }
             Admit::Refuse { retry_at, .. } => {
-                let (class, failures) = (Class::Unknown, self.failures);
-                let failed = match self.hold.map(|hold| hold.why) {
-                    Some(Holding::Failed(failed)) => failed,
-                    _ => Failed { class, failures, retry_at },
-                };
-                self.give(ask, stale(failed, left, retry_at))
+                // Open without a failure that is known here: by hand.
+                let none = Failed { class: Class::Unknown, failures: 0, wait: Duration::ZERO, retry_at };
+                self.give(ask, stale(self.failed.unwrap_or(none), left, retry_at))
             }
         }
     }
@@ -326,7 +323,8 @@ impl<T: Send + Sync + 'static> State<T> {
             old: held.or_else(|| self.held.as_ref().map(|held| held.token.clone())),
             serial: self.held.as_ref().and_then(|held| held.serial),
             unsaved,
-            failures: self.failures,
+            failures: self.failures(),
+            failed: self.failed,
             seed: self.rng.next_u64(),
         }
     }
@@ -424,19 +422,22 @@ impl<T: Send + Sync + 'static> State<T> {
         }
         let Some(flight) = self.flight.take() else { return (None, Vec::new()) };
         let fault = crate::base::fault::Fault::transient("credential.timed_out");
-        if let Landing::Failed { failed, retry_in, .. } =
-            crew.failed(&fault, self.failures, self.rng.next_u64())
-        {
-            self.failed(failed, retry_in, crew, now);
+        if let Landing::Failed { failed, .. } = crew.failed(&fault, self.failures(), self.rng.next_u64()) {
+            self.fail(failed, crew, now);
         }
         // Where nothing could be read the next caller reads it again, not at once.
         (flight.permit, flight.waiters.into_values().collect())
     }
 
-    fn failed(&mut self, failed: Failed, retry_in: Duration, crew: &Crew<T>, now: Now) {
+    fn fail(&mut self, failed: Failed, crew: &Crew<T>, now: Now) {
         log::failed(&crew.name, failed);
-        self.failures = failed.failures;
-        self.hold = Some(Hold { why: Holding::Failed(failed), until: now.moment.after(retry_in) });
+        self.failed = Some(failed);
+        self.hold = Some(Hold { why: Holding::Failed(failed), until: now.moment.after(failed.wait) });
+    }
+
+    /// How many refreshes in a row have failed.
+    fn failures(&self) -> u32 {
+        self.failed.map_or(0, |failed| failed.failures)
     }
 
     /// The flight's work, to be polled outside the lock; `None` if it is no longer this one.
@@ -577,7 +578,7 @@ impl<T: Send + Sync + 'static> State<T> {
                     pending.retry = now.moment.after(SAVE_EVERY);
                 }
             }
-            Landing::Failed { failed, retry_in, .. } => self.failed(failed, retry_in, crew, now),
+            Landing::Failed { failed, .. } => self.fail(failed, crew, now),
             Landing::Refused { class, first } => {
                 if first && self.human.is_none() {
                     log::needs_human(&crew.name, class);
@@ -606,14 +607,16 @@ impl<T: Send + Sync + 'static> State<T> {
             Some(token) if !known && !older => {
                 self.unsaved = None;
                 self.hold = None;
-                self.failures = 0;
+                self.failed = None;
                 self.adopt(token, now.moment, Some(stored.serial), Some((id, true)), now);
             }
             _ => {}
         }
-        if let Some(failed) = stored.failed.filter(|failed| failed.waits(now)) {
+        // What is known here has its wait by the monotonic clock already.
+        let news = stored.failed.filter(|failed| failed.waits(now) && Some(*failed) != self.failed);
+        if let Some(failed) = news {
             let left = between(now.wall, failed.retry_at);
-            self.failures = failed.failures;
+            self.failed = Some(failed);
             self.hold = Some(Hold { why: Holding::Failed(failed), until: now.moment.after(left) });
         }
     }
@@ -627,8 +630,8 @@ impl<T: Send + Sync + 'static> State<T> {
         if over {
             let fault = crate::base::fault::Fault::new(Class::Unknown, "credential.stillborn");
             let seed = self.rng.next_u64();
-            if let Landing::Failed { failed, retry_in, .. } = crew.failed(&fault, self.failures, seed) {
-                self.failed(failed, retry_in, crew, now);
+            if let Landing::Failed { failed, .. } = crew.failed(&fault, self.failures(), seed) {
+                self.fail(failed, crew, now);
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::act::credential::wait::{Face, Wait};
 use crate::base::backoff::Backoff;
 use crate::base::fault::{Class, Fault};
 use crate::base::rng::Rng;
-use crate::base::time::{BoxFuture, Moment, Now, Timestamp, between, later};
+use crate::base::time::{BoxFuture, Moment, Now, Timestamp, between, later, millis};
 
 /// The longest wait that a failed refresh asks for, whatever the server says.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(900);
@@ -64,6 +64,8 @@ pub(super) struct Order<T> {
     pub(super) unsaved: Option<Unsaved<T>>,
     /// Failures in a row so far.
     pub(super) failures: u32,
+    /// The last failure that is known here; its wait is over by the monotonic clock.
+    pub(super) failed: Option<Failed>,
     /// For the jitter of the wait after a failure.
     pub(super) seed: u64,
 }
@@ -94,14 +96,17 @@ pub(super) struct Stored<T> {
 pub(super) struct Failed {
     pub(super) class: Class,
     pub(super) failures: u32,
+    /// How long after it the next try is.
+    pub(super) wait: Duration,
     pub(super) retry_at: Timestamp,
 }
 
 impl Failed {
-    /// Whether the next try is still ahead. A clock that went back must not make that wait long.
+    /// Whether the next try is still ahead. More than the whole wait cannot be left: then the clock went back, and the
+    /// wait is over.
     pub(super) fn waits(&self, now: Now) -> bool {
         let left = between(now.wall, self.retry_at);
-        !left.is_zero() && left <= RETRY_AFTER_MAX
+        !left.is_zero() && left <= self.wait
     }
 }
 
@@ -117,7 +122,7 @@ pub(super) enum Landing<T> {
     /// It still cannot.
     NotSaved,
     /// The refresh failed for now.
-    Failed { failed: Failed, retry_in: Duration, hint: Option<Duration> },
+    Failed { failed: Failed, hint: Option<Duration> },
     /// It was refused for good; `first` if nobody has said so yet.
     Refused { class: Class, first: bool },
     /// Another process is at it.
@@ -165,10 +170,11 @@ impl<T: Send + Sync + 'static> Crew<T> {
     pub(super) fn failed(&self, fault: &Fault, failures: u32, seed: u64) -> Landing<T> {
         let own = self.backoff.delay(failures, Duration::ZERO, &mut Rng::seeded(seed));
         let hint = fault.retry_after;
-        let retry_in = own.max(hint.unwrap_or_default().min(RETRY_AFTER_MAX));
-        let retry_at = later(self.wait.now().wall, retry_in);
-        let failed = Failed { class: fault.class, failures: failures.saturating_add(1), retry_at };
-        Landing::Failed { failed, retry_in, hint }
+        // To the millisecond, as it is saved.
+        let wait = Duration::from_millis(millis(own.max(hint.unwrap_or_default().min(RETRY_AFTER_MAX))));
+        let retry_at = later(self.wait.now().wall, wait);
+        let failed = Failed { class: fault.class, failures: failures.saturating_add(1), wait, retry_at };
+        Landing::Failed { failed, hint }
     }
 
     /// One refresh; a panic in it is a fault, and one that takes too long is cut where that can be done.

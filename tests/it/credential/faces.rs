@@ -49,11 +49,12 @@ fn a_thread_that_does_not_come_back_is_given_up_and_its_token_is_still_taken() {
     let (count, clock) = (Arc::clone(&calls), sim.clone());
     let credential = Credential::named("youtube")
         .refresh_blocking(move |_: Option<Token<u32>>| {
-            let number = count.fetch_add(1, SeqCst);
+            let (number, asked) = (count.fetch_add(1, SeqCst), clock.now().wall);
+            let lifetime = if number == 0 { 10 * HOUR } else { HOUR };
             if number == 0 {
                 clock.sleep_blocking(3 * HOUR);
             }
-            Ok::<_, Fault>(Token::lasting(number, clock.now().wall, HOUR))
+            Ok::<_, Fault>(Token::lasting(number, asked, lifetime))
         })
         .on(sim.clone())
         .attempt_timeout(MINUTE)
