@@ -16,6 +16,7 @@ use std::thread::{self, Thread};
 /// # #[cfg(feature = "store")]
 /// assert_eq!(unattended::blocking::block_on(async { 6 * 7 }), 42);
 /// ```
+#[cfg_attr(not(feature = "store"), allow(unreachable_pub, reason = "it is public as `blocking::block_on`"))]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let parked = Arc::new(Parked { woken: AtomicBool::new(false), thread: thread::current() });

@@ -25,6 +25,7 @@ pub(super) trait Wait: Send + Sync {
     fn block(&self, duration: Duration);
 }
 
+#[cfg(feature = "store")]
 impl dyn Wait {
     /// Waits as `face` does.
     pub(super) async fn pause(&self, face: Face, duration: Duration) {

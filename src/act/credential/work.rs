@@ -42,6 +42,7 @@ pub(super) enum Op<T> {
 }
 
 /// What a flight is to do.
+#[cfg_attr(not(feature = "store"), allow(dead_code, reason = "what is shared needs a store"))]
 pub(super) enum Plan<T> {
     /// Read what is saved.
     Look,
@@ -52,6 +53,7 @@ pub(super) enum Plan<T> {
 }
 
 /// A refresh that is to be made.
+#[cfg_attr(not(feature = "store"), allow(dead_code, reason = "what is shared needs a store"))]
 pub(super) struct Order<T> {
     pub(super) face: Face,
     /// Whether there is no token to go on with meanwhile.
@@ -71,6 +73,7 @@ pub(super) struct Order<T> {
 }
 
 /// A token that could not be saved.
+#[cfg_attr(not(feature = "store"), allow(dead_code, reason = "what is shared needs a store"))]
 pub(super) struct Unsaved<T> {
     pub(super) token: Token<T>,
     /// The number of the saved token that it follows.
