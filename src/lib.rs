@@ -23,6 +23,7 @@
 //! | to stay below somebody's limit, a rate or so many a day | [`quota`] |
 //! | a bound on the retries of all calls together | [`budget`] |
 //! | retries, breaker, time-outs, and a state that outlives the process, for one dependency | [`call`] |
+//! | a token that is refreshed before it ends, by one caller and one process at a time | [`credential`] |
 //! | to do something once, however often it is asked for | `once`, `ledger` (feature `store`) |
 //! | a job of steps that resumes where it was | `job`, `pipeline` (feature `store`) |
 //! | to see and steer runs, from code or from a shell | `operator`, `cli`, and the binary `unattended` |
@@ -73,7 +74,7 @@ pub use act::{call, credential, exchange, isolate};
 pub use act::{fallback, job, once, pipeline};
 #[cfg(feature = "store")]
 pub use base::canonical;
-pub use base::{backoff, effect, explain, fault, redact, rng, text, time};
+pub use base::{backoff, effect, explain, fault, redact, rng, secret, text, time};
 pub use decide::{breaker, budget, claim, contract, quota, retry, run};
 #[cfg(feature = "cli")]
 pub use operate::cli;

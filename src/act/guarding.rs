@@ -163,7 +163,7 @@ impl<'a, K: Clock, C> Guarding<'a, K, C> {
     }
 
     fn guard<E>(&self) -> Result<Guard<'a, K>, Stopped<E>> {
-        Guard::admit(self.breaker, self.clock).map_err(|(why, retry_at)| Stopped::Refused { why, retry_at })
+        Guard::admit(self.breaker, self.clock).map_err(|(why, retry_at)| Stopped::refused(why, retry_at))
     }
 
     #[inline]
@@ -304,7 +304,10 @@ mod tests {
         }
         assert_eq!(calls, 3);
         let stopped = breaker.on(&clock).call_blocking(down).unwrap_err();
-        assert!(matches!(&stopped, Stopped::Refused { why: Refusing::Open { .. }, .. }), "{stopped}");
+        assert!(
+            matches!(&stopped, Stopped::Refused(refusal) if matches!(refusal.why, Refusing::Open { .. })),
+            "{stopped}"
+        );
         clock.advance(Duration::from_secs(360));
         assert!(breaker.on(&clock).call_blocking(|| Ok::<_, io::Error>(())).is_ok());
         assert_eq!(breaker.standing(), Standing::Closed);
@@ -330,11 +333,11 @@ mod tests {
         let breaker = breaker(Policy::cron(), &clock);
         let fault = Fault::rate_limited(Some(Duration::from_secs(90)));
         let _failed = breaker.on(&clock).call_blocking(|| Err::<(), _>(fault));
-        let Err(Stopped::Refused { why, .. }) = breaker.on(&clock).call_blocking(|| Ok::<_, io::Error>(()))
+        let Err(Stopped::Refused(refusal)) = breaker.on(&clock).call_blocking(|| Ok::<_, io::Error>(()))
         else {
             panic!("not refused");
         };
-        assert_eq!(why.code(), "breaker.blocked");
+        assert_eq!(refusal.why.code(), "breaker.blocked");
     }
 
     #[test]

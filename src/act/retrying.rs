@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::act::classifier::{By, ByTrait, Classifier, Keep, Reject, RejectBy};
 use crate::act::log;
+use crate::base::explain::Explain;
 use crate::base::fault::{Classify, Fault};
 use crate::base::rng;
 #[cfg(feature = "tokio")]
@@ -344,10 +345,10 @@ pub(super) enum End {
 }
 
 impl End {
-    pub(super) fn with<L, W>(self, last: L, attempts: Timeline) -> Stopped<L, W> {
+    pub(super) fn with<L, W: Explain>(self, last: L, attempts: Timeline) -> Stopped<L, W> {
         match self {
             Self::Stop { why, disposition } => Stopped::Failed { last, why, disposition, attempts },
-            Self::Defer { until, why } => Stopped::Deferred { until, why, last, attempts },
+            Self::Defer { until, why } => Stopped::deferred(until, why, last, attempts),
         }
     }
 }

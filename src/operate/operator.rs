@@ -1,7 +1,9 @@
 //! The operator's verbs as plain functions over any store: what the command line prints, code can ask for too.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::act::credential;
 use crate::base::fault::{Class, Classify, Fault, Reached};
 use crate::base::text::Rate;
 use crate::base::time::{Timestamp, later};
@@ -50,6 +52,20 @@ pub struct Whole {
 pub struct Spread {
     /// How fast they become due; `None` for all at once.
     pub rate: Option<Rate>,
+}
+
+/// How fast runs that wait for a credential are released unless told otherwise: 10 in a minute.
+pub const RELEASE_RATE: Rate = Rate { count: 10, per: Duration::from_secs(60) };
+
+/// What a person's word about a credential has done.
+#[derive(Debug)]
+pub struct Released {
+    /// How the credential stood.
+    pub cleared: credential::Cleared,
+    /// The runs that waited for it, oldest first.
+    pub outcomes: Vec<Outcome>,
+    /// Whether there are more than [`RUNS_MAX`]: say it again for them.
+    pub more: bool,
 }
 
 /// What became of one run of several.
@@ -200,6 +216,46 @@ impl Operator {
             outcomes.push(Outcome { chosen: run, result });
         }
         Ok(outcomes)
+    }
+
+    /// A person has seen to the credential `name`: it may be refreshed again, and the runs that wait for it are queued,
+    /// oldest first, the first due at `at`, the others after it at `rate` ([`RELEASE_RATE`] is a good one): whoever waited
+    /// for long does not all come at once.
+    ///
+    /// A run that has moved meanwhile is left, with the reason.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written; what was released before stays released, and saying it again goes on.
+    pub async fn credential_ok(&self, name: &str, at: Timestamp, rate: Rate) -> Result<Released, Error> {
+        let token = credential::token_of(name);
+        // Before the list: whoever parks after this word is refused that and tries again.
+        let cleared =
+            credential::ok(self.runs.store(), name, &self.actor).await.map_err(runs::Error::Store)?;
+        let filter = Filter {
+            states: vec![State::WaitingExternal],
+            waits_for: Some(token.clone()),
+            ..Filter::default()
+        };
+        let mut waiting = self.list(&filter, RUNS_MAX).await?;
+        let more = waiting.len() >= RUNS_MAX as usize;
+        waiting.reverse();
+        let why = format!("{} has seen to credential {name}", self.actor);
+        let reason = runs::Reason::new("credential.ok", why);
+        let (mut outcomes, mut sent) = (Vec::with_capacity(waiting.len()), 0u64);
+        for run in waiting {
+            let due = later(at, rate.offset(sent));
+            let result = match self.runs.release(run.id(), &token, &self.actor, due, &reason).await {
+                Ok(Some(run)) => {
+                    sent = sent.saturating_add(1);
+                    Ok(run)
+                }
+                Ok(None) => Err(Error::not_possible(run.id(), run.state(), run::Event::Resolve)),
+                Err(runs::Error::Store(error)) => return Err(runs::Error::Store(error).into()),
+                Err(error) => Err(error.into()),
+            };
+            outcomes.push(Outcome { chosen: run, result });
+        }
+        Ok(Released { cleared, outcomes, more })
     }
 
     /// The runs that a requeue by `filter` takes, oldest first: only those whose state can be sent round again.

@@ -11,6 +11,8 @@
 mod cli;
 #[cfg(feature = "testing")]
 mod conformance;
+#[cfg(feature = "testing")]
+mod credential;
 mod documents;
 #[cfg(feature = "testing")]
 mod durable;

@@ -20,6 +20,7 @@ pub fn run() {
     }
     match role.as_str() {
         "add" => add(&path),
+        "ask for a token" => crate::credential::ask(&path),
         "write" => write(&path),
         "open" => open(&path),
         "stop in turn" => stop_in_turn(&path),

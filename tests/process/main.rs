@@ -13,6 +13,7 @@
 )]
 
 mod children;
+mod credential;
 mod disk;
 mod fair;
 mod kill;

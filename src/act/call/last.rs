@@ -77,8 +77,12 @@ impl<E: fmt::Display> fmt::Display for Last<E> {
 }
 
 impl<E: Error + 'static> Error for Last<E> {
+    /// The error itself, so that whoever walks the chain can find it by its type.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        // Its own message is already that of the error, so the chain goes on below it.
-        self.error().and_then(Error::source)
+        match self {
+            Self::Error(error) => Some(error),
+            Self::BreaksContract(violations) => Some(violations),
+            Self::TimedOut { .. } | Self::Panicked { .. } | Self::NoThread { .. } => None,
+        }
     }
 }

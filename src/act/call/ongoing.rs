@@ -266,6 +266,6 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
         log::ended(self.who, "refused", Some(retry_at), &why);
         let attempts =
             self.episode.as_mut().map_or_else(Timeline::default, |e| std::mem::take(&mut e.timeline));
-        Stopped::Refused { why, retry_at, last: self.last.take(), attempts }
+        Stopped::refused(why, retry_at, self.last.take(), attempts, None)
     }
 }

@@ -54,6 +54,9 @@ pub(super) async fn attempt_step(
             holding.lost();
             return Err(Error::Lost { winner: None });
         }
+        if let Some(handed) = &error.handed {
+            return failing::hand_over(holding, step, &error, handed).await;
+        }
         let now = holding.env.now();
         failing::keep_fault(holding, &step.name, attempt, &error, now);
         match tries.failed(now, &error.fault) {
@@ -135,7 +138,9 @@ async fn held<T: Send + 'static>(
         Face::SimulatedThread => on_thread(work, cx).await,
     };
     Ok(match outcome {
-        Err(error) if error.fault.class != Class::Permanent => Err(overrun(holding, step, started, error)),
+        Err(error) if error.handed.is_none() && error.fault.class != Class::Permanent => {
+            Err(overrun(holding, step, started, error))
+        }
         outcome => outcome,
     })
 }

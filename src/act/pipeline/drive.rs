@@ -10,8 +10,8 @@ use crate::base::fault::Class;
 use crate::decide::claim::{self, AfterTakeover, LastKnown};
 use crate::decide::{retry, run};
 use crate::remember::ledger::Outcome;
-use crate::remember::runs::{Body, Error, Move, Question, Reason, StepRecord, StepState};
-use crate::remember::store::{BODY_MAX, Batch};
+use crate::remember::runs::{Body, Error, Move, Question, Reason, StepRecord, StepState, Wait};
+use crate::remember::store::{ApplyError, BODY_MAX, Batch, Write, apply_settled};
 
 /// What a job says about how its runs are driven.
 pub(in crate::act) struct Course<'a> {
@@ -268,6 +268,47 @@ pub(super) async fn put_down(
     holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
     holding.lost();
     Ok(())
+}
+
+/// Parks the run until `token` is resolved, if `guard` still holds; `false` if it does not.
+pub(super) async fn park(
+    holding: &Holding,
+    step: &str,
+    reason: Reason,
+    token: &str,
+    guard: Option<Write>,
+) -> Result<bool, Error> {
+    holding.body().wait = Some(Wait { token: token.to_owned(), deadline: None });
+    let body = with_reason(holding, &reason);
+    let (code, why) = (reason.code.clone(), reason.why.clone());
+    let parked = Move {
+        body: Some(&body),
+        actor: &holding.actor,
+        step: Some(step),
+        ..Move::new(&holding.id, Holding::STATE, run::Event::Await, holding.expect(), reason)
+    };
+    let mut batch = Batch::of(parked.write()?);
+    if let Some(guard) = guard {
+        batch.push(guard);
+    }
+    match apply_settled(&**holding.runs.store(), batch).await {
+        Ok(_) => {
+            runlog::moved(&holding.id, &holding.job, Some(step), "waiting_external", &code, &why);
+            holding.lost();
+            Ok(true)
+        }
+        Err(ApplyError::Conflict(conflicts)) => match conflicts.into_iter().find(|one| one.index == 0) {
+            Some(conflict) => {
+                holding.lost();
+                Err(Error::Lost { winner: conflict.winner.map(Box::new) })
+            }
+            None => {
+                holding.body().wait = None;
+                Ok(false)
+            }
+        },
+        Err(ApplyError::NotApplied(error) | ApplyError::Unknown(error)) => Err(Error::Store(error)),
+    }
 }
 
 /// The run has a step that the job no longer has: only a person knows what it meant.

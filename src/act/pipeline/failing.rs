@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::act::credential::{self, Needing};
 use crate::act::pipeline::attempt::Attempted;
-use crate::act::pipeline::drive::{end, end_with, put_down};
+use crate::act::pipeline::drive::{end, end_with, park, put_down};
 use crate::act::pipeline::{Course, Cx, Holding, Step, StepError};
 use crate::base::effect::Effect;
 use crate::base::fault::{self, Reached, Severity};
+use crate::base::handover::HandedOver;
 use crate::base::time::{Now, later, millis};
 use crate::decide::{retry, run};
 use crate::remember::ledger::Outcome;
@@ -74,6 +76,62 @@ pub(super) async fn settle(
     let data = exchange_data(cx);
     end_with(holding, run::Event::FailForGood, reason, Some(&step.name), Some(outcome), data).await?;
     Ok(Attempted::Ended)
+}
+
+/// The least that a refused run is put down for, so that it is not worked off again and again.
+const PUT_OFF_MIN: Duration = Duration::from_secs(1);
+/// For how long a run is put down whose credential was seen to while it was being parked.
+const SEEN_TO: Duration = Duration::from_secs(10);
+/// How often parking looks again when the credential moved under it.
+const PARKINGS_MAX: u32 = 8;
+
+/// Puts the run down until what was refused or deferred may go on: it has not failed, and no attempt is used up. Where
+/// only a person can help it waits for that.
+pub(super) async fn hand_over(
+    holding: &Holding,
+    step: &Step,
+    error: &StepError,
+    handed: &HandedOver,
+) -> Result<Attempted, Error> {
+    let reason = Reason::new(handed.code, shortened(error.to_string(), CHAIN_MAX));
+    if step.effect == Effect::Unsafe && handed.reached == Reached::Maybe {
+        ask(holding, &step.name, reason).await?;
+        return Ok(Attempted::Ended);
+    }
+    {
+        let mut body = holding.body();
+        body.attempt = body.attempt.saturating_sub(1);
+        if let Some(record) = body.step_mut(&step.name) {
+            record.state = StepState::Pending;
+        }
+    }
+    let now = holding.env.now().wall;
+    let due = match &handed.credential {
+        Some(name) if park_for(holding, &step.name, name, &reason).await? => return Ok(Attempted::Ended),
+        Some(_) => later(now, SEEN_TO),
+        None => handed.until.max(later(now, PUT_OFF_MIN)),
+    };
+    put_down(holding, &step.name, reason, due, None).await?;
+    Ok(Attempted::Ended)
+}
+
+/// Parks the run until a person has seen to the credential; `false` if one has meanwhile. Both are decided by one write:
+/// a run that is parked after the others were released would wait for ever.
+async fn park_for(holding: &Holding, step: &str, name: &str, reason: &Reason) -> Result<bool, Error> {
+    let why = shortened(format!("waits for credential {name}: {}", reason.why), CHAIN_MAX);
+    let reason = Reason::new(reason.code.clone(), why);
+    let token = credential::token_of(name);
+    for _ in 0..PARKINGS_MAX {
+        let guard = match credential::needs_human(&**holding.runs.store(), name).await? {
+            Needing::Nobody => return Ok(false),
+            Needing::Person { version } => Some(credential::unmoved(name, version)),
+            Needing::NotKept => None,
+        };
+        if park(holding, step, reason.clone(), &token, guard).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Puts the question to a person whether an unsafe effect took place.

@@ -11,10 +11,12 @@ use serde::Serialize;
 
 use crate::act::pipeline::Cx;
 use crate::base::effect::Effect;
+use crate::base::explain::Explain;
 use crate::base::fault::{self, Classify, Fault};
+use crate::base::handover::HandedOver;
 use crate::base::redact::Redact;
 use crate::base::time::BoxFuture;
-use crate::decide::retry;
+use crate::decide::{breaker, retry};
 use crate::remember::runs::{self, Json};
 use crate::remember::{ledger, store};
 
@@ -169,19 +171,22 @@ impl fmt::Debug for Step {
 /// Why a step's attempt failed: what it means to the policy, and what the error said.
 ///
 /// `?` turns any error into one, classified by what its chain of sources contains; use the constructors where the step
-/// knows better. It is not an `Error` itself, as `anyhow::Error` is not, so that the conversion can exist.
+/// knows better. What a call, a breaker or a credential has refused or deferred is no failure: `?` keeps until when, the
+/// run is put down until then, and no attempt is used up. It is not an `Error` itself, as `anyhow::Error` is not, so that the conversion can exist.
 #[derive(Debug)]
 pub struct StepError {
     pub(in crate::act) fault: Fault,
     pub(in crate::act) error: Box<dyn Error + Send + Sync>,
     pub(in crate::act) lost: bool,
+    /// Until when the work is put off, where it has not failed at all.
+    pub(in crate::act) handed: Option<Box<HandedOver>>,
 }
 
 impl StepError {
     /// A failure that means `fault`.
     #[must_use]
     pub fn new(fault: Fault, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { fault, error: error.into(), lost: false }
+        Self { fault, error: error.into(), lost: false, handed: None }
     }
 
     /// Trying again cannot help.
@@ -200,6 +205,12 @@ impl StepError {
     #[must_use]
     pub const fn fault(&self) -> &Fault {
         &self.fault
+    }
+
+    /// Until when the work is put off and why, where that is what the error's chain says.
+    #[must_use]
+    pub fn handed_over(&self) -> Option<&HandedOver> {
+        self.handed.as_deref()
     }
 
     /// What an error means to a policy, by what its chain of sources contains.
@@ -225,8 +236,24 @@ impl<E: Error + Send + Sync + 'static> From<E> for StepError {
         // In a caller's own transaction the fence that no longer holds shows as a conflict of the batch.
         let lost = matches!(any.downcast_ref(), Some(runs::Error::Lost { .. }))
             || matches!(any.downcast_ref(), Some(store::ApplyError::Conflict(_)));
-        Self { fault, error: Box::new(error), lost }
+        let handed = handed_over(&error).map(Box::new);
+        Self { fault, error: Box::new(error), lost, handed }
     }
+}
+
+/// The refusal or deferral that the chain contains, if it does.
+fn handed_over(error: &(dyn Error + 'static)) -> Option<HandedOver> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(handed) = error.downcast_ref::<HandedOver>() {
+            return Some(handed.clone());
+        }
+        if let Some(breaker::Refusal { why, retry_at, .. }) = error.downcast_ref() {
+            return Some(HandedOver::new(why.code(), why.to_string(), *retry_at));
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// The fault of this crate's own errors, and of its engine's in a caller's own transaction, wherever in the chain they

@@ -48,5 +48,5 @@ pub use handle::Breaker;
 pub use machine::{Machine, Outcome, Permit};
 pub(crate) use packed::Worth;
 pub use policy::{Error, Mode, Policy, Rate, SlowRate, TimeRate};
-pub use reason::{Admit, Allowing, Cause, Moved, Refusing, Restoring, Standing, Stopped, Unmoved};
+pub use reason::{Admit, Allowing, Cause, Moved, Refusal, Refusing, Restoring, Standing, Stopped, Unmoved};
 pub use snapshot::{Restored, Snapshot};

@@ -249,19 +249,32 @@ pub enum Stopped<E> {
         last: E,
     },
     /// It was not made.
-    Refused {
-        /// Why not.
-        why: Refusing,
-        /// When asking again makes sense.
-        retry_at: Timestamp,
-    },
+    Refused(Refusal),
+}
+
+impl<E> Stopped<E> {
+    pub(crate) const fn refused(why: Refusing, retry_at: Timestamp) -> Self {
+        Self::Refused(Refusal { why, retry_at })
+    }
+}
+
+/// A call that was not made. It is the source of [`Stopped::Refused`]: one concrete type, so that whoever runs the work
+/// finds it in a chain of errors and does not take the refusal for a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+#[non_exhaustive]
+pub struct Refusal {
+    /// Why not.
+    pub why: Refusing,
+    /// When asking again makes sense.
+    pub retry_at: Timestamp,
 }
 
 impl<E> fmt::Display for Stopped<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed { .. } => f.write_str("the call has failed"),
-            Self::Refused { why, retry_at } => write!(f, "refused until {retry_at}: {why}"),
+            Self::Refused(Refusal { why, retry_at }) => write!(f, "refused until {retry_at}: {why}"),
         }
     }
 }
@@ -270,7 +283,7 @@ impl<E: std::error::Error + 'static> std::error::Error for Stopped<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Failed { last } => Some(last),
-            Self::Refused { .. } => None,
+            Self::Refused(refusal) => Some(refusal),
         }
     }
 }

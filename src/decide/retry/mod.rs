@@ -30,6 +30,7 @@ mod stopped;
 #[cfg(test)]
 mod tests;
 
+pub use crate::base::handover::HandedOver;
 pub use crate::base::retry_after::retry_after;
 pub use policy::{Deadline, Error, Policy, Strategy};
 pub use reason::{Deferring, Disposition, Next, Stopping, Waiting};

@@ -7,7 +7,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::base::explain::Explain;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Fault, Reached};
+use crate::base::handover::HandedOver;
 use crate::base::time::Timestamp;
 use crate::decide::retry::reason::{Deferring, Disposition, Stopping};
 
@@ -103,6 +104,25 @@ impl<L, R> Stopped<L, R> {
 }
 
 impl<L, R: Explain> Stopped<L, R> {
+    /// A refusal that can be found in the chain of sources; `credential` is the one that a person has to see to first,
+    /// if that is why.
+    pub(crate) fn refused(
+        why: R,
+        retry_at: Timestamp,
+        last: Option<L>,
+        mut attempts: Timeline,
+        credential: Option<&str>,
+    ) -> Self {
+        attempts.hand_over(&why, retry_at, credential);
+        Self::Refused { why, retry_at, last, attempts }
+    }
+
+    /// A deferral that can be found in the chain of sources.
+    pub(crate) fn deferred(until: Timestamp, why: Deferring, last: L, mut attempts: Timeline) -> Self {
+        attempts.hand_over(&why, until, None);
+        Self::Deferred { until, why, last, attempts }
+    }
+
     /// The stable word of the reason.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -134,8 +154,10 @@ impl<L, R: fmt::Display> fmt::Display for Stopped<L, R> {
 }
 
 impl<L: Error + 'static, R: fmt::Debug + fmt::Display> Error for Stopped<L, R> {
+    /// The last failure; of what was refused or deferred, the [`HandedOver`]: it has not failed.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.last().map(|last| last as &(dyn Error + 'static))
+        let handed = self.attempts().handed_over().map(|handed| handed as &(dyn Error + 'static));
+        handed.or_else(|| self.last().map(|last| last as &(dyn Error + 'static)))
     }
 }
 
@@ -166,6 +188,8 @@ pub struct Tried {
     pub delay: Option<Duration>,
     /// By how much it took longer than it was given; it could not be cut.
     pub overrun: Option<Duration>,
+    /// Whether the request reached the other side.
+    pub reached: Reached,
 }
 
 impl Tried {
@@ -173,7 +197,8 @@ impl Tried {
     #[must_use]
     pub fn new(number: u32, fault: &Fault, duration: Option<Duration>) -> Self {
         let code = fault.code.clone();
-        Self { number, class: fault.class, code, duration, delay: None, overrun: None }
+        let Fault { class, reached, .. } = *fault;
+        Self { number, class, code, duration, delay: None, overrun: None, reached }
     }
 }
 
@@ -188,6 +213,9 @@ pub struct Timeline {
 struct Inner {
     kept: VecDeque<Tried>,
     count: u32,
+    /// Whether any attempt may have had its effect, also one that is no longer kept.
+    doubtful: bool,
+    handed: Option<HandedOver>,
 }
 
 impl Timeline {
@@ -213,8 +241,34 @@ impl Timeline {
         if inner.kept.len() == KEPT_MAX {
             inner.kept.pop_front();
         }
+        inner.doubtful |= tried.reached == Reached::Maybe;
         inner.kept.push_back(tried);
         inner.count = inner.count.saturating_add(1);
+    }
+
+    /// What the work was put off for, where it was refused or deferred.
+    #[must_use]
+    pub fn handed_over(&self) -> Option<&HandedOver> {
+        self.inner.as_ref()?.handed.as_ref()
+    }
+
+    /// Keeps why and until when the work is put off.
+    fn hand_over(&mut self, why: &impl Explain, until: Timestamp, credential: Option<&str>) {
+        let inner = self.inner.get_or_insert_default();
+        let mut text = why.to_string();
+        if let Some(last) = inner.kept.back() {
+            text.push_str(&format!("; the last attempt failed with {} ({})", last.code, last.class));
+        }
+        let reached = match inner.kept.back() {
+            _ if inner.doubtful => Reached::Maybe,
+            Some(last) => last.reached,
+            None => Reached::No,
+        };
+        let handed = HandedOver::new(why.code(), text, until).reached(reached);
+        inner.handed = Some(match credential {
+            Some(name) => handed.credential(name),
+            None => handed,
+        });
     }
 
     pub(crate) fn waited(&mut self, delay: Duration) {
@@ -236,6 +290,33 @@ mod tests {
         }
         assert_eq!((timeline.count(), timeline.iter().count()), (100, KEPT_MAX));
         assert_eq!(timeline.iter().next().map(|tried| tried.number), Some(37));
+    }
+
+    #[test]
+    fn a_refusal_and_a_deferral_are_found_in_the_chain_and_a_failure_is_not() {
+        let why =
+            || Deferring::TooLongToHold { delay: Duration::from_secs(9), limit: Duration::from_secs(1) };
+        let at = Timestamp::UNIX_EPOCH;
+        let error = || std::io::Error::from(std::io::ErrorKind::TimedOut);
+        let mut attempts = Timeline::default();
+        attempts.push(Tried::new(1, &Fault::transient("io.timed_out"), None));
+        let deferred = Stopped::<_, Never>::deferred(at, why(), error(), attempts.clone());
+        let handed = deferred.source().unwrap().downcast_ref::<HandedOver>().unwrap();
+        assert_eq!(
+            (handed.code, handed.until, handed.reached),
+            ("retry.too_long_to_hold", at, Reached::Maybe)
+        );
+        assert!(handed.why.ends_with("failed with io.timed_out (transient)"), "{handed}");
+        let refused = Stopped::<std::io::Error, _>::refused(why(), at, None, Timeline::default(), Some("yt"));
+        let handed = refused.source().unwrap().downcast_ref::<HandedOver>().unwrap();
+        assert_eq!((handed.credential.as_deref(), handed.reached), (Some("yt"), Reached::No));
+        let failed: Stopped<_> = Stopped::Failed {
+            last: error(),
+            why: Stopping::Permanent,
+            disposition: Disposition::DeadLetter,
+            attempts,
+        };
+        assert!(failed.source().unwrap().is::<std::io::Error>());
     }
 
     #[test]

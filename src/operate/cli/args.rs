@@ -59,6 +59,9 @@ pub(super) enum Verb {
     Requeue(Requeue),
     /// Run a run again, here and now
     Replay(Replay),
+    /// Say that a credential was seen to, and release the runs that wait for it
+    #[command(subcommand)]
+    Credential(Credential),
     /// Canonical JSON: reads JSON on stdin, writes its one canonical form
     Canonical,
     /// The idempotency key of a piece of work, and the fingerprint of its payload (JSON on stdin)
@@ -84,6 +87,18 @@ pub(super) enum Store {
     Info,
     /// Whether it is whole; exit code 1 if a check fails
     Check,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum Credential {
+    /// It was seen to: it may be refreshed again, and the runs that wait for it go on
+    Ok {
+        /// The credential
+        name: String,
+        /// So many of its runs become due in a time, such as 10/min or 1/s
+        #[arg(long, value_parser = text::rate, default_value = "10/min")]
+        rate: Rate,
+    },
 }
 
 /// One run.
@@ -119,7 +134,7 @@ impl Filters {
         let since = self.since.map(|since| text::instant(&since, now)).transpose();
         let since = since.map_err(|error| Failure::usage(format!("--since: {error}")))?;
         let Self { state: states, job, code, text, .. } = self;
-        Ok(Filter { states, job, code, text, since, reviewed: None })
+        Ok(Filter { states, job, code, text, since, ..Filter::default() })
     }
 }
 

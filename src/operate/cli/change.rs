@@ -135,11 +135,15 @@ fn confirm(session: &mut Session<'_, '_>, count: usize) -> Result<(), Stop> {
     }
 }
 
-fn counted(count: usize) -> String {
+pub(super) fn counted(count: usize) -> String {
     if count == 1 { String::from("1 run") } else { format!("{count} runs") }
 }
 
-fn report(session: &mut Session<'_, '_>, outcomes: &[Outcome], by_filter: bool) -> Result<Exit, Stop> {
+pub(super) fn report(
+    session: &mut Session<'_, '_>,
+    outcomes: &[Outcome],
+    by_filter: bool,
+) -> Result<Exit, Stop> {
     let mut left = 0;
     for outcome in outcomes {
         let was = outcome.chosen.state();

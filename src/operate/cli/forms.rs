@@ -20,6 +20,8 @@ pub(super) struct Line<'a> {
     created_at: String,
     duration_ms: Option<i64>,
     host: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<&'a str>,
 }
 
 impl<'a> Line<'a> {
@@ -34,6 +36,7 @@ impl<'a> Line<'a> {
             created_at: rfc3339(run.record.created_at),
             duration_ms: run.duration_ms(),
             host: &run.body.host,
+            waits_for: run.body.wait.as_ref().map(|wait| wait.token.as_str()),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::operate::cli::args::{Filters, One};
 use crate::operate::cli::failure::{Exit, Stop};
 use crate::operate::cli::forms;
 use crate::operate::cli::print::{Facts, Paint, Table, When, end, ends, plain};
-use crate::operate::cli::session::{Need, Session};
+use crate::operate::cli::session::{Need, Session, quoted};
 use crate::operate::operator::{RUNS_MAX, Whole};
 use crate::operate::timeline;
 use crate::remember::blocking::block_on;
@@ -327,6 +327,12 @@ pub(super) fn next(session: &Session<'_, '_>, run: &Run) -> Vec<(String, &'stati
                 "a new run of the same input; its key still holds",
             )),
         }
+    }
+    if let (State::WaitingExternal, Some(wait)) = (run.state(), &run.body.wait)
+        && let Some(name) = wait.token.strip_prefix("credential:")
+    {
+        let command = format!("{program} credential ok {}", quoted(name));
+        next.push((command, "once a person has seen to it: this run and the others go on"));
     }
     next.push((format!("{program} note {id} TEXT"), "writes into its history"));
     next

@@ -45,6 +45,7 @@ mod look;
 mod place;
 mod plumbing;
 mod print;
+mod release;
 mod session;
 mod tool;
 
@@ -58,7 +59,7 @@ pub use failure::Exit;
 pub use tool::run_tool;
 
 use crate::base::time::{Clock, System};
-use crate::operate::cli::args::{Global, Store as StoreVerb, Verb};
+use crate::operate::cli::args::{Credential as CredentialVerb, Global, Store as StoreVerb, Verb};
 use crate::operate::cli::failure::{Failure, Stop};
 use crate::operate::cli::session::Session;
 use crate::remember::runs::Run;
@@ -266,6 +267,9 @@ impl Command {
             Verb::Note { one, text } => change::note(session, &one, &text),
             Verb::Requeue(asked) => change::requeue(session, asked),
             Verb::Replay(asked) => change::replay(session, asked),
+            Verb::Credential(CredentialVerb::Ok { name, rate }) => {
+                release::credential_ok(session, &name, rate)
+            }
             Verb::Canonical => plumbing::canonical(session),
             Verb::Key { scope, kind, id } => plumbing::key(session, &scope, &kind, &id),
             Verb::Store(StoreVerb::Info) => keep::info(session),

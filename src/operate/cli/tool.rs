@@ -19,6 +19,7 @@ macro_rules! template {
             "  note       Write a note into a run's history\n",
             "  requeue    Send failed runs round again, each from its last checkpoint\n",
             $replay,
+            "  credential Say that a credential was seen to, and release the runs that wait for it\n",
             "\nSet up:\n",
             "  store      The store itself: info, check\n",
             "\nPlumbing:\n",

@@ -157,6 +157,45 @@ impl Runs {
         Err(Error::Contended { id: id.to_owned(), attempts: ATTEMPTS_MAX })
     }
 
+    /// Releases a run that waits for `token`: it is queued, due at `at`, and goes on from its last checkpoint. `None` if it
+    /// does not wait for that (any more).
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`], or when the store cannot be read or written.
+    pub async fn release(
+        &self,
+        id: &str,
+        token: &str,
+        by: &str,
+        at: Timestamp,
+        reason: &Reason,
+    ) -> Result<Option<Run>, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let mut run = self.must_get(id).await?;
+            let waits = run.state() == run::State::WaitingExternal
+                && run.body.wait.as_ref().is_some_and(|wait| wait.token == token);
+            if !waits {
+                return Ok(None);
+            }
+            run.body.wait = None;
+            run.body.code = reason.code.clone().into_owned();
+            run.body.why.clone_from(&reason.why);
+            let expect = Expect::Version(run.record.version);
+            let step = Move {
+                body: Some(&run.body),
+                due_at: Some(at),
+                actor: by,
+                ..Move::new(run.id(), run.state(), run::Event::Resolve, expect, reason.clone())
+            };
+            match self.apply(step).await {
+                Ok(_) => return self.must_get(id).await.map(Some),
+                Err(Error::Lost { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Contended { id: id.to_owned(), attempts: ATTEMPTS_MAX })
+    }
+
     async fn mark(&self, id: &str, by: &str, reason: Reason, put: Put) -> Result<Run, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let run = self.must_get(id).await?;

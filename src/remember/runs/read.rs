@@ -83,6 +83,8 @@ pub struct Filter {
     pub since: Option<Timestamp>,
     /// Only runs that were (or were not) reviewed.
     pub reviewed: Option<bool>,
+    /// Only runs that wait for this token, such as `credential:youtube`.
+    pub waits_for: Option<String>,
 }
 
 impl Filter {
@@ -93,6 +95,10 @@ impl Filter {
         };
         self.code.as_deref().is_none_or(|code| run.body.code == code)
             && self.text.as_deref().is_none_or(contains)
+            && self.waits_for.as_deref().is_none_or(|token| {
+                run.state == State::WaitingExternal
+                    && run.body.wait.as_ref().is_some_and(|wait| wait.token == token)
+            })
     }
 }
 

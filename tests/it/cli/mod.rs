@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what helps a test is a test")]
 
 mod bad_input;
+mod credential;
 mod fixture;
 mod golden;
 
