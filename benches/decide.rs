@@ -127,6 +127,11 @@ fn budgets(criterion: &mut Criterion) {
             bencher.iter(|| black_box(&budget).succeeded(black_box(start().moment)));
         });
     }
+    if let Ok(budget) = Budget::new(budget::Policy::service()) {
+        group.bench_function("whether a success is wanted", |bencher| {
+            bencher.iter(|| black_box(&budget).wants_successes());
+        });
+    }
     let full = budget::Policy::service().tokens_max(1_000_000);
     if let Ok(budget) = Budget::new(full.refill(1_000, Duration::from_millis(1))) {
         let (mut now, fault) = (start(), Fault::transient("bench"));

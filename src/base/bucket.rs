@@ -108,7 +108,7 @@ impl Bucket {
         Self(AtomicU64::new(full_at))
     }
 
-    /// When it is full.
+    /// When it is full; 0 if it is known to be.
     #[inline]
     pub(crate) fn full_at(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -133,12 +133,13 @@ impl Bucket {
         self.0.compare_exchange(full_at, before, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Puts `amount` in; a bucket that is full at `now` stays as it is, after one load.
+    /// Puts `amount` in. One that is full is marked as such once, and from then on this is one load.
     #[inline]
     pub(crate) fn put(&self, amount: u64, now: Moment) {
         let mut full_at = self.full_at();
-        while full_at > now.as_nanos() {
-            match self.exchange(full_at, full_at.saturating_sub(amount)) {
+        while full_at != 0 {
+            let less = if full_at <= now.as_nanos() { 0 } else { full_at.saturating_sub(amount) };
+            match self.exchange(full_at, less) {
                 Ok(_) => return,
                 Err(found) => full_at = found,
             }

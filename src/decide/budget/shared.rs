@@ -92,15 +92,15 @@ impl Budget {
         self.rate.thousandths_left(self.bucket.full_at(), moment)
     }
 
-    /// Whether a success brings anything back; if not, [`succeeded`](Self::succeeded) needs no time and may be left out.
+    /// Whether a success may bring anything back: something is spent, and the policy counts successes. If not,
+    /// [`succeeded`](Self::succeeded) does nothing, so the clock need not be read for it. One load.
     #[inline]
     #[must_use]
-    pub const fn counts_successes(&self) -> bool {
-        self.deposit != 0
+    pub fn wants_successes(&self) -> bool {
+        self.deposit != 0 && self.bucket.full_at() != 0
     }
 
-    /// A call has succeeded. On a budget of which nothing is spent this is one load; where successes bring nothing back,
-    /// nothing at all.
+    /// A call has succeeded. While nothing is spent this is one load; where successes bring nothing back, nothing at all.
     #[inline]
     pub fn succeeded(&self, moment: Moment) {
         if self.deposit != 0 {

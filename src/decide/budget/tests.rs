@@ -88,10 +88,23 @@ fn a_success_brings_its_share_back_and_never_more_than_there_is() {
     (0..10_000).for_each(|_| service.succeeded(at(0).moment));
     assert_eq!(retries(&service, &DOWN, at(0)), 50);
     let cron = budget(Policy::cron());
-    assert!(service.counts_successes() && !cron.counts_successes());
+    assert!(service.wants_successes() && !cron.wants_successes());
     assert_eq!(retries(&cron, &DOWN, at(0)), 20);
     (0..10_000).for_each(|_| cron.succeeded(at(0).moment));
     assert!(!pays(&cron, &DOWN, at(0)));
+}
+
+#[test]
+fn while_nothing_is_spent_a_success_needs_no_time() {
+    let service = budget(Policy::service());
+    assert!(!service.wants_successes());
+    assert!(pays(&service, &DOWN, at(0)) && service.wants_successes());
+    service.succeeded(at(0).moment);
+    assert!(service.wants_successes());
+    // Full again by time, which the next success notices.
+    service.succeeded(at(1).moment);
+    assert!(!service.wants_successes());
+    assert_eq!(retries(&service, &DOWN, at(1)), 50);
 }
 
 #[test]

@@ -54,6 +54,9 @@ fn a_changed_calendar_keeps_what_is_used_until_its_next_reset() {
     let (restored, noticed) = Meter::restore(later, &saved, at(0)).unwrap();
     assert_eq!(noticed.reasons, [Restoring::ConfigurationChanged]);
     assert_eq!(refused(restored.admit(at(0))).2, later.next_reset(at(0).wall));
+    let tomorrow = at(86_400);
+    let (restored, _) = Meter::restore(later, &saved, tomorrow).unwrap();
+    assert_eq!(restored.snapshot("x", tomorrow).used(), Some(0), "the old reset is past");
     let (rate, _) = Meter::restore(Quota::per_day(10).unwrap(), &saved, at(0)).unwrap();
     let _why = allowed(rate.admit_n(2, at(0)));
     let _why = refused(rate.admit(at(0)));
