@@ -62,6 +62,8 @@ mod remember;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "backoff")]
+pub use act::delays;
 #[cfg(feature = "rate-limit")]
 pub use act::limit;
 #[cfg(feature = "tower")]

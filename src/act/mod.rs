@@ -16,6 +16,9 @@ pub mod pipeline;
 #[cfg(feature = "tower")]
 pub mod tower;
 
+#[cfg(feature = "backoff")]
+pub use retrying::delays;
+
 mod classifier;
 #[cfg(feature = "store")]
 mod env;
