@@ -21,6 +21,10 @@
 //! | to try again, with the right waits and an end | [`retry`] |
 //! | to leave a dead service alone | [`breaker`] |
 //! | both, time-outs, and a state that outlives the process, for one dependency | [`call`] |
+//! | several engines side by side, none of which takes the others with it | [`isolate`] |
+//! | an answer all the same when a call has failed: a value, or the last good one | `fallback` (feature `store`) |
+//! | secrets kept out of what is written down | [`redact`], [`exchange`] |
+//! | to do something only so often in this process | `limit` (feature `rate-limit`) |
 //! | to do something once, however often it is asked for | `once`, `ledger` (feature `store`) |
 //! | a job of steps that resumes where it was | `job`, `pipeline` (feature `store`) |
 //! | to see and steer runs, from code or from a shell | `operator`, `cli`, and the binary `unattended` |
