@@ -106,7 +106,7 @@ proptest! {
 
     #[test]
     fn a_secret_in_a_form_never_survives(
-        name in parameter(), secret in "\\PC{12,40}", coded in any::<bool>(), other in "[a-z]{1,5}",
+        name in parameter(), secret in "\\PC{12,40}", coded in any::<bool>(), other in "[e-h]{1,5}",
     ) {
         let name = if coded { percent(&name) } else { name };
         let form = format!("{other}=1&{name}={}&{other}=2", percent(&secret));
