@@ -24,6 +24,10 @@
 //! | a bound on the retries of all calls together | [`budget`] |
 //! | retries, breaker, time-outs, and a state that outlives the process, for one dependency | [`call`] |
 //! | a token that is refreshed before it ends, by one caller and one process at a time | [`credential`] |
+//! | several engines side by side, none of which takes the others with it | [`isolate`] |
+//! | an answer all the same when a call has failed: a value, or the last good one | `fallback` (feature `store`) |
+//! | secrets kept out of what is written down | [`redact`], [`exchange`] |
+//! | to do something only so often in this process | `limit` (feature `rate-limit`) |
 //! | to do something once, however often it is asked for | `once`, `ledger` (feature `store`) |
 //! | a job of steps that resumes where it was | `job`, `pipeline` (feature `store`) |
 //! | to see and steer runs, from code or from a shell | `operator`, `cli`, and the binary `unattended` |
@@ -65,6 +69,8 @@ mod remember;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "backoff")]
+pub use act::delays;
 #[cfg(feature = "rate-limit")]
 pub use act::limit;
 #[cfg(feature = "tower")]

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::act::log;
 use crate::base::redact::{Names, Redact};
 use crate::base::text;
 use crate::base::time::{Timestamp, millis};
@@ -304,13 +305,15 @@ impl Log {
         Self { inner: Arc::new(Inner { hook, kept_max, kept: Mutex::default() }) }
     }
 
-    /// Keeps an exchange without its secrets, and lets go of the oldest where there are too many.
+    /// Keeps an exchange without its secrets, and lets go of the oldest where there are too many. It is also told as a
+    /// `tracing` event at debug level.
     pub fn push(&self, exchange: Exchange) {
         // Outside of the lock: the hook is the user's code.
         let recorded = match &self.inner.hook {
             Some(hook) => exchange.recorded(&**hook),
             None => exchange.recorded(&Names::new()),
         };
+        log::exchange(&recorded.method, &recorded.url, recorded.status, recorded.took_ms);
         let mut kept = self.lock();
         if kept.len() >= self.inner.kept_max {
             kept.pop_front();

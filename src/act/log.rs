@@ -116,6 +116,11 @@ mod on {
         tracing::warn!(target: "unattended", because, code = why.code(), why = %why, outcome = "fallback");
     }
 
+    /// Something was asked and answered; secrets are out of it already.
+    pub(crate) fn exchange(method: &str, url: &str, status: Option<u16>, duration_ms: Option<u64>) {
+        tracing::debug!(target: "unattended", method, url, status, duration_ms, outcome = "exchange");
+    }
+
     /// An engine of a group has ended, or will not begin.
     pub(crate) fn engine(
         group: &str,
@@ -159,6 +164,7 @@ mod off {
     #[cfg(feature = "store")]
     pub(crate) const fn not_kept(_: &str, _: &(dyn std::error::Error + 'static)) {}
     pub(crate) const fn fallen(_: &str, _: &impl Explain) {}
+    pub(crate) const fn exchange(_: &str, _: &str, _: Option<u16>, _: Option<u64>) {}
     pub(crate) const fn engine(_: &str, _: &str, _: &str, _: Option<Duration>, _: &impl Explain) {}
     pub(crate) const fn moved(_: &str, _: &str, _: &impl Explain) {}
 }

@@ -17,6 +17,9 @@ pub mod pipeline;
 #[cfg(feature = "tower")]
 pub mod tower;
 
+#[cfg(feature = "backoff")]
+pub use retrying::delays;
+
 mod accounts;
 mod classifier;
 #[cfg(feature = "store")]

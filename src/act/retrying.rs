@@ -296,12 +296,23 @@ impl<'p> Episode<'p> {
         fault: &Fault,
         overrun: Option<Duration>,
     ) -> Result<Duration, End> {
+        self.decided(now, fault, overrun, |run| run.failed(now, fault))
+    }
+
+    /// The same, where `decide` asks the run.
+    fn decided(
+        &mut self,
+        now: Now,
+        fault: &Fault,
+        overrun: Option<Duration>,
+        decide: impl FnOnce(&mut Run<'p>) -> Next,
+    ) -> Result<Duration, End> {
         let duration = self.began.map(|began| now.moment.since(began));
         let mut tried = Tried::new(self.run.attempts().saturating_add(1), fault, duration);
         tried.overrun = overrun;
         log::failed(self.who, &tried);
         self.timeline.push(tried);
-        match self.run.failed(now, fault) {
+        match decide(&mut self.run) {
             Next::Wait { delay, attempt, why } => {
                 log::waiting(self.who, attempt, delay, &why);
                 self.timeline.waited(delay);
@@ -353,5 +364,7 @@ impl End {
     }
 }
 
+#[cfg(feature = "backoff")]
+pub mod delays;
 #[cfg(test)]
 mod tests;

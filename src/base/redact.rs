@@ -216,8 +216,8 @@ impl Names {
             } else if let Some(separator) = scan::separator(text, end) {
                 let parameter = text[..start].ends_with(['?', '&', ';', '#']);
                 if self.is_secret(&scan::decoded(word)) || parameter && self.is_secret_parameter(word) {
-                    let value =
-                        scan::loose_value(text, text[end..separator].contains(['"', '\'']), separator);
+                    let ends = scan::Ends::of(text, start..end, separator);
+                    let value = scan::loose_value(text, ends, separator);
                     at = value.end;
                     if !value.is_empty() {
                         edits.replace(value, REDACTED);

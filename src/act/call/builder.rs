@@ -55,6 +55,8 @@ struct Plan {
     breaker: breaker::Policy,
     budget: Option<budget::Policy>,
     quotas: Vec<Limit>,
+    #[cfg(feature = "rate-limit")]
+    rate_limit: Option<crate::act::call::RateLimit>,
     concurrency: u32,
     concurrency_wait: Option<Duration>,
     attempt_timeout: Duration,
@@ -75,6 +77,8 @@ impl Builder {
             breaker: breaker::Policy::never(),
             budget: Some(budget::Policy::cron()),
             quotas: Vec::new(),
+            #[cfg(feature = "rate-limit")]
+            rate_limit: None,
             concurrency: CONCURRENCY,
             concurrency_wait: None,
             attempt_timeout: ATTEMPT_TIMEOUT,
@@ -141,6 +145,15 @@ impl<C, K: Clock, R> Builder<C, K, R> {
     /// `inline_wait_max`; a longer wait is a refusal that says when to come back.
     pub fn quota(mut self, limit: impl Into<Limit>) -> Self {
         self.plan.quotas.push(limit.into());
+        self
+    }
+
+    /// How often this process may call it, by governor: a [`Rate`](crate::act::limit::Rate) for all together or a
+    /// [`KeyedRate`](crate::act::limit::KeyedRate) for each [account](Call::key). It is not saved, which is what
+    /// [`quota`](Self::quota) is for; a call waits for it as for a quota.
+    #[cfg(feature = "rate-limit")]
+    pub fn rate_limit(mut self, rate: impl Into<crate::act::call::RateLimit>) -> Self {
+        self.plan.rate_limit = Some(rate.into());
         self
     }
 
@@ -299,6 +312,10 @@ impl<C, K: Clock, R> Builder<C, K, R> {
         {
             simple &= plan.keeper.is_none();
         }
+        #[cfg(feature = "rate-limit")]
+        {
+            simple &= plan.rate_limit.is_none();
+        }
         Ok(Call {
             retry,
             breaker,
@@ -312,6 +329,8 @@ impl<C, K: Clock, R> Builder<C, K, R> {
             credentials: plan.credentials,
             accounts,
             quotas: plan.quotas,
+            #[cfg(feature = "rate-limit")]
+            rate_limit: plan.rate_limit,
             classify: self.classify,
             accept: self.accept,
             clock: self.clock,

@@ -60,6 +60,8 @@ mod judge;
 mod kept;
 mod last;
 mod ongoing;
+#[cfg(feature = "rate-limit")]
+mod rate;
 mod refusing;
 #[cfg(test)]
 mod tests;
@@ -84,6 +86,8 @@ pub use judge::{ByContract, Judge};
 pub use kept::{PersistError, StoreDown};
 pub use last::{Last, Stopped};
 use ongoing::{Failed, Ongoing};
+#[cfg(feature = "rate-limit")]
+pub use rate::RateLimit;
 pub use refusing::Refusing;
 pub use with::Calling;
 
@@ -103,6 +107,8 @@ pub struct Call<C = ByTrait, K = System, R = Keep> {
     credentials: Credentials,
     accounts: Accounts,
     quotas: Vec<Limit>,
+    #[cfg(feature = "rate-limit")]
+    rate_limit: Option<RateLimit>,
     classify: C,
     accept: R,
     clock: K,

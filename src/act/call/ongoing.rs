@@ -51,6 +51,8 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
         let permit = self.through_breaker(face).await?;
         passage.admitted(permit);
         self.through_quotas(face, &mut passage).await?;
+        #[cfg(feature = "rate-limit")]
+        self.through_rate_limit(face).await?;
         self.through_bulkhead(face, &mut passage).await?;
         let now = self.call.clock.now();
         let attempt = self.attempt(now)?;
@@ -172,6 +174,24 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
             }
         }
         Ok(())
+    }
+
+    /// It takes nothing until it has room, so whoever waits asks again, for at most its patience.
+    #[cfg(feature = "rate-limit")]
+    async fn through_rate_limit<W: Face>(&mut self, face: &W) -> Result<(), Stopped<E>> {
+        use crate::act::limit::Admit;
+        let Some(rate) = &self.call.rate_limit else { return Ok(()) };
+        let began = self.call.clock.now();
+        let end = began.moment.after(self.patience(began));
+        loop {
+            let now = self.call.clock.now();
+            let Admit::Refuse { why, wait } = rate.admit(self.gate, now.moment) else { return Ok(()) };
+            if now.moment.after(wait) > end {
+                return Err(self.refused(Refusing::RateLimit(why), later(now.wall, wait)));
+            }
+            log::waiting(self.who, self.number(), wait, &why);
+            face.sleep(wait.max(Duration::from_nanos(1))).await;
+        }
     }
 
     async fn through_bulkhead<W: Face>(

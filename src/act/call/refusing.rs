@@ -17,6 +17,9 @@ pub enum Refusing {
     Breaker(breaker::Refusing),
     /// The quota is used up, for longer than is waited here.
     Quota(quota::Refusing),
+    /// The rate limit of this process is reached, for longer than is waited here.
+    #[cfg(feature = "rate-limit")]
+    RateLimit(crate::act::limit::Refusing),
     /// As many calls as are allowed are out, and none has come back in time.
     Full {
         /// How many may be out.
@@ -38,6 +41,8 @@ impl Explain for Refusing {
             Self::Budget(why) => why.code(),
             Self::Breaker(why) => why.code(),
             Self::Quota(why) => why.code(),
+            #[cfg(feature = "rate-limit")]
+            Self::RateLimit(why) => why.code(),
             Self::Full { .. } => "call.full",
             Self::Credential(why) => why.code(),
             Self::StoreDown => "call.store_down",
@@ -51,6 +56,8 @@ impl fmt::Display for Refusing {
             Self::Budget(why) => why.fmt(f),
             Self::Breaker(why) => why.fmt(f),
             Self::Quota(why) => why.fmt(f),
+            #[cfg(feature = "rate-limit")]
+            Self::RateLimit(why) => why.fmt(f),
             Self::Full { limit, waiting, waited } => {
                 write!(
                     f,

@@ -203,10 +203,37 @@ pub(super) fn separator(text: &str, end: usize) -> Option<usize> {
     matches!(text.as_bytes()[at], b':' | b'=').then_some(at)
 }
 
-/// The value behind the separator at `separator` in text that may be of any kind: in its quotes or brackets; behind a
-/// name that was quoted, a JSON value; else to the end of the line behind a colon, and to the next white space or `&`
-/// behind an equals sign.
-pub(super) fn loose_value(text: &str, quoted: bool, separator: usize) -> Range<usize> {
+/// Where a value ends that stands in text of any kind, in no quotes and no brackets.
+#[derive(Clone, Copy)]
+pub(super) enum Ends {
+    /// Where a JSON value does.
+    Json,
+    /// With the line.
+    Line,
+    /// With the line, or before the next pair of a form.
+    Pair,
+    /// Before white space, quotes or the next pair.
+    Word,
+}
+
+impl Ends {
+    /// How the value of the name at `name` ends whose separator is at `separator`.
+    pub(super) fn of(text: &str, name: Range<usize>, separator: usize) -> Self {
+        if text[name.end..separator].contains(['"', '\'']) {
+            Self::Json
+        } else if text.as_bytes().get(separator) == Some(&b':') {
+            Self::Line
+        } else if text[..name.start].trim_ascii_start().is_empty() || text[..name.start].ends_with('&') {
+            // A form whose values were not encoded.
+            Self::Pair
+        } else {
+            Self::Word
+        }
+    }
+}
+
+/// The value behind the separator at `separator`: in its quotes or brackets, else up to where it `ends`.
+pub(super) fn loose_value(text: &str, ends: Ends, separator: usize) -> Range<usize> {
     let bytes = text.as_bytes();
     let start =
         find(text, separator + 1, |byte| !matches!(byte, b' ' | b'\t' | b'>' | b'=')).unwrap_or(text.len());
@@ -230,13 +257,16 @@ pub(super) fn loose_value(text: &str, quoted: bool, separator: usize) -> Range<u
             (quote + 1).min(text.len())..text.len()
         }
         Some(b'{' | b'[') if quote == start => start..value_end(text, start),
-        _ if quoted => {
-            let end = value_end(text, start);
+        _ => {
+            let line = |byte: u8| matches!(byte, b'\n' | b'\r');
+            let end = match ends {
+                Ends::Json => Some(value_end(text, start)),
+                Ends::Line => find(text, start, line),
+                Ends::Pair => find(text, start, |byte| byte == b'&' || line(byte)),
+                Ends::Word => find(text, start, |byte| byte == b'&' || ends_address(byte)),
+            };
+            let end = end.unwrap_or(text.len());
             if &text[start..end] == "null" { start..start } else { start..end }
         }
-        _ if bytes[separator] == b':' => {
-            start..find(text, start, |byte| matches!(byte, b'\n' | b'\r')).unwrap_or(text.len())
-        }
-        _ => start..find(text, start, |byte| byte == b'&' || ends_address(byte)).unwrap_or(text.len()),
     }
 }

@@ -106,7 +106,7 @@ proptest! {
 
     #[test]
     fn a_secret_in_a_form_never_survives(
-        name in parameter(), secret in "\\PC{12,40}", coded in any::<bool>(), other in "[a-z]{1,5}",
+        name in parameter(), secret in "\\PC{12,40}", coded in any::<bool>(), other in "[e-h]{1,5}",
     ) {
         let name = if coded { percent(&name) } else { name };
         let form = format!("{other}=1&{name}={}&{other}=2", percent(&secret));
@@ -155,6 +155,9 @@ fn the_shape_stays() {
         ("plain words, 5\" long", None),
         ("Authorization: Basic YWRhOng=\nHost: a", Some("Authorization: [redacted]\nHost: a")),
         ("failed with password='a b', user=ada", Some("failed with password='[redacted]', user=ada")),
+        ("a=1&password=a b c&n=2", Some("a=1&password=[redacted]&n=2")),
+        ("password=a b c", Some("password=[redacted]")),
+        ("see /cb?code=abc for more", Some("see /cb?code=[redacted] for more")),
         ("sent Bearer abc.def", Some("sent Bearer [redacted]")),
         ("5\" {\"token\":\"abc\"}", Some("5\" {\"token\":\"[redacted]\"}")),
         (r#"log: {\"token\":\"abc\",\"n\":1}"#, Some(r#"log: {\"token\":\"[redacted]\",\"n\":1}"#)),

@@ -152,6 +152,11 @@ pub enum Stopping {
         /// How many there may be.
         limit: u32,
     },
+    /// The delays come from elsewhere, and there is no further one.
+    DelaysEnded {
+        /// Attempts made.
+        attempts: u32,
+    },
     /// Waiting and then trying would pass `elapsed_max`.
     OutOfTime {
         /// The time spent so far.
@@ -236,6 +241,7 @@ impl Explain for Stopping {
             Self::MayHaveArrived { .. } => "retry.may_have_arrived",
             Self::AttemptsSpent { .. } => "retry.attempts_spent",
             Self::AttemptsSpentInAll { .. } => "retry.attempts_spent_in_all",
+            Self::DelaysEnded { .. } => "retry.delays_ended",
             Self::OutOfTime { .. } => "retry.out_of_time",
             Self::PastDeadline { .. } => "retry.past_deadline",
         }
@@ -261,6 +267,9 @@ impl fmt::Display for Stopping {
             }
             Self::AttemptsSpentInAll { attempts, limit } => {
                 write!(f, "{attempts} of {limit} attempts in all have failed")
+            }
+            Self::DelaysEnded { attempts } => {
+                write!(f, "{attempts} attempts have failed, and there is no further delay")
             }
             Self::OutOfTime { elapsed, delay, attempt_min, limit } => write!(
                 f,

@@ -178,13 +178,41 @@ impl Policy {
 impl Run<'_> {
     /// Observes a failed attempt and decides what comes next.
     pub fn failed(&mut self, now: Now, fault: &Fault) -> Next {
+        match self.observed(fault) {
+            Some(stop) => stop,
+            None => self.waits(now, fault, None),
+        }
+    }
+
+    /// The same, where `delay` says how long to wait instead of the policy's own backoff; it is asked only where there
+    /// is something to wait for. `None` is the end. All limits hold as ever, and so does what a server asked for.
+    pub fn failed_by(&mut self, now: Now, fault: &Fault, delay: impl FnOnce() -> Option<Duration>) -> Next {
+        if let Some(stop) = self.observed(fault) {
+            return stop;
+        }
+        if fault.class == Class::Unauthorized {
+            return self.waits(now, fault, None);
+        }
+        match delay() {
+            Some(delay) => self.waits(now, fault, Some(delay)),
+            None => {
+                let why = Stopping::DelaysEnded { attempts: self.attempts };
+                Next::Stop { why, disposition: disposition(why, fault) }
+            }
+        }
+    }
+
+    /// Counts the failure, and says whether it is the last.
+    fn observed(&mut self, fault: &Fault) -> Option<Next> {
         self.attempts = self.attempts.saturating_add(1);
         let failures = &mut self.failures[index(fault.class)];
         *failures = failures.saturating_add(1);
-        if let Some(why) = self.ended(fault) {
-            return Next::Stop { why, disposition: disposition(why, fault) };
-        }
-        let (delay, why) = self.wait(fault);
+        let why = self.ended(fault)?;
+        Some(Next::Stop { why, disposition: disposition(why, fault) })
+    }
+
+    fn waits(&mut self, now: Now, fault: &Fault, given: Option<Duration>) -> Next {
+        let (delay, why) = self.wait(fault, given);
         if let Some(instead) = self.instead(now, delay, why, fault) {
             return instead;
         }
@@ -261,14 +289,14 @@ impl Run<'_> {
     }
 
     /// How long until the next attempt, were there no limits.
-    fn wait(&mut self, fault: &Fault) -> (Duration, Waiting) {
+    fn wait(&mut self, fault: &Fault, given: Option<Duration>) -> (Duration, Waiting) {
         if fault.class == Class::Unauthorized {
             return (Duration::ZERO, Waiting::Refresh);
         }
         let at = index(fault.class);
         let (strategy, failures) = (self.policy.of(fault.class), self.failures[at]);
         let step = failures.saturating_sub(1);
-        let own = strategy.backoff.delay(step, self.previous[at], &mut self.rng);
+        let own = given.unwrap_or_else(|| strategy.backoff.delay(step, self.previous[at], &mut self.rng));
         match fault.retry_after {
             Some(asked) if asked > own => {
                 let extra = match strategy.backoff.parts().4 {
@@ -280,8 +308,8 @@ impl Run<'_> {
                 (lengthened(asked, extra, &mut self.rng), Waiting::Server { asked, own })
             }
             _ => {
-                let (class, limit, ceiling) =
-                    (fault.class, strategy.attempts_max, strategy.backoff.ceiling(step));
+                let ceiling = given.unwrap_or_else(|| strategy.backoff.ceiling(step));
+                let (class, limit) = (fault.class, strategy.attempts_max);
                 (own, Waiting::Backoff { class, failures, limit, ceiling })
             }
         }

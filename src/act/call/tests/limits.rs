@@ -172,3 +172,20 @@ fn an_account_has_a_breaker_a_block_and_a_quota_of_its_own() {
     let refused = call.key("carol").run_blocking(|_| Ok::<_, io::Error>(())).unwrap_err();
     assert_eq!(refused.code(), "breaker.blocked");
 }
+
+#[cfg(feature = "rate-limit")]
+#[test]
+fn a_rate_limit_of_the_process_is_waited_for_and_may_be_one_for_each_account() {
+    use crate::act::limit::{KeyedRate, Rate};
+    let clock = Shared::default();
+    let rate = Rate::new(60, secs(60), 1).unwrap();
+    let call = api(&clock).rate_limit(rate).build().unwrap();
+    (0..4).for_each(|_| ok(&call).unwrap());
+    assert_eq!(clock.0.elapsed(), secs(3));
+    let each = api(&clock).rate_limit(KeyedRate::new(1, secs(3600), 1).unwrap()).build().unwrap();
+    let ask = |account: &'static str| each.key(account).run_blocking(|_| Ok::<_, io::Error>(()));
+    assert!(ask("alice").is_ok() && ask("bob").is_ok() && ok(&each).is_ok());
+    let refused = ask("alice").unwrap_err();
+    assert!(matches!(refused, Stopped::Refused { why: Refusing::RateLimit(_), .. }), "{refused}");
+    assert_eq!(refused.exit_code(), 75);
+}
