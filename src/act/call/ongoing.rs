@@ -67,7 +67,7 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
         }
         #[cfg(feature = "store")]
         if let Some(keeper) = &self.call.keeper {
-            if self.call.budget.as_ref().is_some_and(Budget::counts_successes) {
+            if self.call.budget.as_ref().is_some_and(Budget::wants_successes) {
                 keeper.succeeded();
             }
             let (began, now) = (passage.began(), self.call.clock.now());
