@@ -74,7 +74,7 @@ use crate::base::fault::{Class, Fault, Reached};
 use crate::base::handover::HandedOver;
 use crate::base::park::block_on;
 use crate::base::time::{BoxFuture, Moment, Now, Timestamp, between, later};
-use crate::decide::breaker::{Breaker, Outcome};
+use crate::decide::breaker::{Breaker, Outcome, Permit};
 #[cfg(feature = "store")]
 use crate::remember::store;
 use state::{Ask, Landed, Look, State};
@@ -291,7 +291,7 @@ impl<T: Send + Sync + 'static> Credential<T> {
         let mut state = self.state();
         let (permit, lost) = state.lose_overdue(now, &self.crew);
         if let Some(permit) = permit {
-            let _moved = self.breaker.settle(permit, Outcome::Failure(Class::Transient), now);
+            self.settle(permit, Outcome::Failure(Class::Transient), None, now);
         }
         let look = state.look(ask, &self.crew, &self.breaker, is_shared(&self.crew), now);
         drop(state);
@@ -330,9 +330,16 @@ impl<T: Send + Sync + 'static> Credential<T> {
         let now = self.crew.wait.now();
         let Landed { permit, wake } = self.state().land(id, landing, &self.crew, now);
         if let Some((permit, outcome, hint)) = permit {
-            let _moved = self.breaker.settle_hinted(permit, outcome, hint, now);
+            self.settle(permit, outcome, hint, now);
         }
         wake.into_iter().for_each(std::task::Waker::wake);
+    }
+
+    fn settle(&self, permit: Permit, outcome: Outcome, hint: Option<Duration>, now: Now) {
+        let moved = self.breaker.settle_hinted(permit, outcome, hint, now);
+        if moved.is_transition() {
+            crate::act::log::moved(self.breaker.name(), moved.as_str(), &moved);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {

@@ -9,12 +9,12 @@ use std::time::Duration;
 use crate::act::credential::expiry::{Standing, Terms};
 use crate::act::credential::log;
 use crate::act::credential::wait::Face;
-use crate::act::credential::work::{Crew, Failed, Landing, Order, Plan, Stored, Unsaved};
+use crate::act::credential::work::{Crew, Failed, Landing, Order, Plan, Unsaved};
 use crate::act::credential::{Due, Given, Refusing, Serving, Token};
 use crate::base::fault::Class;
 use crate::base::rng::Rng;
-use crate::base::time::{BoxFuture, Moment, Now, Timestamp, between, later};
-use crate::decide::breaker::{Admit, Breaker, Outcome, Permit};
+use crate::base::time::{BoxFuture, Moment, Now, Timestamp, later};
+use crate::decide::breaker::{Admit, Breaker, Permit};
 
 /// How often a token that needs a person is looked for in the store, and one that another process may have saved.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -25,6 +25,11 @@ const HOLD: Duration = Duration::from_secs(1);
 /// How often saving is tried again.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 
+mod landing;
+
+pub(super) use landing::Landed;
+
+/// What is known, and what is under way.
 pub(super) struct State<T> {
     held: Option<Held<T>>,
     generation: u64,
@@ -302,6 +307,10 @@ impl<T: Send + Sync + 'static> State<T> {
                 let plan = Plan::Refresh(self.order(ask.face, true));
                 self.fly(ask, plan, due, Some(permit), crew, now)
             }
+            // Another process may have been luckier.
+            Admit::Refuse { .. } if shared && now.moment.since(self.looked) >= LOOK_SOON => {
+                self.fly(ask, Plan::Look, due, None, crew, now)
+            }
             Admit::Refuse { retry_at, .. } => Look::Refuse(Refusing::Open { retry_at }),
         }
     }
@@ -497,151 +506,6 @@ impl<T: Send + Sync + 'static> State<T> {
     pub(super) const fn waiter(&mut self) -> u64 {
         self.rng.next_u64()
     }
-
-    /// Takes in what the flight `id` found. Gives its permit with the outcome that it is to be settled with, and who is
-    /// to be woken.
-    pub(super) fn land(&mut self, id: u64, landing: Landing<T>, crew: &Crew<T>, now: Now) -> Landed {
-        let flight = match &self.flight {
-            Some(flight) if flight.id == id => self.flight.take(),
-            _ => None,
-        };
-        let outcome = match &landing {
-            Landing::Refreshed { .. } => Outcome::Success,
-            Landing::Failed { failed, .. } => Outcome::Failure(failed.class),
-            Landing::Refused { class, .. } => Outcome::Failure(*class),
-            _ => Outcome::Abandoned,
-        };
-        let hint = match &landing {
-            Landing::Failed { hint, .. } => *hint,
-            _ => None,
-        };
-        // Taken for lost, or overtaken by a token that was put there: what still counts is a token that lasts longer.
-        let late = flight.as_ref().is_none_or(|flight| flight.generation != self.generation);
-        let wanted = match &landing {
-            Landing::Refreshed { token, .. } => {
-                self.held.as_ref().is_none_or(|held| held.token.expires_at() < token.expires_at())
-            }
-            _ => false,
-        };
-        let before = self.generation;
-        if !late || wanted {
-            self.take_in(id, landing, crew, now);
-        }
-        if self.generation != before {
-            self.stillborn(crew, now);
-        }
-        let Some(flight) = flight else { return Landed::default() };
-        let permit = flight.permit.map(|permit| (permit, outcome, hint));
-        Landed { permit, wake: flight.waiters.into_values().collect() }
-    }
-
-    fn take_in(&mut self, id: u64, landing: Landing<T>, crew: &Crew<T>, now: Now) {
-        match landing {
-            Landing::Looked(stored) => {
-                self.loaded = true;
-                self.looked = now.moment;
-                if let Some(stored) = stored {
-                    self.stored(id, stored, now);
-                }
-            }
-            Landing::Refreshed { token, since, serial, unsaved } => {
-                log::refreshed(&crew.name, unsaved.is_none());
-                self.clear();
-                match unsaved {
-                    None => {
-                        self.unsaved = None;
-                        self.adopt(token, since, serial, Some((id, false)), now);
-                    }
-                    Some(base) => {
-                        let retry = now.moment.after(SAVE_EVERY);
-                        let unsaved = Unsaved { token, base };
-                        self.unsaved = Some(Pending { unsaved, since, retry, used: false });
-                    }
-                }
-            }
-            Landing::Saved { serial } => {
-                if let Some(pending) = self.unsaved.take() {
-                    match &mut self.held {
-                        Some(held) if pending.used => held.serial = Some(serial),
-                        _ => self.adopt(
-                            pending.unsaved.token,
-                            pending.since,
-                            Some(serial),
-                            Some((id, false)),
-                            now,
-                        ),
-                    }
-                }
-            }
-            Landing::NotSaved => {
-                if let Some(pending) = &mut self.unsaved {
-                    pending.retry = now.moment.after(SAVE_EVERY);
-                }
-            }
-            Landing::Failed { failed, .. } => self.fail(failed, crew, now),
-            Landing::Refused { class, first } => {
-                if first && self.human.is_none() {
-                    log::needs_human(&crew.name, class);
-                }
-                self.human = Some(class);
-                self.looked = now.moment;
-            }
-            Landing::Elsewhere { hard } => {
-                self.hold = Some(Hold { why: Holding::Elsewhere { hard }, until: now.moment.after(HOLD) });
-            }
-            Landing::StoreDown => {
-                // With nothing to go on with, the store is asked again at the next call after the hold.
-                self.loaded = true;
-                self.looked = now.moment;
-                self.hold = Some(Hold { why: Holding::StoreDown, until: now.moment.after(HOLD) });
-            }
-        }
-    }
-
-    /// Takes in what another process, or this one in an earlier life, has saved.
-    fn stored(&mut self, id: u64, stored: Stored<T>, now: Now) {
-        self.human = stored.refused;
-        let known = self.held.as_ref().is_some_and(|held| held.serial == Some(stored.serial));
-        let older = self.unsaved.as_ref().is_some_and(|pending| pending.unsaved.base == stored.serial);
-        match stored.token {
-            Some(token) if !known && !older => {
-                self.unsaved = None;
-                self.hold = None;
-                self.failed = None;
-                self.adopt(token, now.moment, Some(stored.serial), Some((id, true)), now);
-            }
-            _ => {}
-        }
-        // What is known here has its wait by the monotonic clock already.
-        let news = stored.failed.filter(|failed| failed.waits(now) && Some(*failed) != self.failed);
-        if let Some(failed) = news {
-            let left = between(now.wall, failed.retry_at);
-            self.failed = Some(failed);
-            self.hold = Some(Hold { why: Holding::Failed(failed), until: now.moment.after(left) });
-        }
-    }
-
-    /// A new token that is over when it arrives would be refreshed at once, again and again: it backs off like a failure.
-    fn stillborn(&mut self, crew: &Crew<T>, now: Now) {
-        let over = self.held.as_ref().is_some_and(|held| {
-            matches!(held.terms.standing(now, None), Standing::Over { .. })
-                && held.from.is_some_and(|from| !from.1)
-        });
-        if over {
-            let fault = crate::base::fault::Fault::new(Class::Unknown, "credential.stillborn");
-            let seed = self.rng.next_u64();
-            if let Landing::Failed { failed, .. } = crew.failed(&fault, self.failures(), seed) {
-                self.fail(failed, crew, now);
-            }
-        }
-    }
-}
-
-/// What is left to do after a landing, outside the lock.
-#[derive(Default)]
-pub(super) struct Landed {
-    pub(super) permit: Option<(Permit, Outcome, Option<Duration>)>,
-    pub(super) wake: Vec<Waker>,
 }
 
 const fn stale(failed: Failed, left: Duration, retry_at: Timestamp) -> Serving {

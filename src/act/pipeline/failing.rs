@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::act::credential::{self, Needing};
 use crate::act::pipeline::attempt::Attempted;
 use crate::act::pipeline::drive::{end, end_with, park, put_down};
-use crate::act::pipeline::{Course, Cx, Holding, Step, StepError};
+use crate::act::pipeline::{Course, Cx, Hold, Holding, Step, StepError};
 use crate::base::effect::Effect;
 use crate::base::fault::{self, Reached, Severity};
 use crate::base::handover::HandedOver;
@@ -96,6 +96,10 @@ pub(super) async fn hand_over(
     let reason = Reason::new(handed.code, shortened(error.to_string(), CHAIN_MAX));
     if step.effect == Effect::Unsafe && handed.reached == Reached::Maybe {
         ask(holding, &step.name, reason).await?;
+        return Ok(Attempted::Ended);
+    }
+    if holding.hold() == Hold::Cancelling {
+        cancel(holding).await?;
         return Ok(Attempted::Ended);
     }
     {

@@ -1,7 +1,7 @@
 //! What a refusal makes of a run: it is put down, or waits for a person, and has not failed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use unattended::blocking::block_on;
@@ -18,9 +18,11 @@ use unattended::pipeline::{Step, StepError};
 use unattended::retry;
 use unattended::run::State;
 use unattended::runs::{Filter, Run, Runs};
-use unattended::store::{Ns, Store};
+use unattended::store::{
+    Applied, ApplyError, Batch, Caps, Error, Ns, Page, Prune, Query, Record, Store, StoredEvent,
+};
 use unattended::testing::sim::Sim;
-use unattended::time::Clock;
+use unattended::time::{BoxFuture, Clock, Timestamp};
 
 use super::{HOUR, MINUTE, Provider};
 
@@ -259,6 +261,73 @@ fn a_run_is_not_parked_for_a_credential_that_was_seen_to_meanwhile() {
     let job = keyed("upload").step(step).build().unwrap();
     let run = world.run(&job, "a").run.unwrap();
     assert_eq!((run.state(), run.body.attempt), (State::FailedTransient, 0), "{}", run.body.why);
+    world.sim.advance(Duration::from_secs(11));
+    assert_eq!(world.run(&job, "a").worked_off[0].state(), State::Succeeded);
+}
+
+/// A store in which a person is faster than the run that parks: between its look at the credential and its write.
+struct Racing {
+    store: Memory,
+    person: Arc<dyn Store>,
+    armed: AtomicBool,
+}
+
+impl Store for Racing {
+    fn caps(&self) -> Caps {
+        self.store.caps()
+    }
+    fn owner(&self) -> &str {
+        self.store.owner()
+    }
+    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, ApplyError>> {
+        self.store.apply(batch)
+    }
+    fn get<'a>(&'a self, ns: Ns, key: &'a str) -> BoxFuture<'a, Result<Option<Record>, Error>> {
+        Box::pin(async move {
+            let found = self.store.get(ns, key).await;
+            if ns == Ns::SNAPSHOT && self.armed.swap(false, SeqCst) {
+                let operator = Operator::new(Arc::clone(&self.person), "ada").unwrap();
+                let said = operator.credential_ok("youtube", Timestamp::UNIX_EPOCH, RELEASE_RATE).await;
+                assert_eq!(said.unwrap().outcomes.len(), 0, "the run is not parked yet");
+            }
+            found
+        })
+    }
+    fn scan(&self, query: Query) -> BoxFuture<'_, Result<Page, Error>> {
+        self.store.scan(query)
+    }
+    fn events<'a>(
+        &'a self,
+        ns: Ns,
+        key: &'a str,
+        after: u64,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
+        self.store.events(ns, key, after, limit)
+    }
+    fn prune(&self, prune: Prune) -> BoxFuture<'_, Result<u64, Error>> {
+        self.store.prune(prune)
+    }
+}
+
+#[test]
+fn a_run_is_not_parked_behind_the_back_of_whoever_released_the_others() {
+    let sim = super::sim();
+    let store = Memory::on(Arc::new(sim.clone()));
+    let person: Arc<dyn Store> = Arc::new(store.second());
+    let racing = Arc::new(Racing { store, person, armed: AtomicBool::new(false) });
+    let world = World { sim, store: racing.clone() };
+    let provider = Provider::new(&world.sim, HOUR);
+    provider.then(&[Some(Class::Permanent)]);
+    let credential = world.credential(&provider);
+    let step = Step::blocking("upload", Effect::Idempotent, move |_| -> Result<String, StepError> {
+        let given = credential.get_blocking();
+        racing.armed.store(given.is_err(), SeqCst);
+        Ok(given?.expose().clone())
+    });
+    let job = keyed("upload").step(step).build().unwrap();
+    let run = world.run(&job, "a").run.unwrap();
+    assert_eq!(run.state(), State::FailedTransient, "it would wait for ever: {}", run.body.why);
     world.sim.advance(Duration::from_secs(11));
     assert_eq!(world.run(&job, "a").worked_off[0].state(), State::Succeeded);
 }

@@ -13,7 +13,7 @@ use unattended::store::{
     Applied, ApplyError, Batch, Caps, Error, Ns, Page, Prune, Query, Record, Store, StoredEvent,
 };
 use unattended::testing::sim::Sim;
-use unattended::time::{BoxFuture, Clock, Sleep};
+use unattended::time::{BoxFuture, Clock, Sleep, SleepBlocking};
 
 use super::{HOUR, MINUTE, Provider, builder, get, name, refusal, sim};
 
@@ -132,6 +132,35 @@ fn refused_for_good_is_said_once_and_known_to_every_process() {
     sim.advance(HOUR);
     assert!(refusal(get(&sim, &second)).needs_human());
     assert_eq!((provider.calls(), events(&store).len()), (1, 1));
+}
+
+#[test]
+fn two_refusals_of_which_neither_knows_the_other_are_one_alert() {
+    let sim = sim();
+    let memory = Memory::on(Arc::new(sim.clone()));
+    let second: Arc<dyn Store> = Arc::new(memory.second());
+    let first: Arc<dyn Store> = Arc::new(memory);
+    let refuses = |store: &Arc<dyn Store>, takes: Duration| {
+        let clock = sim.clone();
+        let credential = Credential::<String>::named("youtube").refresh_blocking(move |_| {
+            clock.sleep_blocking(takes);
+            Err(Fault::permanent("oauth.invalid_grant"))
+        });
+        credential.on(sim.clone()).store(store).build().unwrap()
+    };
+    // The first overruns its lease, so that the second, who waits for it, refreshes as well.
+    let (slow, quick) = (refuses(&first, Duration::from_secs(300)), refuses(&second, Duration::ZERO));
+    let slow = sim.thread(move || slow.get_blocking().is_err());
+    let clock = sim.clone();
+    let quick = sim.thread(move || {
+        clock.sleep_blocking(Duration::from_secs(1));
+        assert!(refusal(quick.get_blocking()).needs_human());
+        clock.elapsed()
+    });
+    assert!(quick.join().unwrap() < Duration::from_secs(100));
+    assert!(slow.join().unwrap());
+    assert!(sim.elapsed() >= Duration::from_secs(300));
+    assert_eq!(events(&first), ["credential.needs_human"]);
 }
 
 #[test]
