@@ -3,6 +3,7 @@
 //! Each figure is the smallest of many batches, which is what the machine can do when nothing else disturbs it; the
 //! contenders take turns, batch by batch, so that a slow phase of the machine hits all of them. `cargo run --release`.
 
+mod calls;
 mod measure;
 
 use std::future::Future;
@@ -59,6 +60,9 @@ fn main() {
     retries_blocking(&mut report);
     retries_async(&mut report);
     delays(&mut report);
+    calls::quotas(&mut report);
+    calls::calls_blocking(&mut report);
+    calls::calls_async(&mut report);
     report.end();
 }
 

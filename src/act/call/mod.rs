@@ -77,9 +77,11 @@ use bulkhead::Bulkhead;
 use credentials::Credentials;
 use drive::drive;
 pub use error::Error;
+#[cfg(feature = "store")]
+use face::Face;
+use face::OnThread;
 #[cfg(feature = "tokio")]
 use face::OnTimer;
-use face::{Face, OnThread};
 use gate::Gate;
 pub use judge::{ByContract, Judge};
 #[cfg(feature = "store")]

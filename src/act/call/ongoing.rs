@@ -13,7 +13,7 @@ use crate::base::fault::Fault;
 use crate::base::rng;
 use crate::base::time::{Clock, Moment, Now, Timestamp, later};
 use crate::decide::breaker::{Admit, Permit};
-use crate::decide::budget::{self, Budget};
+use crate::decide::budget;
 use crate::decide::quota::Reserve;
 use crate::decide::retry::{self, Attempt, Timeline};
 
@@ -67,7 +67,7 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
         }
         #[cfg(feature = "store")]
         if let Some(keeper) = &self.call.keeper {
-            if self.call.budget.as_ref().is_some_and(Budget::wants_successes) {
+            if self.call.budget.as_ref().is_some_and(budget::Budget::wants_successes) {
                 keeper.succeeded();
             }
             let (began, now) = (passage.began(), self.call.clock.now());

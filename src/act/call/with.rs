@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::act::call::Call;
+#[cfg(feature = "store")]
 use crate::act::call::face::OnThread;
 #[cfg(feature = "tokio")]
 use crate::act::call::face::OnTimer;

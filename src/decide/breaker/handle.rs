@@ -176,6 +176,13 @@ impl Breaker {
     /// Takes a success of which the instant is known, and nothing else; gives the permit back where more is needed:
     /// then call [`settle`](Self::settle).
     pub(crate) fn succeeded_at(&self, permit: Permit, at: Moment) -> Result<(), Permit> {
+        {
+            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            // Where a rule needs the time nothing is counted in the word, and a success in Closed does not change it.
+            if inner.machine.needs_time() {
+                return inner.machine.succeeded_at(permit, at);
+            }
+        }
         self.locked(|machine| machine.succeeded_at(permit, at))
     }
 
