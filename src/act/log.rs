@@ -5,6 +5,7 @@
 
 /// Whose decision it is.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "nobody is told"))]
 pub(crate) struct Who<'a> {
     pub(crate) dependency: Option<&'a str>,
     pub(crate) account: Option<&'a str>,
@@ -163,6 +164,7 @@ mod off {
     pub(crate) const fn kept<E>(_: &str, _: &Result<(), E>) {}
     #[cfg(feature = "store")]
     pub(crate) const fn not_kept(_: &str, _: &(dyn std::error::Error + 'static)) {}
+    #[cfg(feature = "store")]
     pub(crate) const fn fallen(_: &str, _: &impl Explain) {}
     pub(crate) const fn exchange(_: &str, _: &str, _: Option<u16>, _: Option<u64>) {}
     pub(crate) const fn engine(_: &str, _: &str, _: &str, _: Option<Duration>, _: &impl Explain) {}

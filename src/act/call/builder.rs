@@ -322,7 +322,7 @@ impl<C, K: Clock, R> Builder<C, K, R> {
             meters,
             budget,
             bulkhead: Bulkhead::new(plan.concurrency),
-            concurrency_wait: plan.concurrency_wait.unwrap_or(retry.patience()),
+            concurrency_wait: plan.concurrency_wait.unwrap_or_else(|| retry.patience()),
             attempt_timeout: plan.attempt_timeout,
             simple,
             overrides: plan.overrides,

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use crate::act::call::gate::Gate;
 use crate::act::credential::Renew;
 
+/// Finds the credential of an account.
+pub(super) type Finder = dyn Fn(&str) -> Option<Arc<dyn Renew>> + Send + Sync;
+
 /// Whose credential it is.
 #[derive(Clone)]
 pub(super) enum Credentials {
     None,
     One(Arc<dyn Renew>),
-    Of(Arc<dyn Fn(&str) -> Option<Arc<dyn Renew>> + Send + Sync>),
+    Of(Arc<Finder>),
 }
 
 impl Credentials {

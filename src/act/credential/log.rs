@@ -11,11 +11,13 @@ pub(super) use off::*;
 
 #[cfg(feature = "tracing")]
 mod on {
+    #[cfg(feature = "store")]
     use std::error::Error;
 
     use crate::act::credential::Refusing;
     use crate::act::credential::work::Failed;
     use crate::base::explain::Explain;
+    #[cfg(feature = "store")]
     use crate::base::fault;
     use crate::base::fault::Class;
 
