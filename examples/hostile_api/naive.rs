@@ -85,7 +85,9 @@ impl Script for Naive {
                 self.token = Some(token);
                 match done {
                     Ok(()) => How::Normally,
-                    Err(Crash { task, op, trouble }) => How::Crashed(format!("{task}: {}: {trouble}", op.name)),
+                    Err(Crash { task, op, trouble }) => {
+                        How::Crashed(format!("{task}: {}: {trouble}", op.name))
+                    }
                 }
             }
         };

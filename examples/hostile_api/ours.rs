@@ -103,9 +103,10 @@ impl Ours {
         let tools = Arc::new(Tools::build(world, &self.store(), &self.decisions, next)?);
         let jobs = ENGINES.iter().map(|engine| job(engine, &tools)).collect::<Result<Vec<_>, _>>()?;
         // Side by side: what one engine waits for delays no other.
-        let work = jobs.iter().enumerate().map(|(engine, job)| {
-            within(&world.sim, kill_after, tools.engine(engine, job))
-        });
+        let work = jobs
+            .iter()
+            .enumerate()
+            .map(|(engine, job)| within(&world.sim, kill_after, tools.engine(engine, job)));
         let ended = match world.sim.join(work) {
             Ok(ended) => ended,
             Err(stuck) => return Ok(How::Crashed(stuck.to_string())),

@@ -37,7 +37,7 @@ pub(crate) struct Week {
 }
 
 impl Week {
-    fn of(world: &World, seen: Seen, dead_letters: &BTreeSet<Task>) -> Self {
+    pub(crate) fn of(world: &World, seen: Seen, dead_letters: &BTreeSet<Task>) -> Self {
         let log = world.log();
         let tasks = || world.weather.arrivals.keys().copied();
         let left: Vec<Task> = tasks().filter(|task| !world.done(*task)).collect();
@@ -89,7 +89,10 @@ impl Both {
 
     fn print_weather(&self, out: &mut dyn Write, seed: u64) -> io::Result<()> {
         let week = &self.weather;
-        writeln!(out, "A week of hostile days, seed {seed}: five engines, five dependencies, cron every 15 minutes.")?;
+        writeln!(
+            out,
+            "A week of hostile days, seed {seed}: five engines, five dependencies, cron every 15 minutes."
+        )?;
         for (kind, (count, lasted)) in week.summary() {
             writeln!(out, "  {count:>3} x {:<44} {:>5.1} h", kind.words(), lasted.as_secs_f64() / 3600.0)?;
         }
@@ -107,7 +110,8 @@ impl Both {
 
     /// What the table says: a name, and both numbers.
     fn rows(&self) -> Vec<(String, String, String)> {
-        let both = |what: &str, of: &dyn Fn(&Week) -> String| (what.to_owned(), of(&self.naive), of(&self.ours));
+        let both =
+            |what: &str, of: &dyn Fn(&Week) -> String| (what.to_owned(), of(&self.naive), of(&self.ours));
         let mut rows = vec![
             both("processes started by cron", &|week| week.seen.runs.to_string()),
             both("  ended normally (uptime)", &|week| percent(week.seen.normal, week.seen.runs)),

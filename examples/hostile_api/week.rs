@@ -61,6 +61,7 @@ pub(crate) struct Seen {
 pub(crate) fn live(world: &Arc<World>, script: &mut dyn Script) -> Seen {
     let (start, sim) = (world.weather.start, &world.sim);
     let (mut seen, mut open) = (Seen::default(), BTreeSet::new());
+    let mut coming: Vec<_> = world.weather.arrivals.iter().collect();
     let mut looked = 0;
     while sim.elapsed() < WEEK {
         let (now, since) = (world.now(), sim.elapsed().as_secs());
@@ -70,18 +71,17 @@ pub(crate) fn live(world: &Arc<World>, script: &mut dyn Script) -> Seen {
         }
         let begun = (sim.elapsed().as_nanos() / EVERY.as_nanos()) as u32;
         let next = start + EVERY * (begun + 1);
-        open.extend(world.weather.arrivals.iter().filter(|(_, at)| **at <= now).map(|(task, _)| *task));
+        coming.retain(|(task, at)| {
+            let arrived = **at <= now;
+            arrived.then(|| open.insert(**task));
+            !arrived
+        });
         let ended = script.run(world, KILL_AFTER, next);
         seen.count(&ended);
         let given_up = script.dead_letters();
         for engine in 0..ENGINES.len() {
-            let left = |task: &&Task| {
-                task.engine == engine
-                    && world.weather.arrivals.get(task).is_some_and(|at| *at <= now)
-                    && !given_up.contains(task)
-                    && !world.done(**task)
-            };
-            seen.worked[engine] += u32::from(open.iter().find(left).is_none());
+            let left = |task: &Task| task.engine == engine && !given_up.contains(task) && !world.done(*task);
+            seen.worked[engine] += u32::from(!open.iter().any(left));
         }
         open.retain(|task| !world.done(*task));
         wait_for_cron(world);

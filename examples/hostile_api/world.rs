@@ -126,8 +126,10 @@ impl World {
     /// The tasks of an engine that have arrived and that nobody has taken out of the inbox.
     pub(crate) fn inbox(&self, engine: usize) -> Vec<Task> {
         let (state, now) = (self.state(), self.now());
+        let of_engine = Task { engine, number: 0 }..=Task { engine, number: u32::MAX };
         let arrived = |task: &&Task| self.weather.arrivals.get(task).is_some_and(|at| *at <= now);
-        state.inbox.iter().filter(|task| task.engine == engine).filter(arrived).copied().collect()
+        // Their numbers are in the order in which they arrive.
+        state.inbox.range(of_engine).take_while(arrived).copied().collect()
     }
 
     pub(crate) fn take(&self, task: Task) {
