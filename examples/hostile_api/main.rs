@@ -21,8 +21,8 @@ mod world;
 use std::error::Error;
 use std::io::{self, Write};
 
-/// The seed of the week that is told unless another is asked for.
-const SEED: u64 = 7;
+/// The seed of the week that is told unless another is asked for; a week like most.
+const SEED: u64 = 9;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (mut seed, mut week, mut now) = (SEED, true, true);

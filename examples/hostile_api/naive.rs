@@ -24,6 +24,8 @@ pub(crate) struct Naive {
     token: Option<Token>,
     /// At which task it ended last, and how often in a row.
     stuck: Option<(Task, u32)>,
+    /// What a person took out.
+    removed: BTreeSet<Task>,
 }
 
 /// Where it ended, and why.
@@ -99,10 +101,10 @@ impl Script for Naive {
     fn morning(&mut self, world: &Arc<World>) -> bool {
         let Some((task, _)) = self.stuck.take_if(|(_, times)| *times >= SAME_MAX) else { return false };
         world.take(task);
-        true
+        self.removed.insert(task)
     }
 
-    fn dead_letters(&self) -> BTreeSet<Task> {
-        BTreeSet::new()
+    fn given_up(&self) -> BTreeSet<Task> {
+        self.removed.clone()
     }
 }

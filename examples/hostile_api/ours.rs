@@ -2,6 +2,7 @@
 //! a [`Job`] in the store, and the engines work side by side.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -133,7 +134,7 @@ impl Script for Ours {
         false
     }
 
-    fn dead_letters(&self) -> BTreeSet<Task> {
+    fn given_up(&self) -> BTreeSet<Task> {
         self.dead.clone()
     }
 }
@@ -143,6 +144,8 @@ struct Tools {
     world: Arc<World>,
     store: Arc<dyn Store>,
     calls: Vec<Call<call::ByTrait, Sim>>,
+    /// Which of them were used.
+    used: [AtomicBool; Dependency::ALL.len()],
     token: Mutex<Option<Token>>,
     decisions: Arc<Mutex<Vec<Decision>>>,
 }
@@ -173,7 +176,7 @@ impl Tools {
             calls.push(call.build()?);
         }
         let (world, store, decisions) = (Arc::clone(world), Arc::clone(store), Arc::clone(decisions));
-        Ok(Self { world, store, calls, token: Mutex::default(), decisions })
+        Ok(Self { world, store, calls, used: Default::default(), token: Mutex::default(), decisions })
     }
 
     /// One engine: first what was put down before, then what is in the inbox.
@@ -191,6 +194,7 @@ impl Tools {
     async fn step(&self, cx: &Cx, op: &'static Op) -> Result<(), StepError> {
         let (task, key) = (cx.input::<Task>()?, cx.key());
         let call = &self.calls[op.on.index()];
+        self.used[op.on.index()].store(true, Ordering::Relaxed);
         let called = call.of_step(cx).run(|attempt| self.attempt(op, task, key.clone(), attempt)).await;
         let Err(stopped) = called else { return Ok(()) };
         let (at, code) = (self.world.now(), stopped.code());
@@ -229,7 +233,8 @@ impl Tools {
 
     /// The last thing that a process does: what was counted is there for the next.
     fn flush(&self) {
-        for call in &self.calls {
+        let used = self.used.iter().map(|used| used.load(Ordering::Relaxed));
+        for (call, _) in self.calls.iter().zip(used).filter(|(_, used)| *used) {
             // Not kept is told in the log; the next process then knows less.
             let _kept = self.world.sim.block_on(call.flush());
         }

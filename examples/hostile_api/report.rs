@@ -129,7 +129,8 @@ impl Both {
             both("  lost", &|week| week.lost.to_string()),
             both("effects that took place once too often", &|week| week.duplicates.to_string()),
             both("calls", &|week| week.calls.to_string()),
-            both("  wasted on what was known to be dead", &|week| week.wasted.to_string()),
+            both("  made against a hint or an open breaker", &|week| week.forbidden.to_string()),
+            both("  of them wasted on what was in fact dead", &|week| week.wasted.to_string()),
             both("longest call", &|week| format!("{:?}", Duration::from_secs(week.longest.as_secs()))),
             both("times that a person had to mend it", &|week| week.seen.by_hand.to_string()),
         ]);

@@ -104,6 +104,11 @@ fn a_future_that_meets_silence_is_cut_and_the_others_are_not_delayed() {
     let met = now::futures().unwrap();
     now::not_delayed(&met).unwrap();
     assert_eq!(codes(&met), ["call.timed_out", "call.timed_out"]);
+    assert!(
+        met.iter()
+            .filter_map(|met| met.stopped.as_ref())
+            .all(|stopped| { stopped.attempts().iter().all(|tried| tried.overrun.is_none()) })
+    );
 }
 
 #[test]
@@ -111,6 +116,11 @@ fn a_thread_that_meets_silence_is_left_behind_and_the_others_are_not_delayed() {
     let met = now::threads().unwrap();
     now::not_delayed(&met).unwrap();
     assert_eq!(codes(&met), ["call.timed_out", "call.timed_out"]);
+    assert!(
+        met.iter()
+            .filter_map(|met| met.stopped.as_ref())
+            .all(|stopped| { stopped.attempts().iter().all(|tried| tried.overrun.is_none()) })
+    );
 }
 
 #[test]

@@ -99,7 +99,7 @@ impl Weather {
         for engine in 0..ENGINES.len() {
             let mut at = start;
             for number in 1.. {
-                at = later(at, MINUTE * u32::try_from(rng.up_to(180)).unwrap_or_default());
+                at = later(at, MINUTE * u32::try_from(rng.up_to(240)).unwrap_or_default());
                 if at > start + busy {
                     break;
                 }

@@ -27,8 +27,8 @@ pub(crate) trait Script {
     /// A person looks at it; whether something had to be done by hand.
     fn morning(&mut self, world: &Arc<World>) -> bool;
 
-    /// The tasks that it has given up, where a person finds them with the reason.
-    fn dead_letters(&self) -> BTreeSet<Task>;
+    /// The tasks that it has given up, or that a person has thrown away.
+    fn given_up(&self) -> BTreeSet<Task>;
 }
 
 /// How a process has ended.
@@ -78,7 +78,7 @@ pub(crate) fn live(world: &Arc<World>, script: &mut dyn Script) -> Seen {
         });
         let ended = script.run(world, KILL_AFTER, next);
         seen.count(&ended);
-        let given_up = script.dead_letters();
+        let given_up = script.given_up();
         for engine in 0..ENGINES.len() {
             let left = |task: &Task| task.engine == engine && !given_up.contains(task) && !world.done(*task);
             seen.worked[engine] += u32::from(!open.iter().any(left));

@@ -18,6 +18,8 @@ mod durable;
 mod examples;
 #[cfg(all(feature = "testing", feature = "reqwest", feature = "tokio"))]
 mod hostile;
+#[cfg(feature = "full")]
+mod hostile_api;
 #[cfg(feature = "testing")]
 mod jobs;
 mod layering;
