@@ -34,7 +34,7 @@ fn the_short_examples_print_what_they_printed() {
 }
 
 /// Builds the examples as this test was built, and gives their folder.
-fn built(root: &Path) -> PathBuf {
+pub(crate) fn built(root: &Path) -> PathBuf {
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--all-features", "--examples"]).current_dir(root);
     if !cfg!(debug_assertions) {

@@ -262,6 +262,22 @@ fn threads_and_futures_take_the_same_path() {
 }
 
 #[test]
+fn what_is_due_is_worked_off_as_a_future_without_an_input() {
+    let (world, count) = (World::new(), counter());
+    let fault = Fault::transient("http.503");
+    let job = keyed("due").step(failing("send", Effect::Idempotent, 5, fault, &count)).build().unwrap();
+    assert_eq!(world.run(&job, "a").run.unwrap().state(), State::FailedTransient);
+    let work_off = || {
+        let worked = job.work_off_on(world.sim.clone(), &world.store);
+        let states = world.sim.block_on(worked).unwrap().unwrap();
+        states.iter().map(Run::state).collect::<Vec<_>>()
+    };
+    assert_eq!(work_off(), [], "not before its time");
+    world.sim.advance(Duration::from_secs(3600));
+    assert_eq!(work_off(), [State::Succeeded]);
+}
+
+#[test]
 fn a_long_future_keeps_its_lease() {
     let world = World::new();
     let sim = world.sim.clone();

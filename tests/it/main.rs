@@ -22,6 +22,8 @@ mod examples;
 mod exchanges;
 #[cfg(all(feature = "testing", feature = "reqwest", feature = "tokio"))]
 mod hostile;
+#[cfg(feature = "full")]
+mod hostile_api;
 #[cfg(feature = "testing")]
 mod isolate;
 #[cfg(feature = "testing")]

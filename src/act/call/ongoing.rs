@@ -90,7 +90,10 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
         let call = self.call;
         let fault = call.overrides.apply(last.fault(|error| call.classify.fault(error)));
         let (began, now) = (passage.began(), call.clock.now());
-        let overrun = now.moment.since(began).checked_sub(attempt.remaining()).filter(|over| !over.is_zero());
+        // What was cut has not overrun, however late the timer was.
+        let cut = matches!(last, Last::TimedOut { .. });
+        let overrun = now.moment.since(began).checked_sub(attempt.remaining());
+        let overrun = overrun.filter(|over| !over.is_zero() && !cut);
         self.score(face, passage, &fault, now).await;
         let (who, started) = (self.who, self.started);
         let episode = self.episode.get_or_insert_with(|| {

@@ -158,7 +158,7 @@ impl Job {
     /// # Errors
     /// What the store said when it could not be used.
     pub fn work_off_blocking(&self, store: &Arc<dyn Store>) -> Result<Vec<Run>, Error> {
-        block_on(self.work_off_on(&Self::on_thread(System, Face::Thread), &self.runs(store)))
+        block_on(self.work_off_in(&Self::on_thread(System, Face::Thread), &self.runs(store)))
     }
 
     /// Works on one run that the caller named, blocking the thread: an operator's replay. `None` if somebody holds it
@@ -223,6 +223,27 @@ impl Job {
         self.once(Arc::new(crate::act::env::OnTimer(clock)), store, input).await
     }
 
+    /// As [`work_off_blocking`](Self::work_off_blocking). Steps that block are moved to threads where that does no harm.
+    ///
+    /// # Errors
+    /// As there.
+    #[cfg(feature = "tokio")]
+    pub async fn work_off(&self, store: &Arc<dyn Store>) -> Result<Vec<Run>, Error> {
+        self.work_off_on(System, store).await
+    }
+
+    /// The same on another clock: for tests under simulated time.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn work_off_on<C>(&self, clock: C, store: &Arc<dyn Store>) -> Result<Vec<Run>, Error>
+    where
+        C: crate::base::time::Sleep,
+    {
+        let env: Arc<dyn Env> = Arc::new(crate::act::env::OnTimer(clock));
+        self.work_off_in(&env, &self.runs(store)).await
+    }
+
     fn on_thread<C: SleepBlocking>(clock: C, face: Face) -> Arc<dyn Env> {
         Arc::new(OnThread { clock, face })
     }
@@ -235,7 +256,7 @@ impl Job {
     ) -> Result<Report, Error> {
         let runs = self.runs(store);
         let new = self.new_run(store, input)?;
-        let worked_off = self.work_off_on(&env, &runs).await?;
+        let worked_off = self.work_off_in(&env, &runs).await?;
         self.edge("submit:before");
         let asked = env.now();
         let submitted = runs.submit(new, asked.wall).await?;
@@ -306,7 +327,7 @@ impl Job {
         }
     }
 
-    async fn work_off_on(&self, env: &Arc<dyn Env>, runs: &Runs) -> Result<Vec<Run>, Error> {
+    async fn work_off_in(&self, env: &Arc<dyn Env>, runs: &Runs) -> Result<Vec<Run>, Error> {
         let start = env.now().moment;
         let mut done = Vec::new();
         while done.len() < usize::try_from(self.backlog_max).unwrap_or(usize::MAX) {

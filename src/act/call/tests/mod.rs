@@ -159,6 +159,8 @@ fn a_thread_that_does_not_end_is_left_behind() {
         .unwrap_err();
     drop(hold);
     assert!(matches!(stopped.last(), Some(Last::TimedOut { .. })));
+    let tried = stopped.attempts().last().unwrap();
+    assert_eq!(tried.overrun, None, "what was cut has not overrun");
 }
 
 #[test]
