@@ -189,6 +189,38 @@ impl StepError {
         Self { fault, error: error.into(), lost: false, handed: None }
     }
 
+    /// How a call or a retry has stopped, with the fault as that has classified it. `?` looks at the error's chain
+    /// instead, which does not know what a closure said of a foreign type, nor what the dependency's table says.
+    ///
+    /// ```
+    /// use unattended::pipeline::StepError;
+    /// use unattended::{call::Call, effect::Effect, fault::Fault};
+    ///
+    /// let parser = Call::to("parser")
+    ///     .classify(|_: &std::num::ParseIntError| Fault::permanent("input.not_a_number"))
+    ///     .effect(Effect::Pure)
+    ///     .build()?;
+    /// let stopped = parser.run_blocking(|_| "seven".parse::<u32>()).unwrap_err();
+    /// assert_eq!(StepError::stopped(stopped).fault().code, "input.not_a_number");
+    /// # Ok::<(), unattended::call::Error>(())
+    /// ```
+    #[must_use]
+    pub fn stopped<L, R>(stopped: retry::Stopped<L, R>) -> Self
+    where
+        L: Error + Send + Sync + 'static,
+        R: Explain + fmt::Debug + Send + Sync + 'static,
+    {
+        let decided = match &stopped {
+            retry::Stopped::Failed { attempts, .. } => attempts.fault(),
+            retry::Stopped::Refused { .. } | retry::Stopped::Deferred { .. } => None,
+        };
+        let mut error = Self::from(stopped);
+        if let Some(fault) = decided {
+            error.fault = fault;
+        }
+        error
+    }
+
     /// Trying again cannot help.
     #[must_use]
     pub fn permanent(code: &'static str, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

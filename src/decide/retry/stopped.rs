@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::base::explain::Explain;
-use crate::base::fault::{Class, Fault, Reached};
+use crate::base::fault::{Class, Fault, Reached, Severity};
 use crate::base::handover::HandedOver;
 use crate::base::time::Timestamp;
 use crate::decide::retry::reason::{Deferring, Disposition, Stopping};
@@ -190,6 +190,8 @@ pub struct Tried {
     pub overrun: Option<Duration>,
     /// Whether the request reached the other side.
     pub reached: Reached,
+    /// How bad it was.
+    pub severity: Severity,
 }
 
 impl Tried {
@@ -197,8 +199,8 @@ impl Tried {
     #[must_use]
     pub fn new(number: u32, fault: &Fault, duration: Option<Duration>) -> Self {
         let code = fault.code.clone();
-        let Fault { class, reached, .. } = *fault;
-        Self { number, class, code, duration, delay: None, overrun: None, reached }
+        let Fault { class, reached, severity, .. } = *fault;
+        Self { number, class, code, duration, delay: None, overrun: None, reached, severity }
     }
 }
 
@@ -234,6 +236,13 @@ impl Timeline {
     #[must_use]
     pub fn last(&self) -> Option<&Tried> {
         self.inner.as_ref()?.kept.back()
+    }
+
+    /// What the last attempt was to the policy, whoever classified it.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        let Tried { class, code, reached, severity, .. } = self.last()?;
+        let (class, code, reached, severity) = (*class, code.clone(), *reached, *severity);
+        Some(Fault { class, severity, code, retry_after: None, reached })
     }
 
     pub(crate) fn push(&mut self, tried: Tried) {
