@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use unattended::testing::sim::Sim;
-use unattended::time::{Sleep, Timestamp};
+use unattended::time::{Sleep, Timestamp, later};
 
 use crate::tasks::{ENGINES, Task};
 use crate::weather::WEEK;
@@ -69,8 +69,7 @@ pub(crate) fn live(world: &Arc<World>, script: &mut dyn Script) -> Seen {
             looked = since / DAY + 1;
             seen.by_hand += u32::from(script.morning(world));
         }
-        let begun = (sim.elapsed().as_nanos() / EVERY.as_nanos()) as u32;
-        let next = start + EVERY * (begun + 1);
+        let next = later(start, sim.elapsed() + until_cron(world));
         coming.retain(|(task, at)| {
             let arrived = **at <= now;
             arrived.then(|| open.insert(**task));
@@ -84,16 +83,15 @@ pub(crate) fn live(world: &Arc<World>, script: &mut dyn Script) -> Seen {
             seen.worked[engine] += u32::from(!open.iter().any(left));
         }
         open.retain(|task| !world.done(*task));
-        wait_for_cron(world);
+        sim.advance(until_cron(world));
     }
     seen
 }
 
-/// Until the next full quarter of an hour.
-fn wait_for_cron(world: &World) {
+/// How long it is until the next full quarter of an hour.
+fn until_cron(world: &World) -> Duration {
     let past = world.sim.elapsed().as_nanos() % EVERY.as_nanos();
-    let past = Duration::from_nanos(u64::try_from(past).unwrap_or_default());
-    world.sim.advance(EVERY.saturating_sub(past));
+    EVERY.saturating_sub(Duration::from_nanos(u64::try_from(past).unwrap_or_default()))
 }
 
 impl Seen {

@@ -104,11 +104,9 @@ impl World {
     pub(crate) fn new(seed: u64, policy: breaker::Policy) -> Result<Arc<Self>, breaker::Error> {
         let weather = Weather::seeded(seed);
         let sim = Sim::new(weather.start, seed);
-        let mut watches = Vec::new();
-        for dependency in Dependency::ALL {
-            watches.push(Machine::new(policy, dependency.index() as u64, sim.now())?);
-        }
-        let Ok(watches) = watches.try_into() else { unreachable!("one for each") };
+        let watch = |on: Dependency| Machine::new(policy, on.index() as u64, sim.now());
+        let [feed, media, transcoder, upload, notifier] = Dependency::ALL.map(watch);
+        let watches = [feed?, media?, transcoder?, upload?, notifier?];
         let inbox = weather.arrivals.keys().copied().collect();
         let (rng, log) = (sim.rng(), Vec::new());
         let state = State { rng, log, effects: BTreeMap::new(), keys: BTreeSet::new(), watches, inbox };
