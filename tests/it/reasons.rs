@@ -49,7 +49,10 @@ fn codes(file: &File) -> Vec<String> {
     for (at, pair) in file.tokens.windows(2).enumerate() {
         if pair[0].is("fn") && pair[1].is("code") && !around[at].contains(&"tests") {
             let body = body(&file.tokens[at..]);
-            codes.extend(body.iter().filter(|t| t.kind == Kind::Text).map(|t| t.text.clone()));
+            // The name of a feature, in an attribute, is no code.
+            let named = |at: usize| at >= 2 && body[at - 1].is("=") && body[at - 2].is("feature");
+            let texts = body.iter().enumerate().filter(|(at, token)| token.kind == Kind::Text && !named(*at));
+            codes.extend(texts.map(|(_, token)| token.text.clone()));
         }
     }
     codes
@@ -80,7 +83,7 @@ fn is_dotted(code: &str) -> bool {
 fn codes_are_found_where_they_are_spoken() {
     let text = r#"
         trait Explain { fn code(&self) -> &'static str; }
-        impl Explain for A { fn code(&self) -> &'static str { match self { Self::X => "a.x", Self::Y { .. } => { "a.y" } } } }
+        impl Explain for A { fn code(&self) -> &'static str { match self { Self::X => "a.x", #[cfg(feature = "y")] Self::Y { .. } => { "a.y" } } } }
         const OTHER: &str = "not.this";
         mod tests { impl Explain for B { fn code(&self) -> &'static str { "test.word" } } }
     "#;

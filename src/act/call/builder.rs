@@ -1,6 +1,7 @@
 //! What is said once about a dependency.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::act::accounts::Accounts;
@@ -65,6 +66,7 @@ struct Plan {
     overrides: Overrides,
     credentials: Credentials,
     accounts_max: usize,
+    seed: Option<u64>,
     #[cfg(feature = "store")]
     keeper: Option<Keeper>,
 }
@@ -87,6 +89,7 @@ impl Builder {
             overrides: Overrides::new(),
             credentials: Credentials::None,
             accounts_max: ACCOUNTS_MAX,
+            seed: None,
             #[cfg(feature = "store")]
             keeper: None,
         };
@@ -230,6 +233,13 @@ impl<C, K: Clock, R> Builder<C, K, R> {
         self
     }
 
+    /// Fixes the seed of every jitter, so that a simulation tells the same story again; the default is the machine's
+    /// randomness.
+    pub const fn seed(mut self, seed: u64) -> Self {
+        self.plan.seed = Some(seed);
+        self
+    }
+
     /// Says what an error means, for a type that does not say it itself.
     pub fn classify<E>(
         self,
@@ -299,10 +309,11 @@ impl<C, K: Clock, R> Builder<C, K, R> {
         let retry = plan.check(effect, now)?;
         // A probe must not be taken for dead while its attempt may still be under way.
         let policy = plan.breaker.lease_at_least(plan.attempt_timeout.saturating_mul(2));
+        let seed = plan.seed.unwrap_or_else(rng::entropy);
         let own = |source| Error::Breaker { name: plan.name.clone(), source };
-        let breaker = Breaker::seeded(plan.name.clone(), policy, rng::entropy(), now).map_err(own)?;
-        let accounts = Accounts::new(policy, plan.quotas.clone(), plan.accounts_max, rng::entropy(), now)
-            .map_err(own)?;
+        let breaker = Breaker::seeded(plan.name.clone(), policy, seed, now).map_err(own)?;
+        let accounts =
+            Accounts::new(policy, plan.quotas.clone(), plan.accounts_max, seed, now).map_err(own)?;
         let budget = plan.budget.map(Budget::new).transpose();
         let budget = budget.map_err(|source| Error::Budget { name: plan.name.clone(), source })?;
         let meters: Box<[Meter]> = plan.quotas.iter().map(|limit| Meter::new(*limit, now)).collect();
@@ -331,6 +342,8 @@ impl<C, K: Clock, R> Builder<C, K, R> {
             quotas: plan.quotas,
             #[cfg(feature = "rate-limit")]
             rate_limit: plan.rate_limit,
+            seed,
+            failing: AtomicU64::new(0),
             classify: self.classify,
             accept: self.accept,
             clock: self.clock,

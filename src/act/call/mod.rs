@@ -35,6 +35,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::act::accounts::Accounts;
@@ -111,6 +112,9 @@ pub struct Call<C = ByTrait, K = System, R = Keep> {
     quotas: Vec<Limit>,
     #[cfg(feature = "rate-limit")]
     rate_limit: Option<RateLimit>,
+    seed: u64,
+    /// How many calls have failed at their first attempt: each has a jitter of its own.
+    failing: AtomicU64,
     classify: C,
     accept: R,
     clock: K,

@@ -1,5 +1,6 @@
 //! One call while it runs: what is asked before an attempt, and what is decided after it.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::act::call::face::{Face, within};
@@ -10,7 +11,6 @@ use crate::act::credential;
 use crate::act::log::{self, Who};
 use crate::act::retrying::Episode;
 use crate::base::fault::Fault;
-use crate::base::rng;
 use crate::base::time::{Clock, Moment, Now, Timestamp, later};
 use crate::decide::breaker::{Admit, Permit};
 use crate::decide::budget;
@@ -97,7 +97,8 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
         self.score(face, passage, &fault, now).await;
         let (who, started) = (self.who, self.started);
         let episode = self.episode.get_or_insert_with(|| {
-            let seed = retry::seed(rng::entropy(), call.name());
+            let nth = call.failing.fetch_add(1, Ordering::Relaxed);
+            let seed = retry::seed(call.seed.wrapping_add(nth), call.name());
             Episode::new(&call.retry, who, Some(started), &call.clock, seed)
         });
         episode.began_at(began);

@@ -107,6 +107,13 @@ pub enum Deferring {
         /// The longest that is taken.
         limit: Duration,
     },
+    /// The server asked for more than what is left until the next scheduled run.
+    ServerPastNextRun {
+        /// What it asked for.
+        asked: Duration,
+        /// When the next run starts.
+        next_run: Timestamp,
+    },
     /// The server asked for more than what is left of `elapsed_max`.
     ServerOutOfTime {
         /// What it asked for.
@@ -211,6 +218,7 @@ impl Explain for Deferring {
         match self {
             Self::TooLongToHold { .. } => "retry.too_long_to_hold",
             Self::ServerTooLong { .. } => "retry.server_too_long",
+            Self::ServerPastNextRun { .. } => "retry.server_past_next_run",
             Self::ServerOutOfTime { .. } => "retry.server_out_of_time",
         }
     }
@@ -224,6 +232,9 @@ impl fmt::Display for Deferring {
             }
             Self::ServerTooLong { asked, limit } => {
                 write!(f, "the server asked for {asked:?}, more than the {limit:?} that is taken from it")
+            }
+            Self::ServerPastNextRun { asked, next_run } => {
+                write!(f, "the server asked for {asked:?}, which is past the next scheduled run {next_run}")
             }
             Self::ServerOutOfTime { asked, elapsed, limit } => {
                 write!(f, "the server asked for {asked:?}, and {elapsed:?} of {limit:?} are spent")

@@ -9,7 +9,7 @@ use crate::base::effect::Effect;
 use crate::base::fault::{Class, Fault, Reached, Severity};
 use crate::base::rng::Rng;
 use crate::base::time::{Moment, Now, Timestamp, later, millis};
-use crate::decide::retry::policy::{Error, Policy, index};
+use crate::decide::retry::policy::{Deadline, Error, Policy, index};
 use crate::decide::retry::reason::{Deferring, Disposition, Next, Stopping, Waiting};
 
 /// What [`Attempt::remaining`] says when nothing limits it: a year. A number that every timer can add to its clock.
@@ -322,6 +322,11 @@ impl Run<'_> {
             (Err(Stopping::OutOfTime { elapsed, limit, .. }), Waiting::Server { asked, .. }) => {
                 defer(Deferring::ServerOutOfTime { asked, elapsed, limit })
             }
+            // Whoever runs next would only be told to wait again: the work is put off to when it makes sense.
+            (
+                Err(Stopping::PastDeadline { deadline: Deadline::BeforeNextRun(next_run), .. }),
+                Waiting::Server { asked, .. },
+            ) => defer(Deferring::ServerPastNextRun { asked, next_run }),
             (Err(why), _) => Some(Next::Stop { why, disposition: disposition(why, fault) }),
             (Ok(()), Waiting::Server { asked, .. }) if asked > self.policy.retry_after_max => {
                 defer(Deferring::ServerTooLong { asked, limit: self.policy.retry_after_max })

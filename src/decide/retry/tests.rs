@@ -190,9 +190,16 @@ fn no_attempt_starts_past_the_next_scheduled_run() {
     let mut run = policy.start(at(0), 1);
     assert_eq!(waited(run.failed(at(8), &Fault::transient("x"))), secs(2));
     assert_eq!(stopped(run.failed(at(8), &Fault::transient("x"))).0, "retry.past_deadline");
-    // What the server says does not push it past the deadline either.
-    let next = policy.start(at(0), 1).failed(at(8), &Fault::rate_limited(Some(secs(60))));
-    assert_eq!(stopped(next).0, "retry.past_deadline");
+    // What the server says does not push it past the deadline either: the work is put off until then, for the next run
+    // would only be told the same; past a deadline that a person gave there is nothing to be put off to.
+    let limited = Fault::rate_limited(Some(secs(60)));
+    let next = policy.start(at(0), 1).failed(at(8), &limited);
+    assert!(
+        matches!(next, Next::Defer { until, why } if until == at(68).wall && why.code() == "retry.server_past_next_run"),
+        "{next:?}"
+    );
+    let given = plain().deadline(at(10).wall).start(at(0), 1).failed(at(8), &limited);
+    assert_eq!(stopped(given).0, "retry.past_deadline");
     // A wait that took longer than it was meant to starts no attempt.
     assert_eq!(run.begin(at(11)).unwrap_err().code(), "retry.past_deadline");
 }

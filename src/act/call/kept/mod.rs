@@ -64,6 +64,8 @@ pub(super) struct Keeper {
 /// What is known of the store, for one gate.
 #[derive(Debug, Default)]
 struct Cell {
+    /// Whether a call was made at all.
+    used: bool,
     loaded: bool,
     version: Option<u64>,
     /// What of the breaker stands in the store; `None` makes a write due.
@@ -97,6 +99,7 @@ impl Keeper {
         gate: Gate<'_>,
         clock: &K,
     ) -> Result<Permit, Refused> {
+        self.with(gate, |cell| cell.used = true);
         for _ in 0..TRIES_MAX {
             let synced = self.sync(face, gate, clock.now()).await;
             let now = clock.now();
@@ -177,6 +180,9 @@ impl Keeper {
         gate: Gate<'_>,
         now: Now,
     ) -> Result<(), PersistError> {
+        if !self.with(gate, |cell| cell.used) {
+            return Ok(());
+        }
         for _ in 0..TRIES_MAX {
             self.sync(face, gate, now).await?;
             match self.write(face, gate, now).await {
