@@ -125,6 +125,11 @@ impl Accounts {
         self.read(key).refusal(now)
     }
 
+    /// See [`Machine::generation`]. An account that is not known yet does not become known by it.
+    pub(in crate::act) fn generation(&self, key: &str) -> u32 {
+        self.read(key).generation()
+    }
+
     /// See [`Machine::snapshot`]; it is named `name`. An account that is not known yet does not become known by it.
     #[cfg(feature = "store")]
     pub(in crate::act) fn snapshot(&self, key: &str, name: &str, now: Now) -> breaker::Snapshot {

@@ -7,6 +7,8 @@
     reason = "a test fails by panicking; in helpers, which carry no #[test], the lints do not see that they are tests"
 )]
 
+#[cfg(all(feature = "testing", feature = "tokio"))]
+mod calls;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "testing")]

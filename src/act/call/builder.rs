@@ -129,7 +129,7 @@ impl<C, K: Clock, R> Builder<C, K, R> {
     }
 
     /// When to leave it alone; default is no rule. What a server asked for with a 429 holds in any case. The lease of a
-    /// probe is at least twice the time-out of an attempt.
+    /// probe is at least twice the time-out of an attempt, and what it may wait for each quota and for the rate limit.
     pub const fn breaker(mut self, policy: breaker::Policy) -> Self {
         self.plan.breaker = policy;
         self
@@ -307,8 +307,7 @@ impl<C, K: Clock, R> Builder<C, K, R> {
         let (plan, now) = (self.plan, self.clock.now());
         let Some(effect) = plan.effect else { return Err(Error::NoEffect { name: plan.name }) };
         let retry = plan.check(effect, now)?;
-        // A probe must not be taken for dead while its attempt may still be under way.
-        let policy = plan.breaker.lease_at_least(plan.attempt_timeout.saturating_mul(2));
+        let policy = plan.breaker.lease_at_least(plan.lease_min(&retry));
         let seed = plan.seed.unwrap_or_else(rng::entropy);
         let own = |source| Error::Breaker { name: plan.name.clone(), source };
         let breaker = Breaker::seeded(plan.name.clone(), policy, seed, now).map_err(own)?;
@@ -354,6 +353,14 @@ impl<C, K: Clock, R> Builder<C, K, R> {
 }
 
 impl Plan {
+    /// A probe must not be taken for dead while it waits for its quotas, or its attempt is under way.
+    fn lease_min(&self, retry: &retry::Policy) -> Duration {
+        let waits = u32::try_from(self.quotas.len()).unwrap_or(u32::MAX);
+        #[cfg(feature = "rate-limit")]
+        let waits = waits.saturating_add(u32::from(self.rate_limit.is_some()));
+        self.attempt_timeout.saturating_mul(2).saturating_add(retry.patience().saturating_mul(waits))
+    }
+
     /// Everything that can be seen without making anything of it; answers with the retry policy as it is meant.
     fn check(&self, effect: Effect, now: Now) -> Result<retry::Policy, Error> {
         let name = || self.name.clone();

@@ -58,6 +58,18 @@ impl<'a> Gate<'a> {
         }
     }
 
+    /// Whether a permit that was given before a wait would not be given any more.
+    fn has_withdrawn(self, permit: &Permit, now: Now) -> bool {
+        let generation = match self {
+            Self::Own { breaker, .. } => breaker.generation(),
+            Self::Account { accounts, key, .. } => accounts.generation(key),
+        };
+        match self.refusal(now) {
+            Some((breaker::Refusing::Blocked { .. }, _)) => true,
+            refusal => permit.is_counted() && (refusal.is_some() || permit.generation() != generation),
+        }
+    }
+
     /// Takes from the quota `index`, now or within `wait_max`.
     pub(super) fn reserve(self, index: usize, now: Now, wait_max: Duration) -> Option<Reserve> {
         match self {
@@ -157,6 +169,14 @@ impl<'a, K: Clock> Passage<'a, K> {
 
     pub(super) fn admitted(&mut self, permit: Permit) {
         self.permit = Some(permit);
+    }
+
+    /// Gives the permit back if it would not be given any more, as it stands after a wait; whether it was.
+    pub(super) fn lets_go(&mut self, now: Now) -> bool {
+        let withdrawn = self.permit.take_if(|permit| self.gate.has_withdrawn(permit, now));
+        let Some(permit) = withdrawn else { return false };
+        self.settle(permit, Outcome::Abandoned, None, now);
+        true
     }
 
     pub(super) fn took(&mut self, index: usize, taken: Taken) {

@@ -31,6 +31,8 @@ pub(super) struct Ongoing<'a, E, C, K, R> {
     /// The next attempt begins with a refresh of the credential, unless it is no longer of this generation.
     refresh: bool,
     seen: u64,
+    /// Something was waited for since the breaker was asked.
+    waited: bool,
 }
 
 impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
@@ -41,7 +43,7 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
         started: Moment,
         seen: u64,
     ) -> Self {
-        Self { call, gate, who, started, episode: None, last: None, refresh: false, seen }
+        Self { call, gate, who, started, episode: None, last: None, refresh: false, seen, waited: false }
     }
 
     /// Everything that is asked before an attempt, from the outside in. A refusal is not an attempt; it ends the call.
@@ -50,10 +52,16 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
         let mut passage = Passage::new(self.gate, &self.call.clock, self.started);
         let permit = self.through_breaker(face).await?;
         passage.admitted(permit);
+        self.waited = false;
         self.through_quotas(face, &mut passage).await?;
         #[cfg(feature = "rate-limit")]
         self.through_rate_limit(face).await?;
         self.through_bulkhead(face, &mut passage).await?;
+        // Of a hundred that wait for their turn, ninety must not go to a service that has failed for the first ten.
+        if self.waited && passage.lets_go(self.call.clock.now()) {
+            let permit = self.through_breaker(face).await?;
+            passage.admitted(permit);
+        }
         let now = self.call.clock.now();
         let attempt = self.attempt(now)?;
         passage.begins(now.moment);
@@ -159,6 +167,7 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
             if let Some(keeper) = &self.call.keeper {
                 let limit = &self.call.quotas[index];
                 let until = self.call.clock.moment().after(self.patience(self.call.clock.now()));
+                self.waited = true;
                 let taken = keeper.take(face, self.gate, (index, limit), &self.call.clock, until).await;
                 taken.map_err(|(why, retry_at)| self.refused(why, retry_at))?;
                 continue;
@@ -169,6 +178,7 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
                 Some(Reserve::Wait { taken, delay, why }) => {
                     passage.took(index, taken);
                     log::waiting(self.who, self.number(), delay, &why);
+                    self.waited = true;
                     face.sleep(delay).await;
                 }
                 Some(Reserve::Refuse { why, retry_at, .. }) => {
@@ -194,6 +204,7 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
                 return Err(self.refused(Refusing::RateLimit(why), later(now.wall, wait)));
             }
             log::waiting(self.who, self.number(), wait, &why);
+            self.waited = true;
             face.sleep(wait.max(Duration::from_nanos(1))).await;
         }
     }
@@ -208,6 +219,7 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
             passage.holds(slot);
             return Ok(());
         }
+        self.waited = true;
         let now = self.call.clock.now();
         let limit = self.left(now).min(self.call.concurrency_wait);
         let slot = if bulkhead.is_crowded() { None } else { within(face, bulkhead.acquire(), limit).await };

@@ -61,6 +61,16 @@ impl Permit {
         Self { generation: 0, kind: Kind::Unscored }
     }
 
+    /// Whether it is one of many while all is well, not a probe, and scored.
+    pub(crate) const fn is_counted(&self) -> bool {
+        matches!(self.kind, Kind::Counted)
+    }
+
+    /// In which state, by its number, it was given.
+    pub(crate) const fn generation(&self) -> u32 {
+        self.generation
+    }
+
     /// Whether it is the right to a probe.
     #[cfg(feature = "store")]
     pub(crate) const fn is_probe(&self) -> bool {

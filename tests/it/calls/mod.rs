@@ -1,0 +1,103 @@
+//! One adapter under many tasks, on a store that takes its time, dropped half-way, and on clocks that step.
+
+mod deadlines;
+mod together;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use unattended::call::{Builder, ByTrait, Call, Stopped};
+use unattended::effect::Effect;
+use unattended::memory::Memory;
+use unattended::retry;
+use unattended::store::{
+    Applied, ApplyError, Batch, Caps, Error, Ns, Page, Prune, Query, Record, Store, StoredEvent,
+};
+use unattended::testing::sim::Sim;
+use unattended::time::{BoxFuture, Sleep, Timestamp};
+
+pub(crate) type Api = Call<ByTrait, Sim>;
+
+pub(crate) const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub(crate) fn sim(seed: u64) -> Sim {
+    Sim::new(Timestamp::UNIX_EPOCH + secs(1_800_000_000), seed)
+}
+
+/// An adapter that tries once, on simulated time.
+pub(crate) fn api(sim: &Sim) -> Builder<ByTrait, Sim> {
+    Call::to("api").retry(retry::Policy::once()).effect(Effect::Idempotent).on(sim.clone())
+}
+
+pub(crate) fn down() -> io::Error {
+    io::ErrorKind::TimedOut.into()
+}
+
+pub(crate) fn code<T, E>(ended: &Result<T, Stopped<E>>) -> &'static str {
+    ended.as_ref().map_or_else(Stopped::code, |_| "ok")
+}
+
+/// A store that takes a millisecond to hear a request and another to answer it, so that tasks come in between.
+pub(crate) struct Slow {
+    inner: Memory,
+    sim: Sim,
+}
+
+impl Slow {
+    pub(crate) fn new(sim: &Sim) -> Arc<dyn Store> {
+        Arc::new(Self { inner: Memory::on(Arc::new(sim.clone())), sim: sim.clone() })
+    }
+
+    async fn pause(&self) {
+        self.sim.sleep(Duration::from_millis(1)).await;
+    }
+}
+
+impl Store for Slow {
+    fn caps(&self) -> Caps {
+        self.inner.caps()
+    }
+
+    fn owner(&self) -> &str {
+        self.inner.owner()
+    }
+
+    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, ApplyError>> {
+        Box::pin(async move {
+            self.pause().await;
+            let applied = self.inner.apply(batch).await;
+            self.pause().await;
+            applied
+        })
+    }
+
+    fn get<'a>(&'a self, ns: Ns, key: &'a str) -> BoxFuture<'a, Result<Option<Record>, Error>> {
+        Box::pin(async move {
+            self.pause().await;
+            let found = self.inner.get(ns, key).await;
+            self.pause().await;
+            found
+        })
+    }
+
+    fn scan(&self, query: Query) -> BoxFuture<'_, Result<Page, Error>> {
+        self.inner.scan(query)
+    }
+
+    fn events<'a>(
+        &'a self,
+        ns: Ns,
+        key: &'a str,
+        after: u64,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
+        self.inner.events(ns, key, after, limit)
+    }
+
+    fn prune(&self, prune: Prune) -> BoxFuture<'_, Result<u64, Error>> {
+        self.inner.prune(prune)
+    }
+}
