@@ -12,7 +12,7 @@ use crate::base::rng;
 use crate::base::time::Sleep;
 use crate::base::time::{Clock, Moment, Now, SleepBlocking, System, Timestamp};
 use crate::decide::retry::{
-    self, Attempt, Deferring, Disposition, Next, Policy, Run, Stopped, Stopping, Timeline, Tried,
+    self, Attempt, Deferring, Disposition, Next, Policy, Run, Stopped, Stopping, Timeline, Tried, Waiting,
 };
 
 impl Policy {
@@ -286,17 +286,7 @@ impl<'p> Episode<'p> {
 
     /// Records the failure and decides: how long to wait, or how it ends.
     pub(super) fn failed(&mut self, now: Now, fault: &Fault) -> Result<Duration, End> {
-        self.failed_late(now, fault, None)
-    }
-
-    /// The same for an attempt that took longer than it was given, by `overrun`.
-    pub(super) fn failed_late(
-        &mut self,
-        now: Now,
-        fault: &Fault,
-        overrun: Option<Duration>,
-    ) -> Result<Duration, End> {
-        self.decided(now, fault, overrun, |run| run.failed(now, fault))
+        self.decided(now, fault, |run| run.failed(now, fault))
     }
 
     /// The same, where `decide` asks the run.
@@ -304,20 +294,44 @@ impl<'p> Episode<'p> {
         &mut self,
         now: Now,
         fault: &Fault,
-        overrun: Option<Duration>,
         decide: impl FnOnce(&mut Run<'p>) -> Next,
     ) -> Result<Duration, End> {
+        let wait = self.judged(now, fault, None, decide)?;
+        Ok(self.waits(wait))
+    }
+
+    /// The same for an attempt that took longer than it was given, by `overrun`. Others may have a word before the wait
+    /// [begins](Self::waits).
+    pub(super) fn failed_late(
+        &mut self,
+        now: Now,
+        fault: &Fault,
+        overrun: Option<Duration>,
+    ) -> Result<Wait, End> {
+        self.judged(now, fault, overrun, |run| run.failed(now, fault))
+    }
+
+    /// The wait begins.
+    pub(super) fn waits(&mut self, Wait { delay, attempt, why }: Wait) -> Duration {
+        log::waiting(self.who, attempt, delay, &why);
+        self.timeline.waited(delay);
+        delay
+    }
+
+    fn judged(
+        &mut self,
+        now: Now,
+        fault: &Fault,
+        overrun: Option<Duration>,
+        decide: impl FnOnce(&mut Run<'p>) -> Next,
+    ) -> Result<Wait, End> {
         let duration = self.began.map(|began| now.moment.since(began));
         let mut tried = Tried::new(self.run.attempts().saturating_add(1), fault, duration);
         tried.overrun = overrun;
         log::failed(self.who, &tried);
         self.timeline.push(tried);
         match decide(&mut self.run) {
-            Next::Wait { delay, attempt, why } => {
-                log::waiting(self.who, attempt, delay, &why);
-                self.timeline.waited(delay);
-                Ok(delay)
-            }
+            Next::Wait { delay, attempt, why } => Ok(Wait { delay, attempt, why }),
             Next::Defer { until, why } => {
                 log::ended(self.who, "deferred", Some(until), &why);
                 Err(End::Defer { until, why })
@@ -347,6 +361,13 @@ impl<'p> Episode<'p> {
             End::Stop { why, disposition: Disposition::GiveUp }
         })
     }
+}
+
+/// A wait that is decided, and has not begun.
+pub(super) struct Wait {
+    pub(super) delay: Duration,
+    attempt: u32,
+    why: Waiting,
 }
 
 /// How an episode ends, before it is joined with the last error.

@@ -19,6 +19,7 @@ mod documents;
 #[cfg(feature = "testing")]
 mod durable;
 #[cfg(all(feature = "cli", feature = "testing"))]
+mod events;
 mod examples;
 #[cfg(feature = "testing")]
 mod exchanges;

@@ -110,18 +110,19 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
             Episode::new(&call.retry, who, Some(started), &call.clock, seed)
         });
         episode.began_at(began);
-        let delay = match episode.failed_late(now, &fault, overrun) {
-            Ok(delay) => delay,
+        let wait = match episode.failed_late(now, &fault, overrun) {
+            Ok(wait) => wait,
             Err(end) => return Err(end.with(last, std::mem::take(&mut episode.timeline))),
         };
         self.last = Some(last);
         self.refresh = episode.refreshes();
         // Waiting for an attempt that would be refused is waiting for nothing.
-        if let Some((why, retry_at)) = self.gate.refusal(now.after(delay)) {
+        if let Some((why, retry_at)) = self.gate.refusal(now.after(wait.delay)) {
             return Err(self.refused(Refusing::Breaker(why), retry_at));
         }
         self.spend(face, &fault, now).await.map_err(|(why, retry_at)| self.refused(why, retry_at))?;
-        Ok(delay)
+        let delay = wait.delay;
+        Ok(self.episode.as_mut().map_or(delay, |episode| episode.waits(wait)))
     }
 
     /// The credential is not used when it needs a person, and is refreshed once after it was refused.

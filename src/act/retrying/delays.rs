@@ -133,7 +133,7 @@ impl<'a, B: Backoff, K: Clock, C, R> Delaying<'a, B, K, C, R> {
         let fault = self.retrying.classify.fault(last);
         let delays = &mut self.delays;
         let now = self.retrying.clock.now();
-        episode.decided(now, &fault, None, |run| run.failed_by(now, &fault, || delays.next_backoff()))
+        episode.decided(now, &fault, |run| run.failed_by(now, &fault, || delays.next_backoff()))
     }
 }
 
