@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 echo "| features | crates besides this one | first debug build |"
 echo "|---|---|---|"
-for set in "" tracing tokio store sqlite testing cli full; do
+for set in "" tracing tokio store sqlite testing cli http reqwest anyhow tower rate-limit tz backoff full; do
     target=$(mktemp -d)
     crates=$(cargo tree --offline --edges normal,build --prefix none --no-default-features --features "$set" |
         sed 's/ (\*)$//' | sort -u | grep -cv '^unattended ')
@@ -15,4 +15,4 @@ for set in "" tracing tokio store sqlite testing cli full; do
     end=$(date +%s%N)
     rm -rf "$target"
     printf '| %s | %d | %d s |\n' "${set:+\`$set\`}${set:-none}" "$crates" $(((end - begin + 500000000) / 1000000000))
-done | sed 's/`\([a-z]*\)`\1/`\1`/'
+done | sed 's/`\([a-z-]*\)`\1/`\1`/'

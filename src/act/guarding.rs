@@ -28,6 +28,47 @@ impl Breaker {
         Self::seeded(name, policy, rng::entropy(), System.now())
     }
 
+    /// A breaker for the dependency `name` that is kept in `store` for the processes that follow: a
+    /// [`Call`](crate::act::call::Call) of one attempt and no other layer. An attempt is cut after half of the policy's
+    /// probe lease, after which a probe would be taken for dead.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use unattended::breaker::{Breaker, Policy};
+    /// use unattended::{memory::Memory, store::Store};
+    ///
+    /// let store: Arc<dyn Store> = Arc::new(Memory::new());
+    /// for exit_code in [1, 1, 1, 75] {
+    ///     // Each of these could be a process of its own.
+    ///     let youtube = Breaker::open(&store, "youtube", Policy::cron())?;
+    ///     let down = || Err::<(), _>(std::io::Error::from(std::io::ErrorKind::TimedOut));
+    ///     assert_eq!(youtube.run_blocking(|_| down()).unwrap_err().exit_code(), exit_code);
+    ///     youtube.flush_blocking()?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What [`Policy::check`] finds.
+    #[cfg(feature = "store")]
+    pub fn open(
+        store: &std::sync::Arc<dyn crate::remember::store::Store>,
+        name: impl Into<String>,
+        policy: Policy,
+    ) -> Result<crate::act::call::Call, crate::act::call::Error> {
+        use crate::base::effect::Effect;
+        crate::act::call::Call::to(name)
+            .retry(crate::decide::retry::Policy::once())
+            .budget(None)
+            .concurrency(u32::MAX)
+            .attempt_timeout((policy.probe_lease() / 2).max(std::time::Duration::from_millis(1)))
+            .breaker(policy)
+            .effect(Effect::Unsafe)
+            .persist(store)
+            .build()
+    }
+
     /// Makes the call if the breaker allows it, on this thread.
     ///
     /// # Errors

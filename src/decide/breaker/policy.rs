@@ -235,6 +235,12 @@ impl Policy {
         self
     }
 
+    /// How long a probe may take.
+    #[cfg(feature = "store")]
+    pub(crate) const fn probe_lease(&self) -> Duration {
+        self.lease
+    }
+
     /// The same with a longer lease, if it is shorter than `least`.
     pub(crate) fn lease_at_least(mut self, least: Duration) -> Self {
         self.lease = self.lease.max(least);
