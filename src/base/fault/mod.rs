@@ -158,10 +158,10 @@ impl Fault {
         Self::new(Class::Unknown, "fault.unknown")
     }
 
-    /// The other side said "not so fast", perhaps with how long to wait.
+    /// The other side said "not so fast", perhaps with how long to wait. It has not acted on the request.
     #[must_use]
     pub const fn rate_limited(retry_after: Option<Duration>) -> Self {
-        let mut fault = Self::new(Class::RateLimited, "fault.rate_limited").reached(Reached::Yes);
+        let mut fault = Self::new(Class::RateLimited, "fault.rate_limited").reached(Reached::No);
         fault.retry_after = retry_after;
         fault
     }

@@ -239,6 +239,7 @@ impl Timeline {
     }
 
     /// What the last attempt was to the policy, whoever classified it.
+    #[cfg(feature = "store")]
     pub(crate) fn fault(&self) -> Option<Fault> {
         let Tried { class, code, reached, severity, .. } = self.last()?;
         let (class, code, reached, severity) = (*class, code.clone(), *reached, *severity);
