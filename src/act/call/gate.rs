@@ -1,5 +1,7 @@
 //! The way in: what was taken from breaker, quotas and bulkhead for one attempt, and how it is given back.
 
+#[cfg(feature = "store")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::act::accounts::Accounts;
@@ -10,6 +12,8 @@ use crate::base::time::{Clock, Moment, Now, Timestamp};
 use crate::decide::breaker::{self, Admit, Breaker, Moved, Outcome, Permit};
 #[cfg(feature = "store")]
 use crate::decide::breaker::{Restored, Snapshot, Standing};
+#[cfg(feature = "store")]
+use crate::decide::quota::Block;
 use crate::decide::quota::{Meter, Reserve, Taken};
 
 /// Whose state is asked: that of the whole dependency, or that of one account of it.
@@ -159,16 +163,34 @@ pub(super) struct Passage<'a, K: Clock> {
     began: Moment,
     slot: Option<Slot<'a>>,
     taken: Vec<(usize, Taken)>,
+    /// Of each of these one is used.
+    #[cfg(feature = "store")]
+    blocks: Vec<Arc<Block>>,
 }
 
 impl<'a, K: Clock> Passage<'a, K> {
     /// Not allowed in by anybody yet.
     pub(super) const fn new(gate: Gate<'a>, clock: &'a K, began: Moment) -> Self {
-        Self { gate, clock, permit: None, began, slot: None, taken: Vec::new() }
+        Self {
+            gate,
+            clock,
+            permit: None,
+            began,
+            slot: None,
+            taken: Vec::new(),
+            #[cfg(feature = "store")]
+            blocks: Vec::new(),
+        }
     }
 
     pub(super) fn admitted(&mut self, permit: Permit) {
         self.permit = Some(permit);
+    }
+
+    /// The permit, for somebody else to hold.
+    #[cfg(feature = "store")]
+    pub(super) fn release(mut self) -> Option<Permit> {
+        self.permit.take()
     }
 
     /// Gives the permit back if it would not be given any more, as it stands after a wait; whether it was.
@@ -183,6 +205,11 @@ impl<'a, K: Clock> Passage<'a, K> {
         self.taken.push((index, taken));
     }
 
+    #[cfg(feature = "store")]
+    pub(super) fn used(&mut self, block: Arc<Block>) {
+        self.blocks.push(block);
+    }
+
     pub(super) fn holds(&mut self, slot: Slot<'a>) {
         self.slot = Some(slot);
     }
@@ -191,6 +218,13 @@ impl<'a, K: Clock> Passage<'a, K> {
     pub(super) fn begins(&mut self, now: Moment) {
         self.began = now;
         self.taken.clear();
+        #[cfg(feature = "store")]
+        self.blocks.clear();
+    }
+
+    #[cfg(feature = "store")]
+    pub(super) const fn clock(&self) -> &'a K {
+        self.clock
     }
 
     pub(super) const fn began(&self) -> Moment {
@@ -268,6 +302,10 @@ impl<K: Clock> Drop for Passage<'_, K> {
         }
         for (index, taken) in std::mem::take(&mut self.taken) {
             self.gate.give_back(index, taken, self.clock.now());
+        }
+        #[cfg(feature = "store")]
+        for block in std::mem::take(&mut self.blocks) {
+            block.give_one_back();
         }
     }
 }

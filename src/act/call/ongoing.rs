@@ -169,7 +169,7 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
                 let limit = &self.call.quotas[index];
                 let until = self.call.clock.moment().after(self.patience(self.call.clock.now()));
                 self.waited = true;
-                let taken = keeper.take(face, self.gate, (index, limit), &self.call.clock, until).await;
+                let taken = keeper.take(face, self.gate, (index, limit), passage, until).await;
                 taken.map_err(|(why, retry_at)| self.refused(why, retry_at))?;
                 continue;
             }

@@ -115,7 +115,7 @@ impl Snapshot {
     /// [`Error::Version`] and [`Error::Torn`].
     pub fn give_block_back(&self, limit: &Limit, block: Block, now: Now) -> Result<Option<Self>, Error> {
         let (owed, noticed) = self.owed(limit, now.wall)?;
-        if !noticed.reasons.is_empty() || block.left(now.moment) == 0 {
+        if !noticed.reasons.is_empty() || !block.holds_any(now.moment) {
             return Ok(None);
         }
         Ok(match (limit, owed, block.held) {
@@ -162,6 +162,55 @@ impl Block {
             }
         }
         false
+    }
+
+    /// Gives back one that was [used](Self::use_one) for nothing. It holds no more then than if it had not been used, so
+    /// the bound stays.
+    #[cfg(feature = "store")]
+    pub(crate) fn give_one_back(&self) {
+        match &self.held {
+            Held::Rate { interval, until } => until.fetch_add(*interval, Ordering::Relaxed),
+            Held::Calendar { left, .. } => left.fetch_add(1, Ordering::Relaxed),
+        };
+    }
+
+    /// Takes out all that is left, as a block of its own.
+    #[cfg(feature = "store")]
+    pub(crate) fn take_rest(&self) -> Self {
+        self.with_word(|word| word.swap(0, Ordering::Relaxed))
+    }
+
+    /// The same block once more: for a store's compare-and-set that has to be done again. Only one may be used.
+    #[cfg(feature = "store")]
+    pub(crate) fn twin(&self) -> Self {
+        self.with_word(|word| word.load(Ordering::Relaxed))
+    }
+
+    /// Puts in again what was [taken out](Self::take_rest).
+    #[cfg(feature = "store")]
+    pub(crate) fn put_rest(&self, rest: Self) {
+        let (Held::Rate { until: back, .. } | Held::Calendar { left: back, .. }) = rest.held;
+        let (Held::Rate { until: word, .. } | Held::Calendar { left: word, .. }) = &self.held;
+        word.fetch_add(back.into_inner(), Ordering::Relaxed);
+    }
+
+    #[cfg(feature = "store")]
+    fn with_word(&self, read: impl FnOnce(&AtomicU64) -> u64) -> Self {
+        let held = match &self.held {
+            Held::Rate { interval, until } => {
+                Held::Rate { interval: *interval, until: AtomicU64::new(read(until)) }
+            }
+            Held::Calendar { left, ends } => Held::Calendar { left: AtomicU64::new(read(left)), ends: *ends },
+        };
+        Self { held }
+    }
+
+    /// Whether it holds anything at all, be it less than one.
+    fn holds_any(&self, moment: Moment) -> bool {
+        match &self.held {
+            Held::Rate { until, .. } => until.load(Ordering::Relaxed) > moment.as_nanos(),
+            Held::Calendar { .. } => self.left(moment) > 0,
+        }
     }
 
     /// How many it holds at `moment`.

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use unattended::breaker;
 use unattended::quota::Quota;
-use unattended::retry;
-use unattended::time::{Clock, Sleep};
+use unattended::time::Sleep;
 
 use crate::calls::{api, code, down, secs, sim};
 

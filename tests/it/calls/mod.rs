@@ -1,6 +1,8 @@
 //! One adapter under many tasks, on a store that takes its time, dropped half-way, and on clocks that step.
 
 mod deadlines;
+mod dropped;
+mod storm;
 mod together;
 
 use std::io;

@@ -16,20 +16,22 @@ use std::time::Duration;
 
 use crate::act::call::Refusing;
 use crate::act::call::face::{Face, within};
-use crate::act::call::gate::{Gate, Mark, block_for, told};
+use crate::act::call::gate::{Gate, Mark, Passage, block_for, told};
 use crate::act::log;
 use crate::base::fault::Fault;
 use crate::base::time::{Clock, Now, Timestamp, between, later};
-use crate::decide::breaker::{Admit, Outcome, Permit, Restoring, Snapshot, Standing};
+use crate::decide::breaker::{Admit, Moved, Outcome, Permit, Restoring, Snapshot, Standing};
 use crate::decide::quota;
 
 mod limits;
 mod saved;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 pub use saved::PersistError;
 pub(crate) use saved::Saved;
+use turn::Turn;
 
 /// How often a write is tried when others write too.
 const TRIES_MAX: u32 = 8;
@@ -59,6 +61,8 @@ pub(super) struct Keeper {
     accounts: Mutex<HashMap<Box<str>, Cell>>,
     /// Successes that bring something back to the budget, and are not written.
     successes: AtomicU32,
+    /// How often the store gave no answer.
+    silences: AtomicU32,
 }
 
 /// What is known of the store, for one gate.
@@ -76,6 +80,54 @@ struct Cell {
     pending: u32,
     /// The blocks taken from the quotas, by their index.
     blocks: Vec<Option<Arc<quota::Block>>>,
+    turn: Arc<Turn>,
+    /// What was sent last, while nobody knows whether it stands.
+    sent: Option<String>,
+}
+
+/// What stands in the store: its version, what it says, and its text.
+type Found = (u64, Snapshot, String);
+
+impl Cell {
+    /// What was sent and never answered may stand all the same: then it is our own, and nothing that we do not know.
+    fn recognise(&mut self, found: Option<&Found>) {
+        if let Some((version, snapshot, text)) = found
+            && self.sent.as_ref() == Some(text)
+        {
+            self.version = Some(*version);
+            self.saved = None;
+            self.clean = snapshot.is_clean();
+        }
+        self.sent = None;
+    }
+}
+
+/// How an attempt has ended, until it is counted. Dropped, it is counted in this process.
+struct Ended<'a> {
+    gate: Gate<'a>,
+    permit: Option<Permit>,
+    outcome: Outcome,
+    fault: Option<&'a Fault>,
+    now: Now,
+}
+
+impl Ended<'_> {
+    fn settle(&mut self) -> Moved {
+        if let Some(wait) = self.fault.and_then(block_for) {
+            self.gate.block(wait, self.now);
+        }
+        let hint = self.fault.and_then(|fault| fault.retry_after);
+        let permit = self.permit.take().unwrap_or_else(Permit::unscored);
+        self.gate.settle(permit, self.outcome, hint, self.now)
+    }
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        if self.permit.is_some() {
+            told(self.gate.name(), self.settle());
+        }
+    }
 }
 
 /// Why a call is not let in, or may be by the policy for stores that are down.
@@ -89,6 +141,7 @@ impl Keeper {
             own: Mutex::default(),
             accounts: Mutex::default(),
             successes: AtomicU32::new(0),
+            silences: AtomicU32::new(0),
         }
     }
 
@@ -100,40 +153,88 @@ impl Keeper {
         clock: &K,
     ) -> Result<Permit, Refused> {
         self.with(gate, |cell| cell.used = true);
+        let turn = self.turn_of(gate);
+        let mine = match self.admit_quietly(face, gate, clock).await {
+            Ok(Some(permit)) => return Ok(permit),
+            Ok(None) if self.together.is_some() => self.wait(face, &turn).await.map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let _mine = match mine {
+            Ok(mine) => mine,
+            Err(error) => return self.without_store(gate, clock.now(), &error),
+        };
         for _ in 0..TRIES_MAX {
             let synced = self.sync(face, gate, clock.now()).await;
             let now = clock.now();
             if let Err(error) = synced {
                 return self.without_store(gate, now, &error);
             }
-            let decided = gate.admit(now);
-            let written = self.keep(face, gate, now).await;
-            match (decided, written) {
-                (Admit::Allow { permit, .. }, Ok(())) => return Ok(permit),
-                (Admit::Refuse { why, retry_at }, _) => return Err((Refusing::Breaker(why), retry_at)),
-                (Admit::Allow { permit, .. }, Err(error)) => {
-                    log::not_kept(gate.name(), &error);
-                    let raced = matches!(error, PersistError::Conflict);
-                    if !raced && self.together.unwrap_or_default() != StoreDown::FailClosed {
-                        return Ok(permit);
-                    }
-                    // Somebody else was faster: give it back, and decide again by what he has written.
-                    let _abandoned = gate.settle(permit, Outcome::Abandoned, None, now);
-                    if !raced {
-                        return Err((Refusing::StoreDown, later(now.wall, STORE_RETRY)));
-                    }
-                    if self.together.is_none()
-                        && let Err(error) = self.meet(face, gate, now).await
-                    {
-                        return self.without_store(gate, now, &error);
-                    }
+            // Dropped while this waits, it gives the permit back.
+            let mut passage = Passage::new(gate, clock, now.moment);
+            let refused = match gate.admit(now) {
+                Admit::Allow { permit, .. } => {
+                    passage.admitted(permit);
+                    None
                 }
+                Admit::Refuse { why, retry_at } => Some((Refusing::Breaker(why), retry_at)),
+            };
+            let written = self.keep(face, gate, now).await;
+            let Some(permit) = passage.release() else {
+                return Err(refused.unwrap_or((Refusing::StoreDown, later(now.wall, STORE_RETRY))));
+            };
+            let Err(error) = written else { return Ok(permit) };
+            log::not_kept(gate.name(), &error);
+            let raced = matches!(error, PersistError::Conflict);
+            if !raced && self.together.unwrap_or_default() != StoreDown::FailClosed {
+                return Ok(permit);
+            }
+            // Somebody else was faster: give it back, and decide again by what he has written.
+            let _abandoned = gate.settle(permit, Outcome::Abandoned, None, now);
+            if !raced {
+                return Err((Refusing::StoreDown, later(now.wall, STORE_RETRY)));
+            }
+            if self.together.is_none()
+                && let Err(error) = self.meet(face, gate, now).await
+            {
+                return self.without_store(gate, now, &error);
             }
         }
         self.without_store(gate, clock.now(), &PersistError::Conflict)
     }
 
-    /// Counts how an attempt ended, on top of what the others have counted.
+    /// While all is well and nobody else has written, there is nothing to write, and nobody waits for a turn.
+    async fn admit_quietly<K: Clock, W: Face>(
+        &self,
+        face: &W,
+        gate: Gate<'_>,
+        clock: &K,
+    ) -> Result<Option<Permit>, PersistError> {
+        if self.together.is_none() || !self.is_quiet(gate) {
+            return Ok(None);
+        }
+        let found = self.asked(face, self.store.load(&name("breaker", gate))).await?;
+        if self.with(gate, |cell| cell.version) != found.map(|(version, _)| version) || !self.is_quiet(gate) {
+            return Ok(None);
+        }
+        match gate.admit(clock.now()) {
+            Admit::Allow { permit, .. } if permit.is_probe() => {
+                let _abandoned = gate.settle(permit, Outcome::Abandoned, None, clock.now());
+                Ok(None)
+            }
+            Admit::Allow { permit, .. } => Ok(Some(permit)),
+            Admit::Refuse { .. } => Ok(None),
+        }
+    }
+
+    /// Whether it is closed and not blocked, and the store knows that.
+    fn is_quiet(&self, gate: Gate<'_>) -> bool {
+        let (mark, standing) = gate.mark();
+        let known = self.with(gate, |cell| cell.version.is_some() && cell.saved == Some(mark));
+        known && standing == Standing::Closed && mark.blocked_until.is_none()
+    }
+
+    /// Counts how an attempt ended, on top of what the others have counted. Dropped while it waits, it is counted here.
     pub(super) async fn settle<W: Face>(
         &self,
         face: &W,
@@ -143,27 +244,30 @@ impl Keeper {
         fault: Option<&Fault>,
         now: Now,
     ) {
-        let hint = fault.and_then(|fault| fault.retry_after);
         let plain = outcome == Outcome::Success && !permit.is_probe();
-        if self.together.is_none() || (plain && self.with(gate, |cell| cell.clean)) {
-            self.settle_here(gate, permit, outcome, fault, now);
-            if plain {
-                self.with(gate, |cell| cell.pending = cell.pending.saturating_add(1));
-            }
+        let mut ended = Ended { gate, permit: Some(permit), outcome, fault, now };
+        if self.together.is_none() {
+            told(gate.name(), ended.settle());
             let kept = self.keep_merging(face, gate, now).await;
             return log::kept(gate.name(), &kept);
         }
+        if plain && self.with(gate, |cell| cell.clean) {
+            told(gate.name(), ended.settle());
+            return self.with(gate, |cell| cell.pending = cell.pending.saturating_add(1));
+        }
+        let turn = self.turn_of(gate);
+        let _mine = match self.wait(face, &turn).await {
+            Ok(mine) => mine,
+            Err(error) => return log::kept(gate.name(), &Err(error)),
+        };
         for _ in 0..TRIES_MAX {
             if let Err(error) = self.sync(face, gate, now).await {
-                self.settle_here(gate, permit, outcome, fault, now);
                 return log::kept(gate.name(), &Err(error));
             }
-            if let Some(wait) = fault.and_then(block_for) {
-                gate.block(wait, now);
-            }
-            let moved = gate.settle(permit.twin(), outcome, hint, now);
+            let again = ended.permit.as_ref().map(Permit::twin);
+            let moved = ended.settle();
             match self.write(face, gate, now).await {
-                Err(PersistError::Conflict) => {}
+                Err(PersistError::Conflict) => ended.permit = again,
                 written => {
                     told(gate.name(), moved);
                     return log::kept(gate.name(), &written);
@@ -183,6 +287,8 @@ impl Keeper {
         if !self.with(gate, |cell| cell.used) {
             return Ok(());
         }
+        let turn = self.turn_of(gate);
+        let _mine = self.wait(face, &turn).await?;
         for _ in 0..TRIES_MAX {
             self.sync(face, gate, now).await?;
             match self.write(face, gate, now).await {
@@ -197,13 +303,6 @@ impl Keeper {
     /// A call has succeeded, which may bring something back to the budget.
     pub(super) fn succeeded(&self) {
         self.successes.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn settle_here(&self, gate: Gate<'_>, permit: Permit, outcome: Outcome, fault: Option<&Fault>, now: Now) {
-        if let Some(wait) = fault.and_then(block_for) {
-            gate.block(wait, now);
-        }
-        told(gate.name(), gate.settle(permit, outcome, fault.and_then(|fault| fault.retry_after), now));
     }
 
     /// The decision when what is shared is not there.
@@ -229,9 +328,12 @@ impl Keeper {
             return Ok(());
         }
         let found = self.read(face, gate).await?;
-        let (version, pending) = self.with(gate, |cell| (cell.version, cell.pending));
+        let (version, pending) = self.with(gate, |cell| {
+            cell.recognise(found.as_ref());
+            (cell.version, cell.pending)
+        });
         match found {
-            Some((found, snapshot)) if version != Some(found) => {
+            Some((found, snapshot, _)) if version != Some(found) => {
                 if self.together.is_none()
                     && self.with(gate, |cell| std::mem::replace(&mut cell.loaded, true))
                 {
@@ -291,9 +393,17 @@ impl Keeper {
         let snapshot = gate.snapshot(now);
         let (mark, _) = gate.mark();
         let json = serde_json::to_string(&snapshot).map_err(PersistError::unreadable)?;
-        let (expect, pending) = self.with(gate, |cell| (cell.version, cell.pending));
-        let version = self.asked(face, self.store.save(&name("breaker", gate), json, expect)).await?;
+        let (expect, pending) = self.with(gate, |cell| {
+            cell.sent = Some(json.clone());
+            (cell.version, cell.pending)
+        });
+        let saved = self.asked(face, self.store.save(&name("breaker", gate), json, expect)).await;
+        if matches!(saved, Err(PersistError::Conflict)) {
+            self.with(gate, |cell| cell.sent = None);
+        }
+        let version = saved?;
         self.with(gate, |cell| {
+            cell.sent = None;
             cell.version = Some(version);
             cell.saved = Some(mark);
             cell.clean = snapshot.is_clean();
@@ -306,8 +416,11 @@ impl Keeper {
     async fn meet<W: Face>(&self, face: &W, gate: Gate<'_>, now: Now) -> Result<(), PersistError> {
         let ours = gate.mark().0;
         let found = self.read(face, gate).await?;
-        self.with(gate, |cell| cell.version = found.as_ref().map(|(version, _)| *version));
-        let Some((_, theirs)) = found else { return Ok(()) };
+        self.with(gate, |cell| {
+            cell.sent = None;
+            cell.version = found.as_ref().map(|(version, ..)| *version);
+        });
+        let Some((_, theirs, _)) = found else { return Ok(()) };
         let longer = if theirs.generation() > ours.generation {
             self.adopt(gate, &theirs, 0, now)?;
             ours.blocked_until
@@ -320,11 +433,11 @@ impl Keeper {
         Ok(())
     }
 
-    async fn read<W: Face>(&self, face: &W, gate: Gate<'_>) -> Result<Option<(u64, Snapshot)>, PersistError> {
+    async fn read<W: Face>(&self, face: &W, gate: Gate<'_>) -> Result<Option<Found>, PersistError> {
         let found = self.asked(face, self.store.load(&name("breaker", gate))).await?;
         let Some((version, json)) = found else { return Ok(None) };
         let snapshot = serde_json::from_str(&json).map_err(PersistError::unreadable)?;
-        Ok(Some((version, snapshot)))
+        Ok(Some((version, snapshot, json)))
     }
 
     /// The store's answer, if it comes in time.
@@ -333,7 +446,10 @@ impl Keeper {
         face: &W,
         answer: impl Future<Output = Result<T, PersistError>>,
     ) -> Result<T, PersistError> {
-        within(face, answer, STORE_WAIT).await.unwrap_or(Err(PersistError::Silent { after: STORE_WAIT }))
+        within(face, answer, STORE_WAIT).await.unwrap_or_else(|| {
+            self.silences.fetch_add(1, Ordering::SeqCst);
+            Err(PersistError::Silent { after: STORE_WAIT })
+        })
     }
 
     fn with<T>(&self, gate: Gate<'_>, work: impl FnOnce(&mut Cell) -> T) -> T {
