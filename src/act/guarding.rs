@@ -62,7 +62,7 @@ impl Breaker {
             .retry(crate::decide::retry::Policy::once())
             .budget(None)
             .concurrency(u32::MAX)
-            .attempt_timeout((policy.probe_lease() / 2).max(std::time::Duration::from_millis(1)))
+            .attempt_timeout((policy.probe_lease() / 2).max(Duration::from_millis(1)))
             .breaker(policy)
             .effect(Effect::Unsafe)
             .persist(store)
