@@ -2,6 +2,8 @@
 
 mod deadlines;
 mod dropped;
+mod hostile;
+mod model;
 mod storm;
 mod together;
 
