@@ -69,8 +69,9 @@ impl<'a> Gate<'a> {
             Self::Account { accounts, key, .. } => accounts.generation(key),
         };
         match self.refusal(now) {
-            Some((breaker::Refusing::Blocked { .. }, _)) => true,
-            refusal => permit.is_counted() && (refusal.is_some() || permit.generation() != generation),
+            // All probes that may be out are, and this may be one of them.
+            Some((breaker::Refusing::Probing { .. }, _)) | None => permit.is_of_another(generation),
+            Some(_) => permit.is_scored(),
         }
     }
 

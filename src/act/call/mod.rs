@@ -16,7 +16,8 @@
 //! | operation | |
 //!
 //! The retry is outside of the breaker, so that each try is scored; a refusal is not an attempt and ends the call at
-//! once, with when to come back. What was taken from an outer layer is given back when an inner one refuses.
+//! once, with when to come back. What was taken from an outer layer is given back when an inner one refuses, but for the
+//! rate limit, which takes nothing back. Whoever has waited is asked by the breaker again before the operation begins.
 //!
 //! ```
 //! use std::time::Duration;

@@ -61,14 +61,14 @@ impl Permit {
         Self { generation: 0, kind: Kind::Unscored }
     }
 
-    /// Whether it is one of many while all is well, not a probe, and scored.
-    pub(crate) const fn is_counted(&self) -> bool {
-        matches!(self.kind, Kind::Counted)
+    /// Whether what becomes of it matters to the breaker.
+    pub(crate) const fn is_scored(&self) -> bool {
+        !matches!(self.kind, Kind::Unscored)
     }
 
-    /// In which state, by its number, it was given.
-    pub(crate) const fn generation(&self) -> u32 {
-        self.generation
+    /// Whether it was given in another state than that of this number, and settling it moves nothing any more.
+    pub(crate) const fn is_of_another(&self, generation: u32) -> bool {
+        self.is_scored() && self.generation != generation
     }
 
     /// Whether it is the right to a probe.

@@ -42,7 +42,7 @@ fn build(sim: &Sim, kept: Kept) -> Api {
         .quota(Quota::per_day(3).unwrap())
         .concurrency(1)
         .attempt_timeout(secs(30));
-    let store = Slow::new(sim);
+    let store = Slow::store(sim);
     match kept {
         Kept::Here => call,
         Kept::Persisted => call.persist(&store),

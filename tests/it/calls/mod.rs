@@ -2,6 +2,8 @@
 
 mod deadlines;
 mod dropped;
+mod hostile;
+mod model;
 mod storm;
 mod together;
 
@@ -49,7 +51,7 @@ pub(crate) struct Slow {
 }
 
 impl Slow {
-    pub(crate) fn new(sim: &Sim) -> Arc<dyn Store> {
+    pub(crate) fn store(sim: &Sim) -> Arc<dyn Store> {
         Arc::new(Self { inner: Memory::on(Arc::new(sim.clone())), sim: sim.clone() })
     }
 

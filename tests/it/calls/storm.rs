@@ -35,7 +35,7 @@ async fn succeeds(call: &Api) -> &'static str {
 fn a_failure_is_counted_once_however_many_tasks_write_at_once() {
     for (processes, seed) in (1..=3).flat_map(|processes| (0..20).map(move |seed| (processes, seed))) {
         let sim = sim(seed);
-        let store = Slow::new(&sim);
+        let store = Slow::store(&sim);
         let policy = breaker::Policy::never().consecutive(20);
         let one = || api(&sim).breaker(policy).share(&store, StoreDown::Local).build().unwrap();
         let calls: Vec<_> = (0..processes).map(|_| one()).collect();
@@ -56,7 +56,7 @@ fn a_failure_is_counted_once_however_many_tasks_write_at_once() {
 fn a_probe_is_counted_once_however_many_tasks_write_at_once() {
     for seed in 0..100 {
         let sim = sim(seed);
-        let store = Slow::new(&sim);
+        let store = Slow::store(&sim);
         let policy = breaker::Policy::never().consecutive(1).open(secs(60)).open_jitter(0);
         let policy = policy.probes(4).successes(4);
         let call = api(&sim).breaker(policy).share(&store, StoreDown::Local).build().unwrap();
@@ -82,7 +82,7 @@ fn a_probe_is_counted_once_however_many_tasks_write_at_once() {
 fn a_saved_quota_holds_however_many_tasks_ask_at_once() {
     for down in [None, Some(StoreDown::Local), Some(StoreDown::FailClosed), Some(StoreDown::FailOpen)] {
         let sim = sim(3);
-        let store = Slow::new(&sim);
+        let store = Slow::store(&sim);
         let quota = Quota::per_day(10).unwrap();
         let one = || {
             let call = api(&sim).retry(retry::Policy::once().inline_wait_max(Duration::ZERO)).quota(quota);
@@ -105,7 +105,7 @@ fn a_saved_quota_holds_however_many_tasks_ask_at_once() {
 #[test]
 fn a_saved_budget_holds_however_many_tasks_ask_at_once() {
     let sim = sim(4);
-    let store = Slow::new(&sim);
+    let store = Slow::store(&sim);
     let quickly = retry::Policy::cron().transient(|strategy| {
         let brief = Duration::from_millis(1);
         strategy.delay_base(brief).delay_min(Duration::ZERO).delay_max(brief)
@@ -128,7 +128,7 @@ fn a_saved_budget_holds_however_many_tasks_ask_at_once() {
 fn what_was_taken_from_a_saved_quota_is_given_back_when_the_bulkhead_refuses() {
     for together in [false, true] {
         let sim = sim(5);
-        let store = Slow::new(&sim);
+        let store = Slow::store(&sim);
         let call = api(&sim)
             .retry(retry::Policy::once().inline_wait_max(Duration::ZERO))
             .quota(Quota::per_day(3).unwrap())

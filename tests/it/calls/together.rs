@@ -1,7 +1,7 @@
 //! What tasks that wait for their turn may do once it comes.
 
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use unattended::breaker;
 use unattended::fault::Fault;
@@ -16,7 +16,7 @@ fn calls_that_wait_for_a_slot_do_not_go_out_once_the_breaker_has_opened() {
     for account in [None, Some("alice")] {
         let sim = sim(1);
         let call = api(&sim).breaker(breaker::Policy::never().consecutive(3)).concurrency(2).build().unwrap();
-        let out = AtomicU32::new(0);
+        let out = AtomicUsize::new(0);
         let op = |_| async {
             out.fetch_add(1, Ordering::SeqCst);
             sim.sleep(secs(1)).await;
@@ -31,7 +31,7 @@ fn calls_that_wait_for_a_slot_do_not_go_out_once_the_breaker_has_opened() {
         let ended = sim.join(tasks).unwrap();
         let reached = out.load(Ordering::SeqCst);
         assert!(reached <= 4, "{reached} of 100 calls reached a service that has failed three times");
-        assert_eq!(ended.iter().filter(|code| **code == "breaker.open").count() as u32, 100 - reached);
+        assert_eq!(ended.iter().filter(|code| **code == "breaker.open").count(), 100 - reached);
         assert!(sim.elapsed() < secs(10), "nobody waits for a turn that will be refused");
     }
 }
@@ -41,7 +41,7 @@ fn calls_that_wait_for_a_quota_do_not_go_out_while_the_dependency_is_blocked() {
     let sim = sim(2);
     let quota = Quota::per_minute(60).unwrap().burst(1).unwrap();
     let call = api(&sim).quota(quota).build().unwrap();
-    let out = AtomicU32::new(0);
+    let out = AtomicUsize::new(0);
     let tasks = (0..10).map(|_| {
         call.run(|_| async {
             out.fetch_add(1, Ordering::SeqCst);

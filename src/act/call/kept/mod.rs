@@ -181,7 +181,7 @@ impl Keeper {
             };
             let written = self.keep(face, gate, now).await;
             let Some(permit) = passage.release() else {
-                return Err(refused.unwrap_or((Refusing::StoreDown, later(now.wall, STORE_RETRY))));
+                return Err(refused.unwrap_or_else(|| (Refusing::StoreDown, later(now.wall, STORE_RETRY))));
             };
             let Err(error) = written else { return Ok(permit) };
             log::not_kept(gate.name(), &error);
