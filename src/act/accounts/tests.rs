@@ -3,7 +3,9 @@ use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
 use super::*;
 use crate::base::fault::Class;
 use crate::base::time::Moment;
-use crate::decide::breaker::{Admit, Breaker, Mode, Policy, Standing};
+#[cfg(feature = "store")]
+use crate::decide::breaker::Standing;
+use crate::decide::breaker::{Admit, Breaker, Mode, Policy};
 use crate::decide::quota::{Calendar, Quota, Zone};
 
 const FAILURE: Outcome = Outcome::Failure(Class::Transient);
@@ -46,6 +48,7 @@ fn each_account_has_its_own_breaker_and_its_own_quotas() {
         ("refused", "none")
     );
     assert!(accounts.refusal("a", at(0)).is_some() && accounts.refusal("b", at(0)).is_none());
+    #[cfg(feature = "store")]
     assert_eq!(accounts.snapshot("a", "youtube/a", at(0)).state(), Standing::Open);
     let takes = |key, limit, n| match accounts.reserve(key, limit, n, at(0), Duration::ZERO).unwrap() {
         Reserve::Ready(taken) => Some(taken),
@@ -66,6 +69,7 @@ fn each_account_has_its_own_breaker_and_its_own_quotas() {
     assert_eq!((accounts.len(), accounts.dropped()), (7, Dropped::default()));
 }
 
+#[cfg(feature = "store")]
 #[test]
 fn what_is_saved_of_an_account_is_taken_over_by_another_process() {
     let first = accounts(Policy::cron().open_jitter(0), vec![per_minute(2)], 100);
@@ -137,6 +141,7 @@ fn one_that_refuses_goes_only_when_all_do_and_then_the_one_that_ends_first() {
     }
 }
 
+#[cfg(feature = "store")]
 #[test]
 fn what_a_person_has_set_is_dropped_last() {
     let forced = {

@@ -1,6 +1,7 @@
 //! Budget, quotas and bulkhead around a call.
 
 use std::io;
+#[cfg(feature = "tokio")]
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
