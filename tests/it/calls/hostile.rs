@@ -17,7 +17,7 @@ use unattended::snapshots::Snapshots;
 use unattended::store::Store;
 use unattended::testing::sim::Sim;
 
-use crate::calls::{api, code, down, secs, sim};
+use crate::calls::{Slow, api, code, down, secs, sim};
 
 /// Half-open, with one slot: whatever panics, the probe and the slot are free again.
 #[test]
@@ -134,5 +134,24 @@ fn odd_names_and_accounts_are_kept_each_for_itself() {
             let again = other.key(account).run_blocking(|_| Ok::<_, io::Error>(()));
             assert_eq!(code(&again), "quota.spent", "{name:?} {account:?}");
         }
+    }
+}
+
+#[test]
+fn thirty_seconds_of_silence_of_the_store_hold_a_hundred_calls_no_longer_than_one() {
+    for down in [StoreDown::Local, StoreDown::FailOpen, StoreDown::FailClosed] {
+        let sim = sim(5);
+        let store = Slow::silent(&sim, secs(30));
+        let policy = breaker::Policy::never().consecutive(1000);
+        let call = api(&sim).breaker(policy).quota(Quota::per_day(1000).unwrap()).concurrency(100);
+        let call = call.share(&store, down).build().unwrap();
+        let calls = (0..100).map(|_| call.run(|_| async { Ok::<_, io::Error>(()) }));
+        let ended = sim.join(calls).unwrap();
+        let said = if down == StoreDown::FailClosed { "call.store_down" } else { "ok" };
+        assert!(ended.iter().all(|ended| code(ended) == said), "{down:?}: {:?}", code(&ended[99]));
+        assert!(sim.elapsed() <= secs(15), "{down:?}: {:?}", sim.elapsed());
+        sim.advance(secs(60));
+        let after = sim.block_on(call.run(|_| async { Ok::<_, io::Error>(()) })).unwrap();
+        assert_eq!(code(&after), "ok", "{down:?}");
     }
 }

@@ -48,15 +48,22 @@ pub(crate) fn code<T, E>(ended: &Result<T, Stopped<E>>) -> &'static str {
 pub(crate) struct Slow {
     inner: Memory,
     sim: Sim,
+    /// Until then it says nothing.
+    silent: Duration,
 }
 
 impl Slow {
     pub(crate) fn store(sim: &Sim) -> Arc<dyn Store> {
-        Arc::new(Self { inner: Memory::on(Arc::new(sim.clone())), sim: sim.clone() })
+        Self::silent(sim, Duration::ZERO)
+    }
+
+    pub(crate) fn silent(sim: &Sim, silent: Duration) -> Arc<dyn Store> {
+        Arc::new(Self { inner: Memory::on(Arc::new(sim.clone())), sim: sim.clone(), silent })
     }
 
     async fn pause(&self) {
-        self.sim.sleep(Duration::from_millis(1)).await;
+        let silence = self.silent.saturating_sub(self.sim.elapsed());
+        self.sim.sleep(silence.max(Duration::from_millis(1))).await;
     }
 }
 
