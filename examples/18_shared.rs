@@ -24,7 +24,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     one.breaker().close(unattended::time::Clock::now(&unattended::time::System));
     one.flush_blocking()?;
-    let answers = [&two, &one].map(|call| call.run_blocking(|_attempt| Ok::<_, Fault>(())));
-    println!("{:?}", answers.map(|answer| answer.map_or_else(|stopped| stopped.code(), |()| "ok")));
+    for (name, call) in [("two", &two), ("one", &one)] {
+        let answer = call.run_blocking(|_attempt| Ok::<_, Fault>(()));
+        println!("{name}: {}", answer.map_or_else(|stopped| stopped.code(), |()| "ok"));
+    }
     Ok(())
 }

@@ -3,9 +3,9 @@ use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
 use super::*;
 use crate::base::fault::Class;
 use crate::base::time::Moment;
+use crate::decide::breaker::{Admit, Breaker, Policy};
 #[cfg(feature = "store")]
-use crate::decide::breaker::Standing;
-use crate::decide::breaker::{Admit, Breaker, Mode, Policy};
+use crate::decide::breaker::{Mode, Standing};
 use crate::decide::quota::{Calendar, Quota, Zone};
 
 const FAILURE: Outcome = Outcome::Failure(Class::Transient);
