@@ -6,7 +6,7 @@
 //! | layer | a refusal |
 //! |---|---|
 //! | [fallback](crate::act::fallback), around a call | |
-//! | total deadline | `Stopped::Failed`, `retry.out_of_time` |
+//! | total deadline | `Stopped::Failed`, `retry.out_of_time`; before the first attempt `Stopped::Refused`, `call.out_of_time` |
 //! | retry | `Stopped::Failed` or `Deferred` |
 //! | [budget](crate::decide::budget), before a wait | `Stopped::Refused`, `budget.spent` |
 //! | [breaker](crate::decide::breaker), and what a server asked for with a 429 | `Stopped::Refused`, `breaker.open` … |

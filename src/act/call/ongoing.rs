@@ -48,6 +48,7 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
 
     /// Everything that is asked before an attempt, from the outside in. A refusal is not an attempt; it ends the call.
     pub(super) async fn enter<W: Face>(&mut self, face: &W) -> Result<(Passage<'a, K>, Attempt), Stopped<E>> {
+        self.in_time(self.call.clock.now())?;
         self.with_credential(face).await?;
         let mut passage = Passage::new(self.gate, &self.call.clock, self.started);
         let permit = self.through_breaker(face).await?;
@@ -277,11 +278,22 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
                 Err(end) => return Err(end.with(last, std::mem::take(&mut episode.timeline))),
             },
             _ => {
+                self.in_time(now)?;
                 let spent = now.moment.since(self.started);
                 Attempt::first_after(&call.retry, spent, Some(now.moment), Some(now.wall))
             }
         };
         Ok(attempt.at_most(call.attempt_timeout, now.moment))
+    }
+
+    /// A first attempt, too, does not begin past the deadline, nor when the waits before it have used up the time.
+    fn in_time(&mut self, now: Now) -> Result<(), Stopped<E>> {
+        let (retry, waited) = (&self.call.retry, now.moment.since(self.started));
+        let over = !waited.is_zero() || retry.deadline_at().is_some_and(|deadline| deadline <= now.wall);
+        if self.episode.is_none() && over && self.left(now).is_zero() {
+            return Err(self.refused(Refusing::OutOfTime { waited }, now.wall));
+        }
+        Ok(())
     }
 
     /// The number of the attempt that is being prepared.

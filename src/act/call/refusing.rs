@@ -29,6 +29,11 @@ pub enum Refusing {
         /// How long this one has waited.
         waited: Duration,
     },
+    /// The deadline has passed before the first attempt, or waiting for its turn has used up the time for all attempts.
+    OutOfTime {
+        /// How long it has waited for its turn.
+        waited: Duration,
+    },
     /// The credential cannot be used now.
     Credential(credential::Refusing),
     /// What processes share cannot be read or written, and the policy for that is to refuse.
@@ -44,6 +49,7 @@ impl Explain for Refusing {
             #[cfg(feature = "rate-limit")]
             Self::RateLimit(why) => why.code(),
             Self::Full { .. } => "call.full",
+            Self::OutOfTime { .. } => "call.out_of_time",
             Self::Credential(why) => why.code(),
             Self::StoreDown => "call.store_down",
         }
@@ -63,6 +69,9 @@ impl fmt::Display for Refusing {
                     f,
                     "{limit} calls are out, which is the limit; waited {waited:?}, and {waiting} others wait"
                 )
+            }
+            Self::OutOfTime { waited } => {
+                write!(f, "the time is over before the first attempt; waited {waited:?} for its turn")
             }
             Self::Credential(why) => why.fmt(f),
             Self::StoreDown => f.write_str(

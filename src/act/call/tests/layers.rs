@@ -229,3 +229,21 @@ fn nothing_is_called_while_a_credential_needs_a_person() {
     assert!(matches!(refused, Stopped::Refused { why: Refusing::Credential(_), .. }));
     assert!(call.key("bob").run_blocking(|_| Ok::<_, io::Error>(())).is_ok());
 }
+
+#[test]
+fn no_first_attempt_begins_past_the_deadline() {
+    let clock = Shared::default();
+    let at = crate::base::time::later(clock.now().wall, secs(100));
+    let call = youtube(&clock).retry(retry::Policy::cron().deadline(at)).build().unwrap();
+    let mut called = 0;
+    let mut run = || {
+        call.run_blocking(|_| {
+            called += 1;
+            Ok::<_, io::Error>(())
+        })
+    };
+    assert!(run().is_ok());
+    clock.0.advance(secs(100));
+    let refused = run().unwrap_err();
+    assert_eq!((refused.code(), refused.exit_code(), called), ("call.out_of_time", 75, 1));
+}
