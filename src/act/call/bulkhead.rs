@@ -2,41 +2,57 @@
 //!
 //! A slot that is free and that nobody waits for costs one compare-and-swap to take and one addition to give back. A
 //! slot is given back when its [`Slot`] is dropped, on a panic too.
+//!
+//! The free slots of a wide bulkhead are counted in a few places, each on a line of its own: a thread takes from its own
+//! place while that has any, so that threads that do not wait for each other do not slow each other down either.
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 /// How many may wait at once; one more is refused.
 const WAITING_MAX: u32 = 100_000;
+/// In how many places the free slots are counted, where there are enough of them.
+const PLACES: u32 = 4;
 
 #[derive(Debug)]
 pub(super) struct Bulkhead {
     limit: u32,
-    free: AtomicU32,
+    places: Box<[Place]>,
     waiting: AtomicU32,
     queue: Mutex<VecDeque<Arc<Waiter>>>,
 }
 
+/// How many are free here.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Place(AtomicU32);
+
 /// The right to be out. Dropping it gives it back.
 #[derive(Debug)]
 #[must_use = "a slot that is dropped is free again"]
-pub(super) struct Slot<'a>(&'a Bulkhead);
+pub(super) struct Slot<'a> {
+    bulkhead: &'a Bulkhead,
+    place: usize,
+}
 
 #[derive(Debug, Default)]
 struct Waiter {
-    granted: AtomicBool,
+    /// From which place it was granted its slot, counted from 1; 0 while it was not.
+    granted: AtomicUsize,
     waker: Mutex<Option<Waker>>,
 }
 
 impl Bulkhead {
-    pub(super) const fn new(limit: u32) -> Self {
+    pub(super) fn new(limit: u32) -> Self {
+        let places = if limit < 2 * PLACES { 1 } else { PLACES };
+        let share = |place| limit / places + u32::from(place < limit % places);
         Self {
             limit,
-            free: AtomicU32::new(limit),
+            places: (0..places).map(|place| Place(AtomicU32::new(share(place)))).collect(),
             waiting: AtomicU32::new(0),
             queue: Mutex::new(VecDeque::new()),
         }
@@ -61,7 +77,7 @@ impl Bulkhead {
         if self.waiting.load(Ordering::SeqCst) != 0 {
             return None;
         }
-        self.take().then(|| Slot(self))
+        self.take().map(|place| Slot { bulkhead: self, place })
     }
 
     /// A slot, in the order of asking. A future that is dropped leaves the queue.
@@ -69,22 +85,17 @@ impl Bulkhead {
         Acquire { bulkhead: self, waiter: None }
     }
 
+    /// One less free; answers where it was taken from.
     #[inline]
-    fn take(&self) -> bool {
-        let mut free = self.free.load(Ordering::SeqCst);
-        while free > 0 {
-            match self.free.compare_exchange_weak(free, free - 1, Ordering::SeqCst, Ordering::SeqCst) {
-                Ok(_) => return true,
-                Err(found) => free = found,
-            }
-        }
-        false
+    fn take(&self) -> Option<usize> {
+        let own = if self.places.len() > 1 { mine() % self.places.len() } else { 0 };
+        (own..self.places.len()).chain(0..own).find(|place| self.places[*place].take())
     }
 
     #[inline]
-    fn give_back(&self) {
-        self.free.fetch_add(1, Ordering::SeqCst);
-        // Whoever waits announced that before it looked at `free` for the last time, so one of the two is seen.
+    fn give_back(&self, place: usize) {
+        self.places[place].0.fetch_add(1, Ordering::SeqCst);
+        // Whoever waits announced that before it looked for a free one for the last time, so one of the two is seen.
         if self.waiting.load(Ordering::SeqCst) != 0 {
             self.hand_on();
         }
@@ -96,10 +107,12 @@ impl Bulkhead {
         let mut served = Vec::new();
         {
             let mut queue = self.queue();
-            while !queue.is_empty() && self.take() {
+            while !queue.is_empty()
+                && let Some(place) = self.take()
+            {
                 if let Some(waiter) = queue.pop_front() {
                     self.waiting.fetch_sub(1, Ordering::SeqCst);
-                    waiter.granted.store(true, Ordering::SeqCst);
+                    waiter.granted.store(place + 1, Ordering::SeqCst);
                     served.push(waiter);
                 }
             }
@@ -121,8 +134,32 @@ impl Bulkhead {
 impl Drop for Slot<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.0.give_back();
+        self.bulkhead.give_back(self.place);
     }
+}
+
+impl Place {
+    #[inline]
+    fn take(&self) -> bool {
+        let mut free = self.0.load(Ordering::SeqCst);
+        while free > 0 {
+            match self.0.compare_exchange_weak(free, free - 1, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return true,
+                Err(found) => free = found,
+            }
+        }
+        false
+    }
+}
+
+/// A number of this thread, handed out in turn, so that a few threads have different places.
+#[inline]
+fn mine() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    MINE.try_with(|mine| *mine).unwrap_or(0)
 }
 
 pub(super) struct Acquire<'a> {
@@ -155,13 +192,10 @@ impl<'a> Future for Acquire<'a> {
 
 impl<'a> Acquire<'a> {
     fn granted(&mut self) -> Poll<Slot<'a>> {
-        match &self.waiter {
-            Some(waiter) if waiter.granted.load(Ordering::SeqCst) => {
-                self.waiter = None;
-                Poll::Ready(Slot(self.bulkhead))
-            }
-            _ => Poll::Pending,
-        }
+        let granted = self.waiter.as_ref().map_or(0, |waiter| waiter.granted.load(Ordering::SeqCst));
+        let Some(place) = granted.checked_sub(1) else { return Poll::Pending };
+        self.waiter = None;
+        Poll::Ready(Slot { bulkhead: self.bulkhead, place })
     }
 }
 
@@ -176,7 +210,9 @@ impl Drop for Acquire<'_> {
             return;
         }
         drop(queue);
-        self.bulkhead.give_back();
+        if let Some(place) = waiter.granted.load(Ordering::SeqCst).checked_sub(1) {
+            self.bulkhead.give_back(place);
+        }
     }
 }
 
@@ -187,10 +223,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
-    use std::sync::atomic::AtomicUsize;
 
     use super::*;
     use crate::base::park::block_on;
+
+    fn free(bulkhead: &Bulkhead) -> u32 {
+        bulkhead.places.iter().map(|place| place.0.load(Ordering::SeqCst)).sum()
+    }
 
     fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(Waker::noop()))
@@ -208,7 +247,7 @@ mod tests {
         let Poll::Ready(slot) = poll(first.as_mut()) else { panic!("the first was not served") };
         drop(slot);
         assert!(poll(second.as_mut()).is_ready());
-        assert_eq!((bulkhead.waiting(), bulkhead.free.load(Ordering::SeqCst)), (0, 1));
+        assert_eq!((bulkhead.waiting(), free(&bulkhead)), (0, 1));
     }
 
     #[test]
@@ -224,7 +263,7 @@ mod tests {
         drop(waits.remove(0));
         assert!(poll(waits[0].as_mut()).is_ready());
         drop(waits);
-        assert_eq!((bulkhead.waiting(), bulkhead.free.load(Ordering::SeqCst)), (0, 1));
+        assert_eq!((bulkhead.waiting(), free(&bulkhead)), (0, 1));
     }
 
     #[test]
@@ -239,20 +278,33 @@ mod tests {
 
     #[test]
     fn never_more_than_the_limit_are_out_under_contention() {
-        let (bulkhead, out, most) = (Bulkhead::new(3), AtomicUsize::new(0), AtomicUsize::new(0));
-        std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    for _ in 0..2000 {
-                        let slot = block_on(bulkhead.acquire());
-                        most.fetch_max(out.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                        out.fetch_sub(1, Ordering::SeqCst);
-                        drop(slot);
-                    }
-                });
-            }
-        });
-        assert!(most.into_inner() <= 3);
-        assert_eq!((bulkhead.waiting(), bulkhead.free.into_inner()), (0, 3));
+        for limit in [3, 11] {
+            let (bulkhead, out, most) = (Bulkhead::new(limit), AtomicUsize::new(0), AtomicUsize::new(0));
+            assert_eq!(free(&bulkhead), limit);
+            std::thread::scope(|scope| {
+                for _ in 0..16 {
+                    scope.spawn(|| {
+                        for _ in 0..1000 {
+                            let slot = block_on(bulkhead.acquire());
+                            most.fetch_max(out.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                            std::thread::yield_now();
+                            out.fetch_sub(1, Ordering::SeqCst);
+                            drop(slot);
+                        }
+                    });
+                }
+            });
+            assert!(most.into_inner() <= limit as usize);
+            assert_eq!((bulkhead.waiting(), free(&bulkhead)), (0, limit));
+        }
+    }
+
+    #[test]
+    fn one_thread_may_have_all_of_them() {
+        let bulkhead = Bulkhead::new(25);
+        let slots: Vec<_> = std::iter::from_fn(|| bulkhead.try_acquire()).collect();
+        assert_eq!((slots.len(), free(&bulkhead)), (25, 0));
+        drop(slots);
+        assert_eq!(free(&bulkhead), 25);
     }
 }
