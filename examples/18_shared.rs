@@ -25,6 +25,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     one.breaker().close(System.now());
     one.flush_blocking()?;
-    [("two", &two), ("one", &one)].map(|(name, call)| say(name, call.run_blocking(|_| Ok(()))));
+    let _said = [("two", &two), ("one", &one)].map(|(name, call)| say(name, call.run_blocking(|_| Ok(()))));
     Ok(())
 }
