@@ -60,6 +60,7 @@ fn one_of_them_probes_at_a_time() {
     succeeds(&b).unwrap();
 }
 
+#[cfg(feature = "tokio")]
 #[test]
 fn a_prober_that_dies_is_succeeded_after_its_lease() {
     let (clock, store) = (Shared::default(), Arc::default());
@@ -156,6 +157,7 @@ fn a_store_that_is_down_does_what_was_said() {
     }
 }
 
+#[cfg(feature = "tokio")]
 #[tokio::test]
 async fn a_store_that_says_nothing_is_waited_for_five_seconds_and_not_for_ever() {
     let (clock, store) = (Shared::default(), Arc::<InMemory>::default());
