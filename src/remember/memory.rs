@@ -236,8 +236,8 @@ impl State {
 
     fn judge(&self, row: &Row, now: Now) -> Record {
         let mut record = row.record.clone();
-        if let (Some(lease), Some(ends)) = (&mut record.lease, row.lease_ends) {
-            lease.over = now.moment >= ends || self.gone.contains(&row.holder);
+        if let Some(lease) = &mut record.lease {
+            lease.over = self.is_over(row, now);
         }
         record
     }
@@ -252,11 +252,30 @@ impl State {
             let rows = self.rows.range(range).filter(|(_, row)| query.matches(&row.record));
             return rows.map(|((_, id), row)| (*id, self.judge(row, now))).collect();
         }
-        let rows = self.live.range(range).filter_map(|id| Some((id.1, self.rows.get(id)?)));
-        rows.filter(|(_, row)| query.matches(&row.record))
+        let live = || self.live.range(range.clone()).filter_map(|id| Some((id.1, self.rows.get(id)?)));
+        let held: HashSet<&str> = live()
+            .filter(|(_, row)| row.record.lease.is_some() && !self.is_over(row, now))
+            .filter_map(|(_, row)| row.record.serial_key.as_deref())
+            .collect();
+        live()
+            .filter(|(_, row)| self.needs_attention(row, now) && query.matches(&row.record))
+            .filter(|(_, row)| row.record.serial_key.as_deref().is_none_or(|key| !held.contains(key)))
             .map(|(id, row)| (id, self.judge(row, now)))
-            .filter(|(_, record)| needs_attention(record, now))
             .collect()
+    }
+
+    /// Due and not leased, or leased by an owner whose lease is over; and not put aside by a person.
+    fn needs_attention(&self, row: &Row, now: Now) -> bool {
+        let wanted = match row.record.lease {
+            Some(_) => self.is_over(row, now),
+            None => row.record.due_at.is_some_and(|due| due <= now.wall),
+        };
+        wanted && !row.record.paused
+    }
+
+    /// Whether its lease, if it has one, is over.
+    fn is_over(&self, row: &Row, now: Now) -> bool {
+        row.lease_ends.is_some_and(|ends| now.moment >= ends || self.gone.contains(&row.holder))
     }
 
     fn write(&mut self, write: &Write, batch: BatchId, now: Now, owner: &str) -> Written {
@@ -309,13 +328,4 @@ impl State {
             .collect();
         replay::answer(batch, &traces)
     }
-}
-
-/// Due and not leased, or leased by an owner whose lease is over; and not put aside by a person.
-fn needs_attention(record: &Record, now: Now) -> bool {
-    let wanted = match record.lease {
-        Some(lease) => lease.over,
-        None => record.due_at.is_some_and(|due| due <= now.wall),
-    };
-    wanted && !record.paused
 }

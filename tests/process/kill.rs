@@ -5,7 +5,7 @@ use std::time::Duration;
 use unattended::blocking::Blocking;
 use unattended::rng::Rng;
 use unattended::sqlite::Sqlite;
-use unattended::store::{ApplyError, Batch, ClaimDue, Expect, Ns, Put, Write};
+use unattended::store::{ApplyError, Batch, ClaimDue, Expect, Ns, Order, Put, Write};
 
 use crate::kit::{Player, alone};
 
@@ -92,6 +92,7 @@ fn the_work_of_a_killed_process_is_taken_over_at_once() {
         ns: Ns::RUN,
         kinds: Vec::new(),
         states: Vec::new(),
+        order: Order::Rank,
         limit: 1,
         owner: None,
         lease: Duration::from_secs(30),

@@ -278,7 +278,7 @@ pub(super) async fn park(
     token: &str,
     guard: Option<Write>,
 ) -> Result<bool, Error> {
-    holding.body().wait = Some(Wait { token: token.to_owned(), deadline: None });
+    holding.body().wait = Some(Wait::of_run(token));
     let body = with_reason(holding, &reason);
     let (code, why) = (reason.code.clone(), reason.why.clone());
     let parked = Move {
@@ -318,6 +318,7 @@ async fn changed(holding: &Holding, record: &StepRecord) -> Result<(), Error> {
         code: String::from("pipeline.changed"),
         text: format!("{why}: what becomes of it?"),
         step: Some(record.name.clone()),
+        undo: false,
         options: vec![String::from("requeue"), String::from("dismiss")],
     });
     end(holding, run::Event::AskReview, Reason::new("pipeline.changed", why), Some(&record.name), None).await

@@ -149,6 +149,7 @@ async fn ask_with(holding: &Holding, step: &str, reason: Reason, data: Option<St
         code: reason.code.clone().into_owned(),
         text: format!("step {step} was begun and its outcome is not known: was it done?"),
         step: Some(step.to_owned()),
+        undo: false,
         options: ["applied", "not_applied", "requeue", "dismiss"].map(str::to_owned).to_vec(),
     });
     end_with(holding, run::Event::AskReview, reason, Some(step), None, data).await

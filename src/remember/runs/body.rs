@@ -194,13 +194,66 @@ pub struct StepRecord {
     /// How far it is inside, where it saves that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Json>,
+    /// How much of it is done, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<ProgressRecord>,
+    /// How far its undoing is.
+    #[serde(default, skip_serializing_if = "UndoState::is_none")]
+    pub undo: UndoState,
+}
+
+/// How far the undoing of a finished step is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UndoState {
+    /// Not begun, or nothing to undo.
+    #[default]
+    None,
+    /// Its effect may have begun.
+    Started,
+    /// Undone.
+    Done,
+    /// A person said to leave it as it is.
+    Skipped,
+}
+
+impl UndoState {
+    /// Whether nothing is left to do.
+    #[must_use]
+    pub const fn is_settled(self) -> bool {
+        matches!(self, Self::Done | Self::Skipped)
+    }
+
+    const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+}
+
+/// How much of a step is done, in units of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgressRecord {
+    /// So many are done.
+    pub done: u64,
+    /// Of so many, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// When it was said.
+    pub at: Timestamp,
 }
 
 impl StepRecord {
     /// A step that has not begun.
     #[must_use]
     pub fn pending(name: impl Into<String>, effect: Effect) -> Self {
-        Self { name: name.into(), effect, state: StepState::Pending, output: None, cursor: None }
+        Self {
+            name: name.into(),
+            effect,
+            state: StepState::Pending,
+            output: None,
+            cursor: None,
+            progress: None,
+            undo: UndoState::None,
+        }
     }
 }
 
@@ -235,16 +288,52 @@ pub struct Question {
     /// The step that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// Whether it is about the step's undoing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undo: bool,
     /// The answers that are taken.
     pub options: Vec<String>,
 }
 
 /// What a run waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Wait {
     /// The token under which it is resolved.
     pub token: String,
     /// Until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+    /// The step whose output the answer is; none where the run itself waits, such as for a credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// What happens when nothing has come by then.
+    #[serde(default)]
+    pub otherwise: Otherwise,
+    /// Whether the deadline has passed without an answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
+}
+
+impl Wait {
+    /// A run that waits for `token`, for as long as it takes.
+    #[must_use]
+    pub fn of_run(token: impl Into<String>) -> Self {
+        Self { token: token.into(), deadline: None, step: None, otherwise: Otherwise::Fail, over: false }
+    }
+}
+
+/// What happens when what a step waits for does not come in time.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Otherwise {
+    /// The step has failed for good: the run fails, or what it did is undone.
+    #[default]
+    Fail,
+    /// A person is asked.
+    Review,
+    /// The step runs again, and may ask again.
+    Again,
+    /// This counts as the answer.
+    Take(Json),
 }

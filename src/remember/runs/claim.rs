@@ -35,8 +35,24 @@ pub struct Taken {
     pub orphan: bool,
 }
 
+/// What a worker wants to claim.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted<'a> {
+    /// The kinds that it knows; see [`kind_of`](super::kind_of).
+    pub(crate) kinds: Vec<String>,
+    /// The most runs.
+    pub(crate) limit: u32,
+    /// For how long.
+    pub(crate) lease: Duration,
+    /// Which come first.
+    pub(crate) order: Order,
+    /// Who.
+    pub(crate) actor: &'a str,
+}
+
 impl Runs {
-    /// Claims up to `limit` runs of `job`: first those whose worker is gone, then those that are due, oldest first.
+    /// Claims up to `limit` runs of `job`: first those whose worker is gone, then those that are due, the highest in rank
+    /// first.
     ///
     /// A run whose worker died [`CRASHES_MAX`] times in a row goes to review instead, and counts against nobody else. One that
     /// is no longer worth running expires; one that a newer release wrote is left to that; one that nobody can read
@@ -51,57 +67,68 @@ impl Runs {
         lease: Duration,
         actor: &str,
     ) -> Result<Vec<Taken>, Error> {
-        let mut taken = self.orphans(job, limit, lease, actor).await?;
+        let wanted = Wanted { kinds: vec![job.to_owned()], limit, lease, order: Order::Rank, actor };
+        let mut taken = self.claim_orphans(&wanted).await?;
+        let left = limit.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
+        if left > 0 {
+            taken.extend(self.claim_queued(&Wanted { limit: left, ..wanted }).await?);
+        }
+        Ok(taken)
+    }
+
+    /// Claims the runs that are due and that nobody has begun, or that were put down.
+    pub(crate) async fn claim_queued(&self, wanted: &Wanted<'_>) -> Result<Vec<Taken>, Error> {
+        let mut taken: Vec<Taken> = Vec::new();
         for _ in 0..PAGES_MAX {
-            let left = limit.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
+            let left = wanted.limit.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
             if left == 0 {
                 break;
             }
-            let claimed = self.due(job, left, lease, actor).await?;
+            let claimed = self.due(&Wanted { limit: left, kinds: wanted.kinds.clone(), ..*wanted }).await?;
             if claimed.is_empty() {
                 break;
             }
+            let all = claimed.len() == usize::try_from(left).unwrap_or(usize::MAX);
+            let before = taken.len();
             for claimed in claimed {
                 let from = claimed.from.parse().unwrap_or(State::Queued);
-                if let Some(run) = self.fit_for_work(claimed.record, actor).await? {
+                if let Some(run) = self.fit_for_work(claimed.record, wanted.actor).await? {
                     taken.push(Taken { run, from, orphan: claimed.orphan });
                 }
+            }
+            // Fewer than were asked for: there is no more, unless some were put down again.
+            if !all && taken.len() > before {
+                break;
             }
         }
         Ok(taken)
     }
 
-    /// The orphans of `job`, looked through page by page: one that is set aside, or that this release cannot read, does
-    /// not hide those behind it.
-    async fn orphans(
-        &self,
-        job: &str,
-        limit: u32,
-        lease: Duration,
-        actor: &str,
-    ) -> Result<Vec<Taken>, Error> {
+    /// Takes over the runs whose worker is gone, and those whose undoing waits to be gone on with. Looked through page by
+    /// page: one that is set aside, or that this release cannot read, does not hide those behind it.
+    pub(crate) async fn claim_orphans(&self, wanted: &Wanted<'_>) -> Result<Vec<Taken>, Error> {
         let mut taken = Vec::new();
-        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let most = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
         let mut query = Query {
-            states: vec![State::Processing.as_str().to_owned()],
-            kinds: vec![job.to_owned()],
+            states: [State::Processing, State::Compensating].map(|state| state.as_str().to_owned()).to_vec(),
+            kinds: wanted.kinds.clone(),
             attention: true,
             order: Order::Oldest,
-            limit: limit.clamp(ORPHANS_PAGE, PAGE_MAX),
+            limit: wanted.limit.clamp(ORPHANS_PAGE, PAGE_MAX),
             ..Query::all(Ns::RUN)
         };
         for _ in 0..PAGES_MAX {
-            if taken.len() >= wanted {
+            if taken.len() >= most {
                 break;
             }
             let page = self.store().scan(query.clone()).await?;
-            for record in page.records.into_iter().filter(|record| record.lease.is_some()) {
-                if taken.len() >= wanted {
+            for record in page.records {
+                if taken.len() >= most {
                     break;
                 }
                 // What cannot be read here may be a newer release's: it is left to a worker that can.
                 if let Ok(run) = Run::from_record(record) {
-                    taken.extend(self.claim(&run, lease, actor).await?);
+                    taken.extend(self.claim(&run, wanted.lease, wanted.actor).await?);
                 }
             }
             query.cursor = page.next;
@@ -112,41 +139,54 @@ impl Runs {
         Ok(taken)
     }
 
-    async fn due(&self, job: &str, limit: u32, lease: Duration, actor: &str) -> Result<Vec<Claimed>, Error> {
+    async fn due(&self, wanted: &Wanted<'_>) -> Result<Vec<Claimed>, Error> {
         let words = |code: &str, why: &str| (code.to_owned(), why.to_owned());
         let claim = ClaimDue {
             ns: Ns::RUN,
-            kinds: vec![job.to_owned()],
+            kinds: wanted.kinds.clone(),
             states: [State::Queued, State::FailedTransient].map(|state| state.as_str().to_owned()).to_vec(),
-            limit,
+            order: wanted.order,
+            limit: wanted.limit,
             owner: None,
-            lease,
+            lease: wanted.lease,
             state: State::Processing.as_str().to_owned(),
-            actor: actor.to_owned(),
+            actor: wanted.actor.to_owned(),
             due: words("run.claimed", "it was due"),
             orphan: words("run.taken_over", "the worker before it is gone"),
         };
         Ok(self.store().claim_due(claim).await?)
     }
 
-    /// A run that was just claimed, unless it cannot be read or its time has passed: then it is put down again.
+    /// A run that was just claimed, unless it cannot be read, its time has passed, or another with its serial key was
+    /// faster: then it is put down again.
     async fn fit_for_work(&self, record: Record, actor: &str) -> Result<Option<Run>, Error> {
         let (id, fence, now) = (record.key.clone(), record.fence, record.updated_at);
+        let state = record.state.parse().unwrap_or(State::Processing);
         let newer = serde_json::from_str::<Format>(&record.body).is_ok_and(|body| body.v > FORMAT);
+        let back = |code: &'static str, why: String| {
+            let reason = Reason::new(code, why);
+            Move::new(&id, state, run::Event::HandBack, Expect::Fence(fence), reason)
+        };
         let moved = match Run::from_record(record) {
-            Ok(run) if run.record.expires_at.is_some_and(|at| at <= now) => {
+            Ok(run) if state == State::Processing && run.record.expires_at.is_some_and(|at| at <= now) => {
                 self.expire(run, now, actor).await
             }
-            Ok(run) => return Ok(Some(run)),
+            Ok(run) => match self.in_front(&run).await? {
+                None => return Ok(Some(run)),
+                Some(other) => {
+                    let why = format!("run {other}, with the same serial key, was taken first");
+                    let step = back("run.serial", why);
+                    self.apply(Move { due_at: Some(now), actor, ..step }).await.map(drop)
+                }
+            },
             Err(Error::Unreadable { detail, .. }) => {
+                let step = back("run.unreadable", detail);
                 let (event, due_at) = if newer {
                     (run::Event::HandBack, Some(later(now, UNREADABLE_AGAIN_IN)))
                 } else {
                     (run::Event::AskReview, None)
                 };
-                let reason = Reason::new("run.unreadable", detail);
-                let step = Move::new(&id, State::Processing, event, Expect::Fence(fence), reason);
-                self.apply(Move { due_at, actor, ..step }).await.map(drop)
+                self.apply(Move { event, due_at, actor, ..step }).await.map(drop)
             }
             Err(error) => Err(error),
         };
@@ -154,6 +194,22 @@ impl Runs {
             Ok(()) | Err(Error::Lost { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The run that has the serial key of `run`, which is held, by an earlier claim. Two that were claimed at the same time
+    /// both look after they were written, so the later one sees the earlier.
+    pub(super) async fn in_front(&self, run: &Run) -> Result<Option<String>, Error> {
+        let Some(serial_key) = run.record.serial_key.clone() else { return Ok(None) };
+        let query = Query {
+            states: [State::Processing, State::Compensating].map(|state| state.as_str().to_owned()).to_vec(),
+            serial_key: Some(serial_key),
+            limit: PAGE_MAX,
+            ..Query::all(Ns::RUN)
+        };
+        let held = self.store().scan(query).await?.records.into_iter();
+        let mut earlier = held
+            .filter(|other| other.leased() && other.key != run.record.key && other.fence < run.record.fence);
+        Ok(earlier.next().map(|other| other.key))
     }
 
     /// Ends a run that is held and whose time has passed. Only a run that nobody holds expires: it is handed back first.
@@ -193,7 +249,7 @@ impl Runs {
         if record.leased() || record.paused {
             return Ok(None);
         }
-        let orphan = run.state() == State::Processing;
+        let orphan = run.state().is_held();
         let event = if orphan { run::Event::TakeOver } else { run::Event::Claim };
         if run::transition(run.state(), event).is_err() {
             return Ok(None);
@@ -210,11 +266,16 @@ impl Runs {
 
     async fn take_over(&self, run: &Run, lease: Duration, actor: &str) -> Result<Option<Taken>, Error> {
         let mut body = run.body.clone();
-        body.crash_count = body.crash_count.saturating_add(1);
+        let died = run.record.lease.is_some();
+        body.crash_count = body.crash_count.saturating_add(died.into());
         let owner = run.record.owner.as_deref().unwrap_or("nobody");
         let expect = Expect::LeaseOver { version: run.record.version };
         if body.crash_count < self.crashes_max {
-            let why = format!("{owner}, who worked on it, is gone (death {} of this run)", body.crash_count);
+            let why = if died {
+                format!("{owner}, who worked on it, is gone (death {} of this run)", body.crash_count)
+            } else {
+                String::from("its undoing is gone on with")
+            };
             let reason = Reason::new("run.taken_over", why);
             let step = Move {
                 body: Some(&body),
@@ -222,7 +283,7 @@ impl Runs {
                 actor,
                 ..Move::new(run.id(), run.state(), run::Event::TakeOver, expect, reason)
             };
-            return self.taken(run, step, true).await;
+            return self.taken(run, step, died).await;
         }
         let why = format!("{} processes in a row died while they worked on it", body.crash_count);
         let reason = Reason::new("run.poison", why.as_str());
@@ -232,6 +293,7 @@ impl Runs {
             code: body.code.clone(),
             text: format!("{why}: is the run itself what kills them?"),
             step: body.next_step().map(|step| step.name.clone()),
+            undo: false,
             options: vec![String::from("requeue"), String::from("dismiss")],
         });
         // Sent round again by a person, it starts with a clean count.

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 pub(crate) use body::shortened;
 pub use body::{
-    Body, CHAIN_MAX, FAULTS_MAX, FORMAT, FaultRecord, Json, Question, StepRecord, StepState, Wait,
+    Body, CHAIN_MAX, FAULTS_MAX, FORMAT, FaultRecord, Json, Otherwise, ProgressRecord, Question, StepRecord,
+    StepState, UndoState, Wait,
 };
 pub use claim::{CRASHES_MAX, Taken};
 pub use error::Error;

@@ -90,19 +90,30 @@ impl<'a> Move<'a> {
             body: self.body.map(to_text),
             ..Put::default()
         };
-        put.lease = match (to.is_held(), self.lease) {
+        // A run whose steps are undone stays in that state when it is put down, and begins it without a holder when a
+        // person says so.
+        let held = to.is_held()
+            && !matches!(self.event, run::Event::HandBack)
+            && (takes || self.from.is_held() || self.lease.is_some());
+        put.lease = match (held, self.lease) {
             (true, Some(lease)) => LeaseChange::For(lease),
             (true, None) => LeaseChange::Keep,
             (false, _) => LeaseChange::End,
         };
         // Whoever takes it shuts out the holder before; whoever puts it down shuts out what is left of its own work.
-        if takes || (self.from.is_held() && !to.is_held()) {
+        if takes || (self.from.is_held() && !held) {
             put.fence = Fencing::Grant;
         }
-        if matches!(self.event, run::Event::Cancel) || (takes && self.from != State::Processing) {
+        if to.is_terminal() {
+            // It said until when the work was worth doing, not until when its record is kept.
+            put.expires_at = Change::CLEAR;
+        }
+        if matches!(self.event, run::Event::Cancel) {
             put.cancelling = Some(false);
         }
-        if matches!(self.event, run::Event::Requeue | run::Event::Answer) {
+        if matches!(self.event, run::Event::Requeue | run::Event::Answer)
+            || (matches!(self.event, run::Event::Compensate) && !self.from.is_held())
+        {
             // What was reviewed was the earlier failure; a later one is a dead letter of its own.
             put.reviewed_at = Change::CLEAR;
             put.cancelling = Some(false);

@@ -47,10 +47,10 @@ pub(super) fn scan(
     let mut found = Vec::new();
     if query.attention {
         // Two statements, since each has an index of its own; both are in order, and so is what is made of them.
-        let due = Select::of(query, after).due(judge);
-        found.extend(due.run(connection, judge)?);
         let dead = dead_holders(connection, judge, query.ns)?;
-        let orphaned = Select::of(query, after).orphaned(judge, &dead);
+        let due = Select::of(query, after).due(judge).in_its_turn(judge, &dead);
+        found.extend(due.run(connection, judge)?);
+        let orphaned = Select::of(query, after).orphaned(judge, &dead).in_its_turn(judge, &dead);
         found.extend(orphaned.run(connection, judge)?);
         match query.order {
             Order::Oldest => found.sort_by_key(|(id, _)| *id),
@@ -148,6 +148,9 @@ impl<'a> Select<'a> {
             let whole = crate::remember::store::to_millis(from) == from;
             select.and("created_at >= ?", [Bind::Int(if whole { cut } else { cut.saturating_add(1) })]);
         }
+        if let Some(key) = &query.serial_key {
+            select.and("serial_key = ?", [Bind::text(key)]);
+        }
         if let Some(reviewed) = query.reviewed {
             select.and(if reviewed { "reviewed_at IS NOT NULL" } else { "reviewed_at IS NULL" }, []);
         }
@@ -205,6 +208,24 @@ impl<'a> SelectFor<'a> {
     fn due(mut self, judge: &Judge<'_>) -> Self {
         let wall = [Bind::Int(judge.now.wall_ms)];
         self.select.and("lease_ends IS NULL AND due_at IS NOT NULL AND due_at <= ? AND paused = 0", wall);
+        self
+    }
+
+    /// Only what no other holds that has the same serial key.
+    fn in_its_turn(mut self, judge: &'a Judge<'_>, dead: &'a [String]) -> Self {
+        let boot = [Bind::text(judge.clocks.boot()), Bind::Int(judge.now.boot_ms)];
+        self.select.and(
+            "(serial_key IS NULL OR NOT EXISTS (SELECT 1 FROM record AS other WHERE other.ns = record.ns
+              AND other.serial_key = record.serial_key AND other.id <> record.id
+              AND other.lease_ends IS NOT NULL AND other.lease_boot = ? AND other.lease_ends > ?",
+            boot,
+        );
+        if !dead.is_empty() {
+            self.select.sql += " AND (other.holder IS NULL OR NOT ";
+            self.select.list("other.holder", dead);
+            self.select.sql += ")";
+        }
+        self.select.sql += "))";
         self
     }
 

@@ -1,13 +1,15 @@
 //! The writes of the seam, inside a transaction that has the engine's write lock.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use crate::remember::replay::{self, Proof, Trace};
 use crate::remember::sqlite::read;
 use crate::remember::sqlite::rows::{self, Bind, Judge, id_of};
 use crate::remember::store::{
-    Applied, Batch, BatchId, ClaimDue, Claimed, Conflict, Event, Expect, Fencing, LeaseChange, Ns, Order,
-    PAGE_MAX, Put, Query, Record, Stamp, Write, Written,
+    Applied, Batch, BatchId, ClaimDue, Claimed, Conflict, Event, Expect, Fencing, LeaseChange, Ns, PAGE_MAX,
+    Put, Query, Record, Stamp, Write, Written,
 };
 
 /// One transaction. It holds the store's revision until [`finish`](Self::finish).
@@ -99,8 +101,11 @@ impl<'a> Session<'a> {
     /// Leases what needs attention. Under the write lock nobody can come between the look and the claim.
     pub(super) fn claim_due(&mut self, claim: &ClaimDue) -> rusqlite::Result<Vec<Claimed>> {
         let page = read::scan(self.connection, &self.judge, &attention(claim), None)?;
-        let mut claimed = Vec::with_capacity(page.records.len());
+        let (mut claimed, mut serial) = (Vec::with_capacity(page.records.len()), HashSet::new());
         for record in page.records {
+            if record.serial_key.as_ref().is_some_and(|key| !serial.insert(key.clone())) {
+                continue;
+            }
             let orphan = record.lease.is_some();
             let (code, why) = if orphan { &claim.orphan } else { &claim.due };
             let event =
@@ -356,7 +361,7 @@ pub(super) fn attention(claim: &ClaimDue) -> Query {
         states: claim.states.clone(),
         kinds: claim.kinds.clone(),
         attention: true,
-        order: Order::Rank,
+        order: claim.order,
         limit: claim.limit.clamp(1, PAGE_MAX),
         ..Query::all(claim.ns)
     }

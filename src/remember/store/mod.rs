@@ -10,6 +10,7 @@ mod batch;
 mod error;
 mod record;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 pub use batch::{
@@ -83,7 +84,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Leases up to `limit` records that need attention (see [`Query::attention`]) and hands them over.
     ///
-    /// A record that another claimer takes first is left out, not waited for.
+    /// A record that another claimer takes first is left out, not waited for. Of the records with one serial key at most
+    /// one is handed over. Between claimers that are at it at the same time a backend need not be exact about that: the
+    /// rules above the seam look again.
     ///
     /// # Errors
     /// When the backend cannot be read or written.
@@ -152,8 +155,11 @@ pub struct Query {
     pub key_suffix: Option<String>,
     /// Only records created at this instant or later.
     pub created_from: Option<Timestamp>,
+    /// Only records with this serial key.
+    pub serial_key: Option<String>,
     /// Only records that need attention by the store's clock, and are not paused: due and not leased, or leased by an
-    /// owner whose lease is over.
+    /// owner whose lease is over. One whose serial key another record has that is leased, by a lease that is not over,
+    /// is left out: its turn has not come.
     pub attention: bool,
     /// Only records that were (or were not) marked reviewed.
     pub reviewed: Option<bool>,
@@ -176,6 +182,7 @@ impl Query {
             key_prefix: None,
             key_suffix: None,
             created_from: None,
+            serial_key: None,
             attention: false,
             reviewed: None,
             order: Order::Newest,
@@ -194,6 +201,7 @@ impl Query {
             && self.key_prefix.as_deref().is_none_or(|prefix| record.key.starts_with(prefix))
             && self.key_suffix.as_deref().is_none_or(|suffix| record.key.ends_with(suffix))
             && self.created_from.is_none_or(|from| record.created_at >= from)
+            && self.serial_key.as_deref().is_none_or(|key| record.serial_key.as_deref() == Some(key))
             && self.reviewed.is_none_or(|reviewed| record.reviewed_at.is_some() == reviewed)
     }
 
@@ -257,6 +265,8 @@ pub struct ClaimDue {
     pub kinds: Vec<String>,
     /// Only these states; empty means any.
     pub states: Vec<String>,
+    /// Which of the records that need attention come first.
+    pub order: Order,
     /// The most records to claim.
     pub limit: u32,
     /// Who claims; `None` for the handle's own [`Store::owner`].
@@ -289,12 +299,15 @@ async fn claim_due_by_scan<S: Store + ?Sized>(store: &S, claim: ClaimDue) -> Res
         states: claim.states.clone(),
         kinds: claim.kinds.clone(),
         attention: true,
-        order: Order::Rank,
+        order: claim.order,
         limit: claim.limit.clamp(1, PAGE_MAX),
         ..Query::all(claim.ns)
     };
-    let mut claimed = Vec::new();
+    let (mut claimed, mut serial) = (Vec::new(), HashSet::new());
     for record in store.scan(query).await?.records {
+        if record.serial_key.as_ref().is_some_and(|key| !serial.insert(key.clone())) {
+            continue;
+        }
         let orphan = record.lease.is_some();
         let (expect, (code, why)) = if orphan {
             (Expect::LeaseOver { version: record.version }, &claim.orphan)

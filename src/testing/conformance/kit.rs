@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::Harness;
 use crate::remember::blocking::Blocking;
 use crate::remember::store::{
-    Applied, ApplyError, Batch, ClaimDue, Conflict, Event, Expect, Ns, Put, Query, Record, Write, Written,
+    Applied, ApplyError, Batch, ClaimDue, Conflict, Event, Expect, Ns, Order, Put, Query, Record, Write,
+    Written,
 };
 
 /// Ends the check with a sentence when a condition does not hold.
@@ -128,6 +129,7 @@ pub(super) fn claim(limit: u32) -> ClaimDue {
         ns: NS,
         kinds: Vec::new(),
         states: Vec::new(),
+        order: Order::Rank,
         limit,
         owner: None,
         lease: LEASE,

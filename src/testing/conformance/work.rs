@@ -23,6 +23,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check { name: "claim_due filters by kind, state and namespace", run: claim_filters },
     Check { name: "claim_due flags an orphan and shuts its owner out", run: orphans },
     Check { name: "claim_due never takes what is paused, not yet due, or leased", run: left_alone },
+    Check { name: "claim_due gives out one record of a serial key, in its turn", run: serial },
+    Check { name: "claim_due takes the oldest first where it is told to", run: oldest_first },
     Check { name: "no two claimers get one record", run: claimers },
     Check { name: "of concurrent writers at one version one wins, and none is lost", run: writers },
     Check { name: "prune takes what is settled and old, up to its limit, with its events", run: prunes },
@@ -190,6 +192,46 @@ fn left_alone(h: &dyn Harness) -> Verdict {
     let resume = Put { paused: Some(false), ..Put::nothing() };
     write(h, Write::new(NS, "paused", Expect::Version(paused.version), resume), "resume")?;
     same!(names(&take(h, claim(9))?), "paused", "the claim after it was resumed");
+    Ok(())
+}
+
+fn serial(h: &dyn Harness) -> Verdict {
+    let start = now(h)?;
+    let of = |key: &str| Put { serial_key: Change::to(key.to_owned()), ..due(start) };
+    for (key, serial) in [("a1", "a"), ("a2", "a"), ("b1", "b"), ("a3", "a")] {
+        write(h, insert(key, of(serial)), "insert")?;
+    }
+    write(h, insert("free", due(start)), "insert")?;
+    write(
+        h,
+        Write::new(Ns::LEDGER, "a0", Expect::Absent, Put { lease: LeaseChange::For(LEASE), ..of("a") }),
+        "elsewhere",
+    )?;
+    let by_key = Query { serial_key: Some(String::from("a")), order: Order::Oldest, ..Query::all(NS) };
+    same!(keys(h, &by_key)?.join(" "), "a1 a2 a3", "the records with one serial key");
+    let first = take(h, claim(9))?;
+    same!(names(&first), "a1 b1 free", "one of each serial key, and what has none");
+    same!(names(&take(h, claim(9))?), "", "claims while another of the same key is held");
+    same!(needs(h)?, "", "what needs attention while another of the same key is held");
+    let fence = Expect::Fence(first[0].record.fence);
+    let done = Put { lease: LeaseChange::End, ..state("done") };
+    write(h, Write::new(NS, "a1", fence, done), "the end of the first")?;
+    same!(needs(h)?, "a2 a3", "what needs attention after the first has ended");
+    same!(names(&take(h, claim(1))?), "a2", "the next of the same key");
+    h.advance(LEASE);
+    let orphan = take(h, ClaimDue { order: Order::Oldest, ..claim(1) })?;
+    same!(names(&orphan), "a2", "the orphan, when its lease is over");
+    same!(names(&take(h, claim(9))?), "b1 free", "of those that are left, what no other holds");
+    Ok(())
+}
+
+fn oldest_first(h: &dyn Harness) -> Verdict {
+    let start = now(h)?;
+    for (key, rank) in [("old", 1), ("new", 9)] {
+        write(h, insert(key, Put { rank: Some(rank), ..due(start) }), "insert")?;
+    }
+    same!(names(&take(h, ClaimDue { order: Order::Oldest, ..claim(1) })?), "old", "the oldest");
+    same!(names(&take(h, claim(1))?), "new", "the highest in rank");
     Ok(())
 }
 
