@@ -6,6 +6,7 @@ mod error;
 mod moves;
 mod read;
 mod submit;
+mod waits;
 
 use std::sync::Arc;
 
@@ -14,11 +15,14 @@ pub use body::{
     Body, CHAIN_MAX, FAULTS_MAX, FORMAT, FaultRecord, Json, Otherwise, ProgressRecord, Question, StepRecord,
     StepState, UndoState, Wait,
 };
+pub(crate) use claim::Wanted;
 pub use claim::{CRASHES_MAX, Taken};
 pub use error::Error;
 pub use moves::{Move, Reason};
 pub use read::{Filter, Run, Selector};
 pub use submit::{NewRun, Submitted};
+pub use waits::{Resolved, TOKEN_MAX};
+pub(crate) use waits::{Taken as TokenTaken, asking, check_token, taken as token_taken};
 
 use crate::base::time::Timestamp;
 use crate::decide::run;
@@ -212,6 +216,21 @@ impl Runs {
         }
         Err(Error::Contended { id: id.to_owned(), attempts: ATTEMPTS_MAX })
     }
+}
+
+/// The most versions of a payload's schema that a job has had.
+pub const SCHEMA_MAX: u32 = 99;
+
+/// The kind of a run of `job` whose input is of version `schema`: `JOB`, or `JOB@3`. A worker claims only kinds that it
+/// knows, so a newer payload stays queued for a newer worker.
+#[must_use]
+pub fn kind_of(job: &str, schema: u32) -> String {
+    if schema <= 1 { job.to_owned() } else { format!("{job}@{schema}") }
+}
+
+/// Every kind that runs of `job` can have.
+pub(crate) fn kinds_of(job: &str) -> Vec<String> {
+    (1..=SCHEMA_MAX).map(|schema| kind_of(job, schema)).collect()
 }
 
 /// How often a write by version is tried again when somebody else was faster each time.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::base::time::Timestamp;
 use crate::decide::run::State;
-use crate::remember::runs::{Body, Error, FORMAT, Runs};
+use crate::remember::runs::{Body, Error, FORMAT, Runs, kinds_of};
 use crate::remember::store::{Cursor, Ns, PAGE_MAX, Query, Record};
 
 /// A run, read.
@@ -45,7 +45,8 @@ impl Run {
     /// The job that it is of.
     #[must_use]
     pub fn job(&self) -> &str {
-        &self.record.kind
+        let kind = self.record.kind.as_str();
+        kind.rsplit_once('@').map_or(kind, |(job, _)| job)
     }
 
     /// Where it stands.
@@ -159,7 +160,7 @@ impl Runs {
         let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut query = Query {
             states: filter.states.iter().map(|state| state.as_str().to_owned()).collect(),
-            kinds: filter.job.iter().cloned().collect(),
+            kinds: filter.job.as_deref().map(kinds_of).unwrap_or_default(),
             created_from: filter.since,
             reviewed: filter.reviewed,
             limit: limit.clamp(1, PAGE_MAX),

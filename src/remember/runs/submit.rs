@@ -9,7 +9,7 @@ use crate::base::time::Timestamp;
 use crate::decide::claim::{self, Status};
 use crate::decide::run::State;
 use crate::remember::ledger::{Outcome, entry};
-use crate::remember::runs::{Body, Error, Json, Run, Runs, StepRecord, StepState, moves};
+use crate::remember::runs::{Body, Error, Json, Run, Runs, StepRecord, StepState, kind_of, moves};
 use crate::remember::store::{
     ApplyError, Batch, Change, Event, Expect, LeaseChange, Ns, Put, Write, apply_settled,
 };
@@ -328,7 +328,7 @@ fn opening_run(id: &str, new: &NewRun, body: &mut Body, fingerprint: &Fingerprin
     body.why = why.to_owned();
     let mut put = Put {
         state: Some(state.as_str().to_owned()),
-        kind: Some(new.job.clone()),
+        kind: Some(kind_of(&new.job, body.schema)),
         rank: Some(new.rank),
         serial_key: Change::Set(new.serial_key.clone()),
         due_at: Change::to(new.due_at.unwrap_or(now)),

@@ -21,6 +21,8 @@ impl Ns {
     pub const SNAPSHOT: Self = Self(3);
     /// Named leases.
     pub const LEASE: Self = Self(4);
+    /// What runs wait for outside, by its token.
+    pub const WAIT: Self = Self(5);
 
     /// The first number for an application's own namespaces.
     pub const CUSTOM_MIN: u16 = 1000;
@@ -51,6 +53,7 @@ impl fmt::Display for Ns {
             Self::LEDGER => f.write_str("ledger"),
             Self::SNAPSHOT => f.write_str("snapshot"),
             Self::LEASE => f.write_str("lease"),
+            Self::WAIT => f.write_str("wait"),
             Self(number) => write!(f, "ns{number}"),
         }
     }

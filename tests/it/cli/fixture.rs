@@ -250,6 +250,7 @@ fn asking(author: &Author) -> String {
                     code: String::from("takeover.outcome_unknown"),
                     text: String::from("was the step pay done?"),
                     step: Some(String::from("pay")),
+                    undo: false,
                     options: ["applied", "not_applied", "requeue"].map(String::from).to_vec(),
                 });
             },
