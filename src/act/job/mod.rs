@@ -35,7 +35,7 @@ use std::time::Duration;
 pub use build::{BuildError, Builder};
 pub use once::{Error, Report, Verdict};
 
-use crate::act::pipeline::{Edges, Step, StepError};
+use crate::act::pipeline::{After, Edges, Step, StepError};
 use crate::base::canonical::{Fingerprint, Key};
 use crate::decide::retry;
 use crate::remember::runs::Json;
@@ -57,6 +57,7 @@ pub struct Job {
     crashes_max: u32,
     time_max: Option<Duration>,
     version: Option<String>,
+    after: Vec<After>,
     edges: Option<Edges>,
 }
 

@@ -358,6 +358,7 @@ impl Job {
             attempts_max: self.attempts_max,
             host: &host,
             code_version: self.version.as_deref(),
+            after: &self.after,
         };
         let actor = actor(runs.store());
         let holding =
