@@ -114,7 +114,8 @@ impl World {
             State::Succeeded => entry == "succeeded",
             // The work may count as done before its last step is.
             State::FailedPermanent => matches!(entry, "failed" | "succeeded"),
-            State::Cancelled => entry != "claimed",
+            State::Compensated => entry == "failed",
+            State::Cancelled | State::Expired => entry != "claimed",
             _ => matches!(entry, "claimed" | "succeeded"),
         };
         assert!(agree, "run {} is {state}, its entry is {entry}", run.id());
@@ -128,7 +129,9 @@ impl World {
 fn check_record(run: &Run) {
     let (state, record) = (run.state(), &run.record);
     let what = format!("run {} is {state}: {record:?}", run.id());
-    if state.is_held() {
+    if state == State::Compensating && record.lease.is_none() {
+        assert!(record.due_at.is_some(), "nobody will ever go on with the undoing: {what}");
+    } else if state.is_held() {
         assert!(record.lease.is_some(), "held without a lease: {what}");
         assert!(record.due_at.is_none(), "held and due: {what}");
     } else {
@@ -167,7 +170,8 @@ pub(crate) fn check_history(runs: &Runs, run: &Run) {
         match from {
             None => assert!(matches!(to, State::Queued | State::Processing), "{what}"),
             Some(from) => {
-                let mark = from == to && ["run.note", "run.reviewed"].contains(&&*event.code);
+                let mark =
+                    from == to && ["run.note", "run.reviewed", "run.late_answer"].contains(&&*event.code);
                 let legal = run::Event::ALL.iter().any(|&event| run::transition(from, event) == Ok(to));
                 assert!(mark || legal, "{from} -> {to} is not in the table, at {what}");
             }
