@@ -154,7 +154,7 @@ impl<T: Send + Sync + 'static> Credential<T> {
 
     fn of(crew: Crew<T>, breaker: Breaker, token: Option<Token<T>>, seed: u64) -> Self {
         let now = crew.wait.now();
-        let state = State::new(token, seed, is_shared(&crew), now);
+        let state = State::new(token, seed, crew.is_shared(), now);
         Self { crew: Arc::new(crew), breaker, state: Mutex::new(state) }
     }
 
@@ -293,7 +293,7 @@ impl<T: Send + Sync + 'static> Credential<T> {
         if let Some(permit) = permit {
             self.settle(permit, Outcome::Failure(Class::Transient), None, now);
         }
-        let look = state.look(ask, &self.crew, &self.breaker, is_shared(&self.crew), now);
+        let look = state.look(ask, &self.crew, &self.breaker, now);
         drop(state);
         lost.into_iter().for_each(std::task::Waker::wake);
         (look, now)
@@ -359,7 +359,7 @@ impl<T: Send + Sync + 'static> Renew for Credential<T> {
 
     fn refusal(&self) -> Option<Refusing> {
         let now = self.crew.wait.now();
-        self.state().refusal(is_shared(&self.crew), now)
+        self.state().refusal(self.crew.is_shared(), now)
     }
 
     fn renew(&self, seen: u64) -> BoxFuture<'_, Result<(), Refusing>> {
@@ -476,16 +476,6 @@ impl std::error::Error for Error {
             Self::Store { source, .. } => Some(source),
         }
     }
-}
-
-#[cfg(feature = "store")]
-const fn is_shared<T>(crew: &Crew<T>) -> bool {
-    crew.shared.is_some()
-}
-
-#[cfg(not(feature = "store"))]
-const fn is_shared<T>(_: &Crew<T>) -> bool {
-    false
 }
 
 impl<T> fmt::Debug for Credential<T> {

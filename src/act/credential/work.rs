@@ -137,11 +137,22 @@ pub(super) enum Landing<T> {
 impl<T: Send + Sync + 'static> Crew<T> {
     /// The longest that a flight can take if everything answers in its time.
     pub(super) fn budget(&self) -> Duration {
-        #[cfg(feature = "store")]
-        if self.shared.is_some() {
+        if self.is_shared() {
             return self.attempt_timeout.saturating_mul(4).saturating_add(Duration::from_secs(60));
         }
         self.attempt_timeout.saturating_add(Duration::from_secs(1))
+    }
+
+    /// Whether other processes have it too.
+    #[cfg(feature = "store")]
+    pub(super) const fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    #[cfg(not(feature = "store"))]
+    #[expect(clippy::unused_self, reason = "with a store it is asked")]
+    pub(super) const fn is_shared(&self) -> bool {
+        false
     }
 
     pub(super) fn fly(self: Arc<Self>, plan: Plan<T>) -> BoxFuture<'static, Landing<T>> {
@@ -152,7 +163,7 @@ impl<T: Send + Sync + 'static> Crew<T> {
                 #[cfg(feature = "store")]
                 Plan::Save(unsaved) => self.save(&unsaved).await,
                 #[cfg(feature = "store")]
-                Plan::Refresh(order) if self.shared.is_some() => self.refresh_shared(order).await,
+                Plan::Refresh(order) if self.is_shared() => self.refresh_shared(order).await,
                 Plan::Refresh(order) => self.refresh_alone(order).await,
                 #[cfg(not(feature = "store"))]
                 Plan::Look | Plan::Save(_) => Landing::Looked(None),
@@ -169,15 +180,18 @@ impl<T: Send + Sync + 'static> Crew<T> {
         }
     }
 
-    /// Backs off after a failure.
     pub(super) fn failed(&self, fault: &Fault, failures: u32, seed: u64) -> Landing<T> {
+        Landing::Failed { failed: self.back_off(fault, failures, seed), hint: fault.retry_after }
+    }
+
+    /// When the next try is, after a failure.
+    pub(super) fn back_off(&self, fault: &Fault, failures: u32, seed: u64) -> Failed {
         let own = self.backoff.delay(failures, Duration::ZERO, &mut Rng::seeded(seed));
-        let hint = fault.retry_after;
+        let asked = fault.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
         // To the millisecond, as it is saved.
-        let wait = Duration::from_millis(millis(own.max(hint.unwrap_or_default().min(RETRY_AFTER_MAX))));
+        let wait = Duration::from_millis(millis(own.max(asked)));
         let retry_at = later(self.wait.now().wall, wait);
-        let failed = Failed { class: fault.class, failures: failures.saturating_add(1), wait, retry_at };
-        Landing::Failed { failed, hint }
+        Failed { class: fault.class, failures: failures.saturating_add(1), wait, retry_at }
     }
 
     /// One refresh; a panic in it is a fault, and one that takes too long is cut where that can be done.
