@@ -55,7 +55,6 @@ mod work;
 
 use std::fmt;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -69,6 +68,7 @@ pub use shared::{Cleared, ok, token_of};
 pub(in crate::act) use shared::{Needing, needs_human, unmoved};
 pub use token::{Given, Token};
 
+use crate::act::panics::caught;
 use crate::base::explain::Explain;
 use crate::base::fault::{Class, Fault, Reached};
 use crate::base::handover::HandedOver;
@@ -79,7 +79,7 @@ use crate::decide::breaker::{Breaker, Outcome, Permit};
 use crate::remember::store;
 use state::{Ask, Landed, Look, State};
 use wait::Face;
-use work::{Crew, Landing};
+use work::{Crew, Landing, panicked};
 
 /// How often one call looks anew; each look but the last has ended a flight or waited for one.
 const ROUNDS_MAX: u32 = 64;
@@ -387,7 +387,7 @@ impl<T: Send + Sync + 'static> Lead<'_, T> {
     fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
         let Some(mut work) = self.credential.state().take_work(self.id) else { return Poll::Ready(()) };
         // Outside the lock: it is the user's code.
-        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+        match caught(|| work.as_mut().poll(context)) {
             Ok(Poll::Ready(landing)) => {
                 self.credential.land(self.id, landing);
                 Poll::Ready(())
@@ -397,8 +397,7 @@ impl<T: Send + Sync + 'static> Lead<'_, T> {
                 if lost.is_some() { Poll::Ready(()) } else { Poll::Pending }
             }
             Err(_said) => {
-                let fault = Fault::new(Class::Unknown, "credential.panicked");
-                self.credential.land(self.id, self.credential.crew.failed(&fault, 0, self.id));
+                self.credential.land(self.id, self.credential.crew.failed(&panicked(), 0, self.id));
                 Poll::Ready(())
             }
         }

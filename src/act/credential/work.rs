@@ -1,9 +1,7 @@
 //! What one flight does: look at what is saved, refresh, save. It knows no state of the process; what it found is taken
 //! in by whoever polled it last.
 
-use std::any::Any;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -13,6 +11,7 @@ use crate::act::credential::Token;
 #[cfg(feature = "store")]
 use crate::act::credential::shared::Shared;
 use crate::act::credential::wait::{Face, Wait};
+use crate::act::panics;
 use crate::base::backoff::Backoff;
 use crate::base::fault::{Class, Fault};
 use crate::base::rng::Rng;
@@ -223,9 +222,12 @@ impl<T: Send + Sync + 'static> Crew<T> {
             Op::Blocking(op) if face == Face::Future && tokio::runtime::Handle::try_current().is_ok() => {
                 let op = Arc::clone(op);
                 let joined = tokio::task::spawn_blocking(move || op(old)).await;
-                joined.unwrap_or_else(|error| match error.try_into_panic() {
-                    Ok(panic) => Err(panicked(panic)),
-                    Err(_) => Err(Fault::transient("credential.runtime_gone")),
+                joined.unwrap_or_else(|error| {
+                    Err(if error.is_panic() {
+                        panicked()
+                    } else {
+                        Fault::transient("credential.runtime_gone")
+                    })
                 })
             }
             Op::Blocking(op) => {
@@ -244,14 +246,12 @@ pub(super) const fn for_good(fault: &Fault) -> bool {
 async fn caught<V>(work: impl Future<Output = Result<V, Fault>>) -> Result<V, Fault> {
     let mut work = pin!(work);
     poll_fn(move |context| {
-        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
-        polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(panic))))
+        panics::caught(|| work.as_mut().poll(context)).unwrap_or_else(|_said| Poll::Ready(Err(panicked())))
     })
     .await
 }
 
 /// What it said is left out: it may hold what must not be shown.
-fn panicked(panic: Box<dyn Any + Send>) -> Fault {
-    drop(panic);
+pub(super) const fn panicked() -> Fault {
     Fault::new(Class::Unknown, "credential.panicked")
 }
