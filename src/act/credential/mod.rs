@@ -55,7 +55,6 @@ mod work;
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -315,15 +314,8 @@ impl<T: Send + Sync + 'static> Credential<T> {
             return;
         }
         let waiting = Waiting { credential: self, id, waiter: self.state().waiter() };
-        let mut timer = self.crew.wait.timer(ends.since(now.moment));
-        let mut over = pin!(poll_fn(|context| waiting.poll(context)));
-        poll_fn(move |context| {
-            if over.as_mut().poll(context).is_ready() {
-                return Poll::Ready(());
-            }
-            timer.as_mut().map_or(Poll::Pending, |timer| timer.as_mut().poll(context))
-        })
-        .await;
+        let over = poll_fn(|context| waiting.poll(context));
+        let _over_or_lost = self.crew.wait.within(ends.since(now.moment), over).await;
     }
 
     fn land(&self, id: u64, landing: Landing<T>) {

@@ -195,24 +195,12 @@ impl<T: Send + Sync + 'static> Crew<T> {
 
     /// One refresh; a panic in it is a fault, and one that takes too long is cut where that can be done.
     pub(super) async fn call(&self, face: Face, old: Option<Token<T>>) -> Result<Token<T>, Fault> {
-        let mut work = pin!(caught(self.run(face, old)));
-        let mut timer = match face {
-            Face::Future => self.wait.timer(self.attempt_timeout),
-            Face::Thread => None,
+        let work = caught(self.run(face, old));
+        let given = match face {
+            Face::Future => self.wait.within(self.attempt_timeout, work).await,
+            Face::Thread => Some(work.await),
         };
-        poll_fn(move |context| {
-            // The work first: an answer that is there is not thrown away because its time is over too.
-            if let Poll::Ready(done) = work.as_mut().poll(context) {
-                return Poll::Ready(done);
-            }
-            match &mut timer {
-                Some(timer) => {
-                    timer.as_mut().poll(context).map(|()| Err(Fault::transient("credential.timed_out")))
-                }
-                None => Poll::Pending,
-            }
-        })
-        .await
+        given.unwrap_or_else(|| Err(Fault::transient("credential.timed_out")))
     }
 
     async fn run(&self, face: Face, old: Option<Token<T>>) -> Result<Token<T>, Fault> {
