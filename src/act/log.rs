@@ -26,6 +26,7 @@ mod on {
     use crate::act::log::Who;
     use crate::base::explain::Explain;
     use crate::base::time::{Timestamp, millis};
+    use crate::decide::breaker::Moved;
     use crate::decide::retry::Tried;
 
     /// An attempt has failed.
@@ -138,9 +139,12 @@ mod on {
         }
     }
 
-    /// A breaker has changed its state.
-    pub(crate) fn moved(dependency: &str, outcome: &str, why: &impl Explain) {
-        tracing::warn!(target: "unattended", dependency, code = why.code(), why = %why, outcome);
+    /// A breaker has changed its state, if it has.
+    pub(crate) fn moved(dependency: &str, moved: &Moved) {
+        if moved.is_transition() {
+            let (code, outcome) = (moved.code(), moved.as_str());
+            tracing::warn!(target: "unattended", dependency, code, why = %moved, outcome);
+        }
     }
 }
 
@@ -151,6 +155,7 @@ mod off {
     use crate::act::log::Who;
     use crate::base::explain::Explain;
     use crate::base::time::Timestamp;
+    use crate::decide::breaker::Moved;
     use crate::decide::retry::Tried;
 
     pub(crate) const fn failed(_: Who<'_>, _: &Tried) {}
@@ -168,5 +173,5 @@ mod off {
     pub(crate) const fn fallen(_: &str, _: &impl Explain) {}
     pub(crate) const fn exchange(_: &str, _: &str, _: Option<u16>, _: Option<u64>) {}
     pub(crate) const fn engine(_: &str, _: &str, _: &str, _: Option<Duration>, _: &impl Explain) {}
-    pub(crate) const fn moved(_: &str, _: &str, _: &impl Explain) {}
+    pub(crate) const fn moved(_: &str, _: &Moved) {}
 }

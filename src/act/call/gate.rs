@@ -271,7 +271,7 @@ impl<'a, K: Clock> Passage<'a, K> {
     }
 
     fn settle(&self, permit: Permit, outcome: Outcome, hint: Option<Duration>, now: Now) {
-        told(self.gate.name(), self.gate.settle(permit, outcome, hint, now));
+        log::moved(self.gate.name(), &self.gate.settle(permit, outcome, hint, now));
     }
 
     /// The permit and how it ended, to be settled by somebody else.
@@ -287,13 +287,6 @@ impl<'a, K: Clock> Passage<'a, K> {
 /// trip.
 pub(super) fn block_for(fault: &Fault) -> Option<Duration> {
     fault.retry_after.filter(|_| fault.class == Class::RateLimited)
-}
-
-/// Tells of a breaker that has changed its state.
-pub(super) fn told(name: &str, moved: Moved) {
-    if moved.is_transition() {
-        log::moved(name, moved.as_str(), &moved);
-    }
 }
 
 impl<K: Clock> Drop for Passage<'_, K> {

@@ -329,9 +329,7 @@ impl<T: Send + Sync + 'static> Credential<T> {
 
     fn settle(&self, permit: Permit, outcome: Outcome, hint: Option<Duration>, now: Now) {
         let moved = self.breaker.settle_hinted(permit, outcome, hint, now);
-        if moved.is_transition() {
-            crate::act::log::moved(self.breaker.name(), moved.as_str(), &moved);
-        }
+        crate::act::log::moved(self.breaker.name(), &moved);
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::act::call::Refusing;
 use crate::act::call::face::{Face, within};
-use crate::act::call::gate::{Gate, Mark, Passage, block_for, told};
+use crate::act::call::gate::{Gate, Mark, Passage, block_for};
 use crate::act::log;
 use crate::base::fault::Fault;
 use crate::base::time::{Clock, Now, Timestamp, between, later};
@@ -125,7 +125,7 @@ impl Ended<'_> {
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
         if self.permit.is_some() {
-            told(self.gate.name(), self.settle());
+            log::moved(self.gate.name(), &self.settle());
         }
     }
 }
@@ -247,12 +247,12 @@ impl Keeper {
         let plain = outcome == Outcome::Success && !permit.is_probe();
         let mut ended = Ended { gate, permit: Some(permit), outcome, fault, now };
         if self.together.is_none() {
-            told(gate.name(), ended.settle());
+            log::moved(gate.name(), &ended.settle());
             let kept = self.keep_merging(face, gate, now).await;
             return log::kept(gate.name(), &kept);
         }
         if plain && self.with(gate, |cell| cell.clean) {
-            told(gate.name(), ended.settle());
+            log::moved(gate.name(), &ended.settle());
             return self.with(gate, |cell| cell.pending = cell.pending.saturating_add(1));
         }
         let turn = self.turn_of(gate);
@@ -269,7 +269,7 @@ impl Keeper {
             match self.write(face, gate, now).await {
                 Err(PersistError::Conflict) => ended.permit = again,
                 written => {
-                    told(gate.name(), moved);
+                    log::moved(gate.name(), &moved);
                     return log::kept(gate.name(), &written);
                 }
             }
