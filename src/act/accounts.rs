@@ -98,6 +98,11 @@ impl Accounts {
         })
     }
 
+    /// The quotas that each account has.
+    pub(in crate::act) const fn limits(&self) -> &[Limit] {
+        &self.limits
+    }
+
     /// See [`Machine::admit`].
     pub(in crate::act) fn admit(&self, key: &str, now: Now) -> breaker::Admit {
         self.breaker(key, now, |machine| machine.admit(now))
