@@ -141,17 +141,11 @@ impl<'a> Gate<'a> {
 
     #[cfg(feature = "store")]
     pub(super) fn mark(self) -> (Mark, Standing) {
-        let of = |generation, blocked_until, standing| (Mark { generation, blocked_until }, standing);
-        match self {
-            Self::Own { breaker, .. } => {
-                let (generation, blocked_until, standing) = breaker.mark();
-                of(generation, blocked_until, standing)
-            }
-            Self::Account { accounts, key, .. } => {
-                let (generation, blocked_until, standing) = accounts.mark(key);
-                of(generation, blocked_until, standing)
-            }
-        }
+        let (generation, blocked_until, standing) = match self {
+            Self::Own { breaker, .. } => breaker.mark(),
+            Self::Account { accounts, key, .. } => accounts.mark(key),
+        };
+        (Mark { generation, blocked_until }, standing)
     }
 }
 
