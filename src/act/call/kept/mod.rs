@@ -1,6 +1,6 @@
 //! The state of a call between processes.
 //!
-//! Two ways. Processes that follow each other ([`Together`] is `None`): the breaker is loaded at first use, and written
+//! Two ways. Processes that follow each other (`together` is `None`): the breaker is loaded at first use, and written
 //! when it has moved. Processes that run together: it is read before each attempt, a probe is written before it is made,
 //! and a failure is counted by compare-and-set on top of what the others have counted. Quotas and budgets are taken by
 //! compare-and-set in both ways, quotas a block at a time, so that not even a kill lets the next process take too much.
@@ -152,8 +152,10 @@ impl Keeper {
         gate: Gate<'_>,
         clock: &K,
     ) -> Result<Permit, Refused> {
-        self.with(gate, |cell| cell.used = true);
-        let turn = self.turn_of(gate);
+        let turn = self.with(gate, |cell| {
+            cell.used = true;
+            Arc::clone(&cell.turn)
+        });
         let mine = match self.admit_quietly(face, gate, clock).await {
             Ok(Some(permit)) => return Ok(permit),
             Ok(None) if self.together.is_some() => self.wait(face, &turn).await.map(Some),
@@ -457,7 +459,10 @@ impl Keeper {
             return work(&mut self.own.lock().unwrap_or_else(PoisonError::into_inner));
         };
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if accounts.len() >= ACCOUNTS_MAX && !accounts.contains_key(account) {
+        if let Some(cell) = accounts.get_mut(account) {
+            return work(cell);
+        }
+        if accounts.len() >= ACCOUNTS_MAX {
             accounts.clear();
         }
         work(accounts.entry(account.into()).or_default())
