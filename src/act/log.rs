@@ -29,14 +29,25 @@ mod on {
     use crate::decide::breaker::Moved;
     use crate::decide::retry::Tried;
 
+    /// An event that says on whose behalf.
+    macro_rules! tell {
+        ($level:ident, $who:expr, $($fields:tt)*) => {
+            tracing::$level!(
+                target: "unattended",
+                dependency = $who.dependency,
+                account = $who.account,
+                run_id = $who.run_id,
+                idempotency_key = $who.idempotency_key,
+                $($fields)*
+            )
+        };
+    }
+
     /// An attempt has failed.
     pub(crate) fn failed(who: Who<'_>, tried: &Tried) {
-        tracing::warn!(
-            target: "unattended",
-            dependency = who.dependency,
-            account = who.account,
-            run_id = who.run_id,
-            idempotency_key = who.idempotency_key,
+        tell!(
+            warn,
+            who,
             attempt = tried.number,
             class = tried.class.as_str(),
             code = &*tried.code,
@@ -53,26 +64,14 @@ mod on {
 
     /// An attempt has succeeded.
     pub(crate) fn succeeded(who: Who<'_>, attempt: u32, duration: Duration) {
-        tracing::debug!(
-            target: "unattended",
-            dependency = who.dependency,
-            account = who.account,
-            run_id = who.run_id,
-            idempotency_key = who.idempotency_key,
-            attempt,
-            duration_ms = millis(duration),
-            outcome = "ok",
-        );
+        tell!(debug, who, attempt, duration_ms = millis(duration), outcome = "ok",);
     }
 
     /// The next attempt is waited for.
     pub(crate) fn waiting(who: Who<'_>, attempt: u32, delay: Duration, why: &impl Explain) {
-        tracing::info!(
-            target: "unattended",
-            dependency = who.dependency,
-            account = who.account,
-            run_id = who.run_id,
-            idempotency_key = who.idempotency_key,
+        tell!(
+            info,
+            who,
             attempt,
             delay_ms = millis(delay),
             code = why.code(),
@@ -84,12 +83,9 @@ mod on {
     /// There is no further attempt in this process.
     pub(crate) fn ended(who: Who<'_>, outcome: &str, until: Option<Timestamp>, why: &impl Explain) {
         let until = until.map(|until| until.to_rfc3339());
-        tracing::warn!(
-            target: "unattended",
-            dependency = who.dependency,
-            account = who.account,
-            run_id = who.run_id,
-            idempotency_key = who.idempotency_key,
+        tell!(
+            warn,
+            who,
             until,
             code = why.code(),
             why = %why,
