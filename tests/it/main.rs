@@ -23,6 +23,8 @@ mod events;
 mod examples;
 #[cfg(feature = "testing")]
 mod exchanges;
+#[cfg(feature = "testing")]
+mod forward;
 #[cfg(all(feature = "testing", feature = "reqwest", feature = "tokio"))]
 mod hostile;
 #[cfg(feature = "full")]

@@ -15,11 +15,12 @@ use unattended::memory::Memory;
 use unattended::run::{self, State};
 use unattended::runs::{Filter, Run, Runs, StepState};
 use unattended::store::{
-    Applied, ApplyError, Batch, Caps, Error, Expect, LeaseChange, Ns, Page, Prune, Put, Query, Record, Store,
-    StoredEvent, Write,
+    Applied, ApplyError, Batch, Error, Expect, LeaseChange, Ns, Page, Put, Query, Record, Store, Write,
 };
 use unattended::testing::sim::Sim;
 use unattended::time::{BoxFuture, Clock, Moment, Sleep, Timestamp};
+
+use crate::forward::forward;
 
 /// The lease of every job and claim in these tests, unless a test says otherwise.
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
@@ -277,13 +278,7 @@ fn broken() -> Error {
 }
 
 impl Store for Faulty {
-    fn caps(&self) -> Caps {
-        self.inner.caps()
-    }
-
-    fn owner(&self) -> &str {
-        self.inner.owner()
-    }
+    forward!(caps owner get events prune => (inner));
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, ApplyError>> {
         Box::pin(async move {
@@ -307,10 +302,6 @@ impl Store for Faulty {
         })
     }
 
-    fn get<'a>(&'a self, ns: Ns, key: &'a str) -> BoxFuture<'a, Result<Option<Record>, Error>> {
-        self.inner.get(ns, key)
-    }
-
     fn scan(&self, query: Query) -> BoxFuture<'_, Result<Page, Error>> {
         Box::pin(async move {
             let page = self.inner.scan(query).await;
@@ -319,19 +310,5 @@ impl Store for Faulty {
             }
             page
         })
-    }
-
-    fn events<'a>(
-        &'a self,
-        ns: Ns,
-        key: &'a str,
-        after: u64,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
-        self.inner.events(ns, key, after, limit)
-    }
-
-    fn prune(&self, prune: Prune) -> BoxFuture<'_, Result<u64, Error>> {
-        self.inner.prune(prune)
     }
 }

@@ -164,18 +164,19 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
         face: &W,
         passage: &mut Passage<'a, K>,
     ) -> Result<(), Stopped<E>> {
-        for index in 0..self.call.quotas.len() {
+        for index in 0..self.call.accounts.limits().len() {
+            let now = self.call.clock.now();
+            let patience = self.patience(now);
             #[cfg(feature = "store")]
             if let Some(keeper) = &self.call.keeper {
-                let limit = &self.call.quotas[index];
-                let until = self.call.clock.moment().after(self.patience(self.call.clock.now()));
+                let limit = &self.call.accounts.limits()[index];
                 self.waited = true;
+                let until = now.moment.after(patience);
                 let taken = keeper.take(face, self.gate, (index, limit), passage, until).await;
                 taken.map_err(|(why, retry_at)| self.refused(why, retry_at))?;
                 continue;
             }
-            let now = self.call.clock.now();
-            match self.gate.reserve(index, now, self.patience(now)) {
+            match self.gate.reserve(index, now, patience) {
                 Some(Reserve::Ready(taken)) => passage.took(index, taken),
                 Some(Reserve::Wait { taken, delay, why }) => {
                     passage.took(index, taken);

@@ -15,7 +15,7 @@ use crate::act::pipeline::drive::save;
 use crate::act::pipeline::step::Work;
 use crate::act::pipeline::{Course, Cx, Flow, Hold, Holding, Step, StepError, failing, waiting};
 use crate::base::effect::Effect;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Fault, Panicked};
 use crate::base::rng;
 use crate::base::time::{Moment, Now};
 use crate::decide::retry;
@@ -230,11 +230,7 @@ async fn caught<T>(work: impl Future<Output = Result<T, StepError>>) -> Result<T
 }
 
 fn panicked<T>(panic: Box<dyn Any + Send>) -> Result<T, StepError> {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| String::from("no message"));
+    let text = Panicked::of(&*panic).message;
     Err(StepError::new(Fault::new(Class::Unknown, "step.panicked"), format!("it panicked: {text}")))
 }
 

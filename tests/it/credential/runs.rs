@@ -18,13 +18,12 @@ use unattended::pipeline::{Step, StepError};
 use unattended::retry;
 use unattended::run::State;
 use unattended::runs::{Filter, Run, Runs};
-use unattended::store::{
-    Applied, ApplyError, Batch, Caps, Error, Ns, Page, Prune, Query, Record, Store, StoredEvent,
-};
+use unattended::store::{Error, Ns, Record, Store};
 use unattended::testing::sim::Sim;
 use unattended::time::{BoxFuture, Clock, Timestamp};
 
 use super::{HOUR, MINUTE, Provider};
+use crate::forward::forward;
 
 struct World {
     sim: Sim,
@@ -273,15 +272,8 @@ struct Racing {
 }
 
 impl Store for Racing {
-    fn caps(&self) -> Caps {
-        self.store.caps()
-    }
-    fn owner(&self) -> &str {
-        self.store.owner()
-    }
-    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, ApplyError>> {
-        self.store.apply(batch)
-    }
+    forward!(caps owner apply scan events prune => (store));
+
     fn get<'a>(&'a self, ns: Ns, key: &'a str) -> BoxFuture<'a, Result<Option<Record>, Error>> {
         Box::pin(async move {
             let found = self.store.get(ns, key).await;
@@ -292,21 +284,6 @@ impl Store for Racing {
             }
             found
         })
-    }
-    fn scan(&self, query: Query) -> BoxFuture<'_, Result<Page, Error>> {
-        self.store.scan(query)
-    }
-    fn events<'a>(
-        &'a self,
-        ns: Ns,
-        key: &'a str,
-        after: u64,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
-        self.store.events(ns, key, after, limit)
-    }
-    fn prune(&self, prune: Prune) -> BoxFuture<'_, Result<u64, Error>> {
-        self.store.prune(prune)
     }
 }
 
