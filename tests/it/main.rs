@@ -46,4 +46,5 @@ mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod sqlite;
 #[cfg(feature = "testing")]
+mod views;
 mod world;
