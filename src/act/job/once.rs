@@ -203,6 +203,17 @@ impl Job {
         block_on(self.once(Self::on_thread(clock, Face::SimulatedThread), store, input))
     }
 
+    /// The same as [`work_off_blocking`](Self::work_off_blocking) on another clock.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn work_off_blocking_on<C>(&self, clock: C, store: &Arc<dyn Store>) -> Result<Vec<Run>, Error>
+    where
+        C: SleepBlocking,
+    {
+        block_on(self.work_off_in(&Self::on_thread(clock, Face::SimulatedThread), &self.runs(store)))
+    }
+
     /// Works off what is due, deferred or orphaned of this job, then works on `input`. Steps that block are moved to
     /// threads where that does no harm.
     ///
