@@ -41,6 +41,11 @@ mod ledger;
 mod manifest;
 #[cfg(feature = "testing")]
 mod once;
+#[cfg(all(feature = "postgres", feature = "testing"))]
+#[path = "../support/postgres.rs"]
+mod pg;
+#[cfg(all(feature = "postgres", feature = "testing"))]
+mod postgres;
 mod reasons;
 mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
