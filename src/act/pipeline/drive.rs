@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::act::pipeline::attempt::{Attempted, attempt_step};
-use crate::act::pipeline::{Hold, Holding, Step, failing};
+use crate::act::pipeline::{Hold, Holding, Step, failing, handing};
 use crate::act::runlog;
 use crate::base::effect::Effect;
 use crate::base::fault::Class;
@@ -68,6 +68,9 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
         }
         if holding.hold() == Hold::Cancelling {
             return failing::cancel(holding).await;
+        }
+        if holding.hold() == Hold::Stopping {
+            return handing::back_between(holding, None).await;
         }
         match attempt_step(course, holding, step, found).await? {
             Attempted::Done { output, reason } => {
@@ -242,7 +245,7 @@ pub(super) async fn end_with(
     }
     holding.runs.apply_batch(batch).await.inspect_err(|error| lost(holding, error))?;
     // Work of this holder that is still about, on a thread that cannot be cut, is told to stop.
-    holding.lost();
+    holding.ended(to);
     holding.edge(&format!("{}:after", event));
     Ok(())
 }
@@ -266,7 +269,7 @@ pub(super) async fn put_down(
         ..Move::new(&holding.id, Holding::STATE, run::Event::FailForNow, holding.expect(), reason)
     };
     holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
-    holding.lost();
+    holding.ended(run::State::FailedTransient);
     Ok(())
 }
 
@@ -294,7 +297,7 @@ pub(super) async fn park(
     match apply_settled(&**holding.runs.store(), batch).await {
         Ok(_) => {
             runlog::moved(&holding.id, &holding.job, Some(step), "waiting_external", &code, &why);
-            holding.lost();
+            holding.ended(run::State::WaitingExternal);
             Ok(true)
         }
         Err(ApplyError::Conflict(conflicts)) => match conflicts.into_iter().find(|one| one.index == 0) {
@@ -324,7 +327,7 @@ async fn changed(holding: &Holding, record: &StepRecord) -> Result<(), Error> {
     end(holding, run::Event::AskReview, Reason::new("pipeline.changed", why), Some(&record.name), None).await
 }
 
-fn with_reason(holding: &Holding, reason: &Reason) -> Body {
+pub(super) fn with_reason(holding: &Holding, reason: &Reason) -> Body {
     let mut body = holding.body();
     body.code = reason.code.clone().into_owned();
     body.why.clone_from(&reason.why);
@@ -333,7 +336,7 @@ fn with_reason(holding: &Holding, reason: &Reason) -> Body {
     body.clone()
 }
 
-fn lost(holding: &Holding, error: &Error) {
+pub(super) fn lost(holding: &Holding, error: &Error) {
     if matches!(error, Error::Lost { .. }) {
         holding.lost();
     }

@@ -11,6 +11,7 @@ mod attempt;
 mod cx;
 mod drive;
 mod failing;
+mod handing;
 mod holding;
 mod step;
 
