@@ -23,6 +23,8 @@ mod events;
 mod examples;
 #[cfg(feature = "testing")]
 mod exchanges;
+#[cfg(feature = "testing")]
+mod forward;
 #[cfg(all(feature = "testing", feature = "reqwest", feature = "tokio"))]
 mod hostile;
 #[cfg(feature = "full")]
@@ -44,4 +46,5 @@ mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod sqlite;
 #[cfg(feature = "testing")]
+mod views;
 mod world;

@@ -15,11 +15,12 @@ use unattended::memory::Memory;
 use unattended::run::{self, State};
 use unattended::runs::{Filter, Run, Runs, StepState};
 use unattended::store::{
-    Applied, ApplyError, Batch, Caps, Error, Expect, LeaseChange, Ns, Page, Prune, Put, Query, Record, Store,
-    StoredEvent, Write,
+    Applied, ApplyError, Batch, Error, Expect, LeaseChange, Ns, Page, Put, Query, Record, Store, Write,
 };
 use unattended::testing::sim::Sim;
 use unattended::time::{BoxFuture, Clock, Moment, Sleep, Timestamp};
+
+use crate::forward::forward;
 
 /// The lease of every job and claim in these tests, unless a test says otherwise.
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
@@ -114,7 +115,8 @@ impl World {
             State::Succeeded => entry == "succeeded",
             // The work may count as done before its last step is.
             State::FailedPermanent => matches!(entry, "failed" | "succeeded"),
-            State::Cancelled => entry != "claimed",
+            State::Compensated => entry == "failed",
+            State::Cancelled | State::Expired => entry != "claimed",
             _ => matches!(entry, "claimed" | "succeeded"),
         };
         assert!(agree, "run {} is {state}, its entry is {entry}", run.id());
@@ -128,7 +130,9 @@ impl World {
 fn check_record(run: &Run) {
     let (state, record) = (run.state(), &run.record);
     let what = format!("run {} is {state}: {record:?}", run.id());
-    if state.is_held() {
+    if state == State::Compensating && record.lease.is_none() {
+        assert!(record.due_at.is_some(), "nobody will ever go on with the undoing: {what}");
+    } else if state.is_held() {
         assert!(record.lease.is_some(), "held without a lease: {what}");
         assert!(record.due_at.is_none(), "held and due: {what}");
     } else {
@@ -167,7 +171,8 @@ pub(crate) fn check_history(runs: &Runs, run: &Run) {
         match from {
             None => assert!(matches!(to, State::Queued | State::Processing), "{what}"),
             Some(from) => {
-                let mark = from == to && ["run.note", "run.reviewed"].contains(&&*event.code);
+                let mark =
+                    from == to && ["run.note", "run.reviewed", "run.late_answer"].contains(&&*event.code);
                 let legal = run::Event::ALL.iter().any(|&event| run::transition(from, event) == Ok(to));
                 assert!(mark || legal, "{from} -> {to} is not in the table, at {what}");
             }
@@ -273,13 +278,7 @@ fn broken() -> Error {
 }
 
 impl Store for Faulty {
-    fn caps(&self) -> Caps {
-        self.inner.caps()
-    }
-
-    fn owner(&self) -> &str {
-        self.inner.owner()
-    }
+    forward!(caps owner get events prune => (inner));
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, ApplyError>> {
         Box::pin(async move {
@@ -303,10 +302,6 @@ impl Store for Faulty {
         })
     }
 
-    fn get<'a>(&'a self, ns: Ns, key: &'a str) -> BoxFuture<'a, Result<Option<Record>, Error>> {
-        self.inner.get(ns, key)
-    }
-
     fn scan(&self, query: Query) -> BoxFuture<'_, Result<Page, Error>> {
         Box::pin(async move {
             let page = self.inner.scan(query).await;
@@ -315,19 +310,5 @@ impl Store for Faulty {
             }
             page
         })
-    }
-
-    fn events<'a>(
-        &'a self,
-        ns: Ns,
-        key: &'a str,
-        after: u64,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
-        self.inner.events(ns, key, after, limit)
-    }
-
-    fn prune(&self, prune: Prune) -> BoxFuture<'_, Result<u64, Error>> {
-        self.inner.prune(prune)
     }
 }

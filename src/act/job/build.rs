@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::act::job::Job;
-use crate::act::pipeline::{Step, StepError};
+use crate::act::job::{FromInput, Job};
+use crate::act::pipeline::{After, Step, StepError};
 use crate::act::runlog;
 use crate::base::canonical::{Fingerprint, InvalidKey, Key};
 use crate::base::effect::Effect;
@@ -18,6 +18,8 @@ use crate::remember::store::LEASE_MAX;
 
 /// The most steps that a job may have.
 const STEPS_MAX: usize = 64;
+/// The most other jobs that a job may come after.
+const AFTER_MAX: usize = 8;
 /// The most bytes that a job's or a step's name may have.
 const NAME_MAX: usize = 100;
 /// The shortest lease: a renewal at a third of it must have a chance on a busy disk.
@@ -45,6 +47,7 @@ impl Builder {
             crashes_max: CRASHES_MAX,
             time_max: None,
             version: None,
+            after: Vec::new(),
             edges: None,
         };
         Self { job, steps: Vec::new() }
@@ -127,6 +130,33 @@ impl Builder {
         self
     }
 
+    /// Begins a run only when `job`'s work of the same occasion, under the key that is made from this job's input, is done. Until
+    /// then it is looked at each minute, and no attempt is used up; where that work has failed for good, so has this.
+    /// At most 8.
+    ///
+    /// ```
+    /// use unattended::{canonical::Key, effect::Effect, job::Job, pipeline::Step};
+    ///
+    /// let report = Job::new("report")
+    ///     .key(|day: &String| Key::new("books", "report", day))
+    ///     .after("import", |day: &String| Key::new("books", "import", day))
+    ///     .step(Step::blocking("write", Effect::Pure, |cx| cx.input::<String>()))
+    ///     .build()?;
+    /// # drop(report);
+    /// # Ok::<(), unattended::job::BuildError>(())
+    /// ```
+    pub fn after<I, F>(mut self, job: impl Into<String>, key: F) -> Self
+    where
+        I: DeserializeOwned,
+        F: Fn(&I) -> Result<Key, InvalidKey> + Send + Sync + 'static,
+    {
+        let key: FromInput<Key> = Arc::new(move |input| {
+            key(&typed(input)?).map_err(|error| StepError::permanent("job.after", error))
+        });
+        self.job.after.push(After { job: job.into(), key });
+        self
+    }
+
     /// Is told the name of every point between two writes as it is reached. For tests that kill the process there.
     pub fn edges(mut self, hook: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.job.edges = Some(Arc::new(hook));
@@ -155,6 +185,15 @@ impl Builder {
                     format!("a guard, as step {} is verifiable", step.name),
                 ));
             }
+            if step.undo.as_ref().is_some_and(|undo| undo.effect == Effect::Verifiable) {
+                let allowed =
+                    format!("pure, idempotent or unsafe, as the undoing of step {} has no guard", step.name);
+                return Err(invalid("step.undo", "verifiable", allowed));
+            }
+            if step.known_good && step.effect != Effect::Pure {
+                let allowed = format!("with a pure step; step {} is {}", step.name, step.effect);
+                return Err(invalid("step.or_last_known_good", "set", allowed));
+            }
             if step.timeout.is_some_and(|limit| limit.is_zero()) {
                 return Err(invalid("step.timeout", "0 s", "more than 0 s"));
             }
@@ -165,6 +204,12 @@ impl Builder {
         job.retry.check().map_err(|source| BuildError::Retry { of: job.name.clone(), source })?;
         if job.lease < LEASE_MIN || job.lease > LEASE_MAX {
             return Err(invalid("lease", format!("{:?}", job.lease), "100 ms to 30 days"));
+        }
+        if job.after.len() > AFTER_MAX {
+            return Err(invalid("after", job.after.len(), format!("at most {AFTER_MAX}")));
+        }
+        for after in &job.after {
+            named("after.job", &after.job)?;
         }
         if job.attempts_max == 0 {
             return Err(invalid("attempts_max", 0, "at least 1"));

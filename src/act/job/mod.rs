@@ -36,7 +36,7 @@ pub use build::{BuildError, Builder};
 pub(in crate::act) use once::Driver;
 pub use once::{Error, Report, Verdict};
 
-use crate::act::pipeline::{Edges, Step, StepError};
+use crate::act::pipeline::{After, Edges, Step, StepError};
 use crate::base::canonical::{Fingerprint, Key};
 use crate::decide::retry;
 use crate::remember::runs::Json;
@@ -58,6 +58,7 @@ pub struct Job {
     crashes_max: u32,
     time_max: Option<Duration>,
     version: Option<String>,
+    after: Vec<After>,
     edges: Option<Edges>,
 }
 

@@ -49,6 +49,13 @@ pub enum Verdict {
         /// When.
         until: Timestamp,
     },
+    /// It waits for something outside.
+    Waiting {
+        /// The token.
+        on: String,
+        /// Until when at most.
+        until: Option<Timestamp>,
+    },
     /// A person is asked about it, or has put it aside.
     WithAPerson,
     /// The same key was used before with another payload; nothing was done.
@@ -77,6 +84,7 @@ impl Explain for Verdict {
             Self::Duplicate(_) => "job.duplicate",
             Self::Busy { .. } => "job.busy",
             Self::Deferred { .. } => "job.deferred",
+            Self::Waiting { .. } => "job.waiting",
             Self::WithAPerson => "job.with_a_person",
             Self::Conflict { .. } => "job.conflict",
         }
@@ -92,6 +100,8 @@ impl std::fmt::Display for Verdict {
             Self::Duplicate(Settled::NeedsReview) => f.write_str("a person is asked about the same work"),
             Self::Busy { until } => write!(f, "somebody else works on it, by lease until {until}"),
             Self::Deferred { until } => write!(f, "it failed for now and is due again at {until}"),
+            Self::Waiting { on, until: Some(until) } => write!(f, "it waits for {on}, until {until} at most"),
+            Self::Waiting { on, until: None } => write!(f, "it waits for {on}"),
             Self::WithAPerson => f.write_str("a person is asked about it, or has put it aside"),
             Self::Conflict { key, .. } => write!(f, "{key} was used before with another payload"),
         }
@@ -105,7 +115,7 @@ impl Report {
     pub fn exit_code(&self) -> u8 {
         match (&self.verdict, self.run.as_ref().map(Run::state)) {
             (Verdict::Conflict { .. }, _) => 65,
-            (Verdict::Busy { .. } | Verdict::Deferred { .. }, _) => 75,
+            (Verdict::Busy { .. } | Verdict::Deferred { .. } | Verdict::Waiting { .. }, _) => 75,
             (Verdict::Duplicate(Settled::Succeeded), _) => 0,
             (Verdict::Duplicate(_) | Verdict::WithAPerson, _) => 1,
             (Verdict::Ran, Some(State::Succeeded | State::Skipped)) => 0,
@@ -299,6 +309,10 @@ impl Job {
         if run.record.paused || run.state() == State::NeedsReview {
             return Ok((run, Verdict::WithAPerson));
         }
+        if let (State::WaitingExternal, Some(wait)) = (run.state(), &run.body.wait) {
+            let verdict = Verdict::Waiting { on: wait.token.clone(), until: wait.deadline };
+            return Ok((run, verdict));
+        }
         if let Some(until) =
             run.record.due_at.filter(|due| !run.state().is_terminal() && *due > env.now().wall)
         {
@@ -375,6 +389,7 @@ impl Job {
             attempts_max: self.attempts_max,
             host: host(),
             code_version: self.version.as_deref(),
+            after: &self.after,
         };
         let holding = Holding::new(
             driver.runs.clone(),

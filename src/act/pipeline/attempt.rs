@@ -13,13 +13,13 @@ use crate::act::exchange;
 use crate::act::keeper::{self, Keeper, Kept, Renewal};
 use crate::act::pipeline::drive::save;
 use crate::act::pipeline::step::Work;
-use crate::act::pipeline::{Course, Cx, Hold, Holding, Step, StepError, failing, handing};
+use crate::act::pipeline::{Course, Cx, Flow, Hold, Holding, Step, StepError, failing, handing, waiting};
 use crate::base::effect::Effect;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Fault, Panicked};
 use crate::base::rng;
 use crate::base::time::{Moment, Now};
 use crate::decide::retry;
-use crate::remember::runs::{Error, Json, Reason, StepState};
+use crate::remember::runs::{Error, Json, Reason, StepState, Wait};
 
 /// What became of a step.
 pub(super) enum Attempted {
@@ -27,8 +27,16 @@ pub(super) enum Attempted {
     Done { output: Json, reason: Reason },
     /// It is left out; the others go on.
     Skipped { reason: Reason, data: Option<String> },
-    /// It failed, and the run has been moved accordingly.
+    /// It failed for good, and what was done before is to be undone.
+    Undo,
+    /// It failed, or waits, and the run has been moved accordingly.
     Ended,
+}
+
+/// What one attempt of a step gave.
+enum Tried {
+    Done { output: Json, reason: Reason },
+    Waits(Wait),
 }
 
 /// Asks the guard, marks the step as begun, and tries until it is done or its policy says stop.
@@ -47,7 +55,11 @@ pub(super) async fn attempt_step(
         let exchanges = exchange::Log::with(step.redact.clone(), exchange::KEPT);
         let cx = Cx::new(Arc::clone(holding), Arc::from(step.name.as_str()), attempt, deadline, exchanges);
         let error = match try_once(holding, step, &cx, found).await? {
-            Ok(done) => return Ok(done),
+            Ok(Tried::Done { output, reason }) => return Ok(Attempted::Done { output, reason }),
+            Ok(Tried::Waits(wait)) => match waiting::put_down(holding, step, wait).await? {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            },
             Err(error) => error,
         };
         if error.is_lost() || holding.hold() == Hold::Lost {
@@ -83,13 +95,16 @@ async fn try_once(
     step: &Step,
     cx: &Cx,
     found: StepState,
-) -> Result<Result<Attempted, StepError>, Error> {
+) -> Result<Result<Tried, StepError>, Error> {
+    if let Some(error) = waiting::timed_out(holding, step) {
+        return Ok(Err(error));
+    }
     if let Some(guard) = &step.guard {
         holding.edge(&format!("{}:guard", step.name));
         match held(holding, step, cx, guard, true).await? {
             Ok(Some(output)) => {
                 let why = "what it is for is so already; nothing was written";
-                return Ok(Ok(Attempted::Done { output, reason: Reason::new("step.already_done", why) }));
+                return Ok(Ok(Tried::Done { output, reason: Reason::new("step.already_done", why) }));
             }
             Ok(None) => {}
             Err(error) => return Ok(Err(error)),
@@ -112,15 +127,19 @@ async fn try_once(
     }
     holding.edge(&format!("{}:begun", step.name));
     holding.set_note(None);
-    let output = held(holding, step, cx, &step.work, step.effect != Effect::Unsafe).await?;
-    Ok(output.map(|output| {
-        let why = holding.set_note(None).map_or_else(|| String::from("done"), |note| format!("done: {note}"));
-        Attempted::Done { output, reason: Reason::new("step.done", why) }
+    let flow = held(holding, step, cx, &step.work, step.effect != Effect::Unsafe).await?;
+    Ok(flow.map(|flow| match flow {
+        Flow::Wait(wait) => Tried::Waits(wait),
+        Flow::Done(output) => {
+            let note = holding.set_note(None);
+            let why = note.map_or_else(|| String::from("done"), |note| format!("done: {note}"));
+            Tried::Done { output, reason: Reason::new("step.done", why) }
+        }
     }))
 }
 
 /// Runs `work` while the lease is kept. Where it `may_be_cut`, and can be, it is dropped when the process stops.
-async fn held<T: Send + 'static>(
+pub(super) async fn held<T: Send + 'static>(
     holding: &Arc<Holding>,
     step: &Step,
     cx: &Cx,
@@ -230,16 +249,12 @@ async fn caught<T>(work: impl Future<Output = Result<T, StepError>>) -> Result<T
 }
 
 fn panicked<T>(panic: Box<dyn Any + Send>) -> Result<T, StepError> {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| String::from("no message"));
+    let text = Panicked::of(&*panic).message;
     Err(StepError::new(Fault::new(Class::Unknown, "step.panicked"), format!("it panicked: {text}")))
 }
 
 /// Waits between two attempts, in pieces, so that a lost or cancelled run is seen.
-async fn wait(holding: &Arc<Holding>, delay: Duration) -> Result<Option<Attempted>, Error> {
+pub(super) async fn wait(holding: &Arc<Holding>, delay: Duration) -> Result<Option<Attempted>, Error> {
     let Now { moment: start, .. } = holding.env.now();
     loop {
         match holding.hold() {

@@ -11,7 +11,7 @@ use crate::act::env::Env;
 use crate::act::keeper::{self, Kept, Renewal, usable};
 use crate::act::runlog;
 use crate::act::shutdown::{Phase, Shutdown};
-use crate::base::time::{BoxFuture, Moment};
+use crate::base::time::{BoxFuture, Moment, Timestamp};
 use crate::decide::run::State;
 use crate::remember::runs::{Body, Error, Runs, Taken};
 use crate::remember::store::{ApplyError, Batch, Expect, Ns, Put, Write, Written};
@@ -28,10 +28,13 @@ pub(in crate::act) struct Holding {
     pub(in crate::act) actor: String,
     pub(in crate::act) fence: u64,
     pub(in crate::act) lease: Duration,
+    expires_at: Option<Timestamp>,
     body: Mutex<Body>,
     standing: Mutex<Standing>,
     note: Mutex<Option<String>>,
     edges: Option<Edges>,
+    /// When a step's progress was last written by itself.
+    reported: Mutex<Option<Moment>>,
     /// Triggered when the process stops what it works on.
     brake: Option<Shutdown>,
     /// Whether work was cut because of that.
@@ -42,7 +45,9 @@ pub(in crate::act) struct Holding {
 #[derive(Clone, Copy, Debug)]
 struct Standing {
     until: Moment,
+    state: State,
     cancelling: bool,
+    paused: bool,
     lost: bool,
     /// The state in which this holder has left the run.
     ended: Option<State>,
@@ -82,15 +87,19 @@ impl Holding {
             actor: actor.to_owned(),
             fence: taken.run.record.fence,
             lease,
+            expires_at: taken.run.record.expires_at,
             body: Mutex::new(taken.run.body.clone()),
             standing: Mutex::new(Standing {
                 until,
+                state: taken.run.state(),
                 cancelling: taken.run.record.cancelling,
+                paused: taken.run.record.paused,
                 lost: false,
                 ended: None,
             }),
             note: Mutex::new(None),
             edges,
+            reported: Mutex::new(None),
             brake,
             cut: AtomicBool::new(false),
         })
@@ -106,8 +115,25 @@ impl Holding {
         Expect::Fence(self.fence)
     }
 
-    /// The state in which every write of this holder finds the run.
-    pub(in crate::act) const STATE: State = State::Processing;
+    /// The state in which the next write of this holder finds the run: it is worked on, or its steps are undone.
+    pub(in crate::act) fn state(&self) -> State {
+        self.standing().state
+    }
+
+    /// The run's steps are undone from now on.
+    pub(in crate::act) fn compensating(&self) {
+        self.standing().state = State::Compensating;
+    }
+
+    /// When a run that is put down until `due_at` is looked at again: no later than its work is no longer worth doing.
+    pub(in crate::act) fn within_its_time(&self, due_at: Timestamp) -> Timestamp {
+        self.expires_at.map_or(due_at, |at| due_at.min(at))
+    }
+
+    /// Whether an operator has put the run aside for now.
+    pub(in crate::act) fn paused(&self) -> bool {
+        self.standing().paused
+    }
 
     /// Whether work may go on.
     pub(in crate::act) fn hold(&self) -> Hold {
@@ -130,6 +156,7 @@ impl Holding {
             standing.until = usable(asked, self.lease);
         }
         standing.cancelling = written.cancelling;
+        standing.paused = written.paused;
     }
 
     /// The run is somebody else's.
@@ -191,6 +218,16 @@ impl Holding {
     /// Keeps what a step says of itself until its checkpoint is written.
     pub(in crate::act) fn set_note(&self, note: Option<String>) -> Option<String> {
         std::mem::replace(&mut *self.note.lock().unwrap_or_else(PoisonError::into_inner), note)
+    }
+
+    /// Whether progress is to be written now, if it is at most `every` so long; says so once.
+    pub(in crate::act) fn report_due(&self, now: Moment, every: Duration) -> bool {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = reported.is_none_or(|last| now.since(last) >= every);
+        if due {
+            *reported = Some(now);
+        }
+        due
     }
 
     /// Tells whoever wants to know that a point between two writes was reached.

@@ -160,7 +160,7 @@ mod tasks {
     use tokio::task::JoinHandle;
 
     use super::core::Outcome;
-    use crate::act::panics::message;
+    use crate::base::fault::Panicked;
     use crate::base::time::BoxFuture;
 
     pub(super) fn spawn(work: BoxFuture<'static, Outcome>) -> BoxFuture<'static, Outcome> {
@@ -176,7 +176,7 @@ mod tasks {
         fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
             Pin::new(&mut self.0).poll(context).map(|joined| {
                 joined.unwrap_or_else(|error| match error.try_into_panic() {
-                    Ok(panic) => Outcome::Failed(message(&*panic)),
+                    Ok(panic) => Outcome::Failed(Panicked::of(&*panic).to_string()),
                     Err(error) => Outcome::Failed(error.to_string()),
                 })
             })

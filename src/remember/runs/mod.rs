@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 pub(crate) use body::shortened;
 pub use body::{
-    Body, CHAIN_MAX, FAULTS_MAX, FORMAT, FaultRecord, Json, Otherwise, ProgressRecord, Question, StepRecord,
-    StepState, UndoState, Wait,
+    Body, CHAIN_MAX, FAULTS_MAX, FORMAT, Failure, FaultRecord, Json, Otherwise, ProgressRecord, Question,
+    StepRecord, StepState, UndoState, Wait,
 };
 pub(crate) use claim::Wanted;
 pub use claim::{CRASHES_MAX, Taken};
