@@ -30,6 +30,7 @@
 //! | to do something only so often in this process | `limit` (feature `rate-limit`) |
 //! | to do something once, however often it is asked for | `once`, `ledger` (feature `store`) |
 //! | a job of steps that resumes where it was | `job`, `pipeline` (feature `store`) |
+//! | runs from a queue, worked on by as many processes as there are | `worker` (feature `store`), [`shutdown`] |
 //! | to see and steer runs, from code or from a shell | `operator`, `cli`, and the binary `unattended` |
 //! | one holder at a time | `leases` |
 //! | a small state that the next process needs | `snapshots` |
@@ -75,9 +76,9 @@ pub use act::delays;
 pub use act::limit;
 #[cfg(feature = "tower")]
 pub use act::tower;
-pub use act::{call, credential, exchange, isolate};
+pub use act::{call, credential, exchange, isolate, shutdown};
 #[cfg(feature = "store")]
-pub use act::{fallback, job, once, pipeline};
+pub use act::{fallback, job, once, pipeline, worker};
 #[cfg(feature = "store")]
 pub use base::canonical;
 pub use base::{backoff, effect, explain, fault, redact, rng, secret, text, time};

@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use build::{BuildError, Builder};
+pub(in crate::act) use once::Driver;
 pub use once::{Error, Report, Verdict};
 
 use crate::act::pipeline::{After, Edges, Step, StepError};

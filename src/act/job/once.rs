@@ -1,12 +1,14 @@
 //! One call: first what is due, deferred or orphaned of this job, then the input, then leave.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::act::env::{Env, Face, OnThread};
 use crate::act::job::Job;
 use crate::act::pipeline::{Course, Holding, StepError, drive};
+use crate::act::shutdown::Shutdown;
 use crate::base::canonical::Key;
 use crate::base::explain::Explain;
 use crate::base::fault::{Classify, Fault};
@@ -14,7 +16,7 @@ use crate::base::time::{Moment, SleepBlocking, System, Timestamp};
 use crate::decide::claim::{Decision, Settled};
 use crate::decide::run::State;
 use crate::remember::blocking::block_on;
-use crate::remember::runs::{self, Json, NewRun, Run, Runs, StepRecord, Submitted, Taken};
+use crate::remember::runs::{self, Json, NewRun, Run, Runs, StepRecord, Submitted, Taken, kind_of};
 use crate::remember::store::Store;
 
 /// What one call did.
@@ -360,6 +362,9 @@ impl Job {
             if self.time_max.is_some_and(|limit| asked.since(start) > limit / 2) {
                 break;
             }
+            if done.is_empty() {
+                runs.sweep(&self.kinds(), &actor(runs.store())).await?;
+            }
             // One at a time: a run that waits in this process while another is worked on could not be taken by others.
             let taken = runs.claim_due(&self.name, 1, self.lease, &actor(runs.store())).await?;
             let Some(taken) = taken.into_iter().next() else { break };
@@ -376,23 +381,57 @@ impl Job {
         taken: &Taken,
         asked: Moment,
     ) -> Result<Run, Error> {
-        let host = host();
+        let driver = Driver::new(Arc::clone(env), runs.clone(), actor(runs.store()));
+        let _left = self.drive_by(&driver, taken, asked).await?;
+        // Where somebody else has it now, how it stands is the answer.
+        Ok(runs.must_get(taken.run.id()).await?)
+    }
+
+    /// The same without a look at how it stands then: says only in which state it was left.
+    pub(in crate::act) async fn drive_by(
+        &self,
+        driver: &Driver,
+        taken: &Taken,
+        asked: Moment,
+    ) -> Result<Left, runs::Error> {
         let course = Course {
             steps: &self.steps,
             retry: &self.retry,
             attempts_max: self.attempts_max,
-            host: &host,
+            host: host(),
             code_version: self.version.as_deref(),
             after: &self.after,
         };
-        let actor = actor(runs.store());
-        let holding =
-            Holding::new(runs.clone(), Arc::clone(env), taken, asked, self.lease, &actor, self.edges.clone());
+        let holding = Holding::new(
+            driver.runs.clone(),
+            Arc::clone(&driver.env),
+            taken,
+            asked,
+            self.lease,
+            &driver.actor,
+            self.edges.clone(),
+            driver.brake.clone(),
+        );
         match drive(&course, &holding).await {
-            // Somebody else has it now; how it stands is the answer.
-            Ok(()) | Err(runs::Error::Lost { .. }) => Ok(runs.must_get(taken.run.id()).await?),
-            Err(error) => Err(error.into()),
+            Ok(()) => Ok(Left { state: holding.left_in() }),
+            Err(runs::Error::Lost { .. }) => Ok(Left { state: None }),
+            Err(error) => Err(error),
         }
+    }
+
+    /// The kinds of its runs.
+    pub(in crate::act) fn kinds(&self) -> Vec<String> {
+        vec![kind_of(&self.name, 1)]
+    }
+
+    /// How long its leases are.
+    pub(in crate::act) const fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// After how many deaths in a row a run of it is poison.
+    pub(in crate::act) const fn deaths_max(&self) -> u32 {
+        self.crashes_max
     }
 
     fn new_run<I: Serialize + ?Sized>(&self, store: &Arc<dyn Store>, input: &I) -> Result<NewRun, Error> {
@@ -423,12 +462,43 @@ impl Job {
     }
 }
 
+/// Who drives runs, and by what.
+pub(in crate::act) struct Driver {
+    env: Arc<dyn Env>,
+    runs: Runs,
+    actor: String,
+    brake: Option<Shutdown>,
+}
+
+impl Driver {
+    pub(in crate::act) const fn new(env: Arc<dyn Env>, runs: Runs, actor: String) -> Self {
+        Self { env, runs, actor, brake: None }
+    }
+
+    /// The same, which puts down what it drives once `brake` is triggered.
+    pub(in crate::act) fn brake(mut self, brake: Shutdown) -> Self {
+        self.brake = Some(brake);
+        self
+    }
+}
+
+/// How a driver has left a run.
+pub(in crate::act) struct Left {
+    /// In which state; `None` if it was lost to somebody else.
+    pub(in crate::act) state: Option<State>,
+}
+
 fn actor(store: &Arc<dyn Store>) -> String {
     format!("worker:{}", store.owner())
 }
 
 /// This machine's name, for people who look for the host on which a run was worked on.
-fn host() -> String {
+fn host() -> &'static str {
+    static HOST: OnceLock<String> = OnceLock::new();
+    HOST.get_or_init(named_host)
+}
+
+fn named_host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
         .or_else(|| std::env::var("HOSTNAME").ok())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::act::pipeline::attempt::{Attempted, attempt_step};
-use crate::act::pipeline::{Hold, Holding, Step, StepError, failing, undo, waiting};
+use crate::act::pipeline::{Hold, Holding, Step, StepError, failing, handing, undo, waiting};
 use crate::act::runlog;
 use crate::base::canonical::Key;
 use crate::base::effect::Effect;
@@ -88,6 +88,9 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
         }
         if holding.hold() == Hold::Cancelling {
             return failing::cancel(holding).await;
+        }
+        if holding.hold() == Hold::Stopping {
+            return handing::back_between(holding, None).await;
         }
         if holding.paused() {
             return failing::set_aside(holding).await;
@@ -270,7 +273,7 @@ pub(super) async fn end_with(
     }
     holding.runs.apply_batch(batch).await.inspect_err(|error| lost(holding, error))?;
     // Work of this holder that is still about, on a thread that cannot be cut, is told to stop.
-    holding.lost();
+    holding.ended(to);
     holding.edge(&format!("{}:after", event));
     Ok(())
 }
@@ -299,7 +302,7 @@ pub(super) async fn put_down(
         ..Move::new(&holding.id, from, event, holding.expect(), reason)
     };
     let applied = holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
-    holding.lost();
+    holding.ended(to);
     cancel_now(holding, &body, to, applied.first()).await
 }
 
@@ -320,7 +323,7 @@ pub(super) async fn hand_back(
         ..Move::new(&holding.id, from, run::Event::HandBack, holding.expect(), reason)
     };
     let applied = holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
-    holding.lost();
+    holding.ended(to);
     cancel_now(holding, &body, to, applied.first()).await
 }
 
@@ -348,7 +351,11 @@ async fn cancel_now(
     }
     match holding.runs.apply_batch(batch).await {
         // Somebody has moved it since: whoever that was knows of the wish.
-        Ok(_) | Err(Error::Lost { .. }) => Ok(()),
+        Ok(_) => {
+            holding.ended(State::Cancelled);
+            Ok(())
+        }
+        Err(Error::Lost { .. }) => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -387,7 +394,7 @@ pub(super) async fn park(
     match apply_settled(&**holding.runs.store(), batch).await {
         Ok(applied) => {
             runlog::moved(&holding.id, &holding.job, Some(step), "waiting_external", &code, &why);
-            holding.lost();
+            holding.ended(State::WaitingExternal);
             cancel_now(holding, &body, State::WaitingExternal, applied.first()).await?;
             Ok(Parked::Yes)
         }

@@ -12,6 +12,7 @@ mod cx;
 mod drive;
 mod failing;
 mod fan_out;
+mod handing;
 mod holding;
 mod known;
 mod step;
