@@ -43,5 +43,6 @@ mod reasons;
 mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod sqlite;
+mod untrusted_intent;
 #[cfg(feature = "testing")]
 mod world;
