@@ -50,6 +50,7 @@ mod reasons;
 mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod sqlite;
+mod untrusted_intent;
 #[cfg(feature = "testing")]
 mod views;
 mod world;

@@ -78,6 +78,20 @@ pub struct Review {
 ///
 /// It is of the gate that made it only as far as its type says: where two gates of one program differ in what they allow,
 /// give each a type of its own.
+///
+/// Nothing else makes one:
+///
+/// ```compile_fail,E0451
+/// use unattended::contract::{Approved, Candidate};
+///
+/// fn forge(candidate: Candidate<u32>) -> Approved<u32> {
+///     Approved { candidate, reasons: Vec::new(), review: None }
+/// }
+/// ```
+///
+/// ```compile_fail,E0277
+/// let read: unattended::contract::Approved<u32> = serde_json::from_str("7").unwrap();
+/// ```
 #[must_use = "what is approved is not yet done"]
 pub struct Approved<T> {
     candidate: Candidate<T>,
