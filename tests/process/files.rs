@@ -88,7 +88,7 @@ fn a_save_that_was_acknowledged_survives_a_kill_at_any_time() {
     for round in 0..25 {
         let mut player = Player::start("save without end", &path, &[]);
         let first = player.hear().expect("a child that saves");
-        std::thread::sleep(Duration::from_micros(rng.up_to(20_000)));
+        std::thread::sleep(Duration::from_micros(rng.up_to(100_000)));
         let said = player.kill();
         acknowledged = [first].iter().chain(&said).filter_map(|n| n.parse().ok()).max().unwrap();
         let loaded = state.load().unwrap().unwrap();
@@ -97,7 +97,7 @@ fn a_save_that_was_acknowledged_survives_a_kill_at_any_time() {
         assert!(stands >= acknowledged, "{acknowledged} was acknowledged, and {stands} stands");
         assert_eq!(loaded.value, numbers(stands), "round {round}");
     }
-    assert!(acknowledged > 50, "only {acknowledged} saves were acknowledged");
+    assert!(acknowledged > 30, "only {acknowledged} saves were acknowledged");
 
     for leftover in temporaries(folder.path()) {
         let old = std::time::SystemTime::now() - Duration::from_secs(7_200);
@@ -130,11 +130,11 @@ fn a_payload_that_was_referred_to_survives_a_kill_at_any_time() {
     for _ in 0..8 {
         let mut player = Player::start("put without end", folder.path(), &[]);
         referred.push(player.hear().expect("a child that puts"));
-        std::thread::sleep(Duration::from_micros(rng.up_to(20_000)));
+        std::thread::sleep(Duration::from_micros(rng.up_to(100_000)));
         referred.extend(player.kill());
     }
     let payloads = referred.iter().filter_map(|json| serde_json::from_str::<PayloadRef>(json).ok());
-    assert!(payloads.map(|payload| payload.verify(folder.path()).unwrap()).count() > 20);
+    assert!(payloads.map(|payload| payload.verify(folder.path()).unwrap()).count() > 10);
 }
 
 #[test]
