@@ -48,9 +48,12 @@ impl Database {
 
     /// Runs statements in which `SCHEMA` stands for the test's schema.
     pub(crate) fn run(&self, sql: &str) {
-        let sql = sql.replace("SCHEMA", &self.schema);
+        self.run_as_it_is(&sql.replace("SCHEMA", &self.schema));
+    }
+
+    pub(crate) fn run_as_it_is(&self, sql: &str) {
         self.with_hand(async |client| {
-            client.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+            client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
         });
     }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test helper stops at the first failure")]
 #![allow(clippy::panic, reason = "a test helper stops at the first failure")]
 
+mod contract;
 mod groups;
 mod links;
 mod opening;
