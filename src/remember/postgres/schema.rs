@@ -81,9 +81,11 @@ pub(super) fn script(name: &Name) -> String {
 /// Reads what stands there; refuses what this release cannot work with.
 pub(super) async fn identify(client: &Client, name: &Name) -> Result<Found, Error> {
     let failed = |found| error::of("cannot read the store's format", found);
-    let look = "SELECT to_regclass($1) IS NOT NULL, current_setting('server_version_num'), current_setting('server_encoding')";
-    let table = format!("\"{}\".store", name.as_str());
-    let params = [(&table as &(dyn tokio_postgres::types::ToSql + Sync), tokio_postgres::types::Type::TEXT)];
+    // Read as a table: what `to_regclass` knows may be older than the lock that a migration waited for.
+    let look = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c
+             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'store'),
+         current_setting('server_version_num'), current_setting('server_encoding')";
+    let params = [(&name.0 as &(dyn tokio_postgres::types::ToSql + Sync), tokio_postgres::types::Type::TEXT)];
     let rows = client.query_typed(look, &params).await.map_err(failed)?;
     let row = rows.first().ok_or_else(|| error::corrupt("no answer"))?;
     let (there, version, encoding): (bool, String, String) = (row.get(0), row.get(1), row.get(2));

@@ -2,6 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test helper stops at the first failure")]
 #![allow(clippy::panic, reason = "a test helper stops at the first failure")]
 
+mod contract;
+mod groups;
+mod links;
+mod opening;
+mod own;
+mod proxy;
 mod rules;
 
 use unattended::store::{Batch, Expect, Ns, Put, Write};
