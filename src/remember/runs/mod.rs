@@ -145,20 +145,24 @@ impl Runs {
     /// # Errors
     /// [`Error::NoSuchRun`]; [`Error::Illegal`] if it is not failed and not in review.
     pub async fn requeue(&self, id: &str, by: &str, at: Timestamp) -> Result<Run, Error> {
+        self.requeue_with(id, Word { by, why: "", at }).await
+    }
+
+    /// The same by a person, who says why.
+    pub(crate) async fn requeue_with(&self, id: &str, word: Word<'_>) -> Result<Run, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let mut run = self.must_get(id).await?;
-            let reason =
-                Reason::new("run.requeued", format!("{by} sent it round again from its last checkpoint"));
+            let reason = Reason::new("run.requeued", word.said("sent it round again from its last checkpoint"));
             // What it had undone is not done any more: it goes on with that, not with the work.
             let undo = run.body.question.as_ref().is_some_and(|question| question.undo);
             let event = if undo { run::Event::Compensate } else { run::Event::Requeue };
+            run::transition(run.state(), event)?;
             let before = (run.body.wait.clone(), run.body.crash_count);
             review::revive(&mut run.body, &reason);
             if run.state() == run::State::FailedTransient {
                 (run.body.wait, run.body.crash_count) = before;
             }
-            let word = Word { by, why: "", at };
-            let reopening = self.reopen_entry(&run, by).await?;
+            let reopening = self.reopen_entry(&run, word.by).await?;
             let batch = review::together(review::moving(&run, event, reason, word)?, reopening);
             match self.apply_batch(batch).await {
                 Ok(_) => return self.must_get(id).await,

@@ -11,7 +11,7 @@ use crate::base::effect::Effect;
 use crate::base::explain::Explain;
 use crate::base::fault::Class;
 use crate::decide::claim::Status;
-use crate::decide::run::{self, State};
+use crate::decide::run;
 use crate::remember::ledger::{Outcome, entry};
 use crate::remember::runs::{
     ATTEMPTS_MAX, Body, Error, Json, Move, Reason, Run, Runs, StepState, UndoState, Verb, Word, submit, waits,
