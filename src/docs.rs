@@ -6,6 +6,9 @@ mod reasons {}
 #[doc = include_str!("../docs/runs.md")]
 mod runs {}
 
+#[doc = include_str!("../docs/operator.md")]
+mod operator {}
+
 #[doc = include_str!("../docs/architecture.md")]
 mod architecture {}
 

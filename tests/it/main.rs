@@ -39,6 +39,8 @@ mod ledger;
 mod manifest;
 #[cfg(feature = "testing")]
 mod once;
+#[cfg(all(feature = "sqlite", feature = "testing"))]
+mod operator;
 mod reasons;
 mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]

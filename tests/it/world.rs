@@ -141,7 +141,9 @@ fn check_entry(store: &Arc<dyn Store>, run: &Run) {
 fn check_record(run: &Run) {
     let (state, record) = (run.state(), &run.record);
     let what = format!("run {} is {state}: {record:?}", run.id());
-    if state.is_held() {
+    if state == State::Compensating && record.lease.is_none() {
+        assert!(record.due_at.is_some(), "nobody will ever go on with its undoing: {what}");
+    } else if state.is_held() {
         assert!(record.lease.is_some(), "held without a lease: {what}");
         assert!(record.due_at.is_none(), "held and due: {what}");
     } else {

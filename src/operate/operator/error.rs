@@ -58,7 +58,9 @@ impl Error {
 impl From<runs::Error> for Error {
     fn from(error: runs::Error) -> Self {
         match error {
-            runs::Error::NotFor { id, state, verb, allowed } => Self::NotPossible { id, state, verb, allowed },
+            runs::Error::NotFor { id, state, verb, allowed } => {
+                Self::NotPossible { id, state, verb, allowed }
+            }
             error => Self::Runs(error),
         }
     }

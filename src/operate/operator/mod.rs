@@ -48,7 +48,10 @@ pub struct Operator {
 
 impl fmt::Debug for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Operator").field("runs", &self.runs).field("actor", &self.actor).finish_non_exhaustive()
+        f.debug_struct("Operator")
+            .field("runs", &self.runs)
+            .field("actor", &self.actor)
+            .finish_non_exhaustive()
     }
 }
 
@@ -181,7 +184,9 @@ impl Operator {
     pub async fn notes(&self, selector: &Selector) -> Result<Vec<Note>, Error> {
         let history = self.show(selector).await?.history;
         let notes = history.into_iter().filter(|stored| stored.event.code == "run.note");
-        Ok(notes.map(|stored| Note { at: stored.at, by: stored.event.actor, text: stored.event.why }).collect())
+        Ok(notes
+            .map(|stored| Note { at: stored.at, by: stored.event.actor, text: stored.event.why })
+            .collect())
     }
 
     /// This operator's word, said now.

@@ -130,10 +130,18 @@ impl Operator {
         check(verb)?;
         self.word(why)?;
         if verb == Verb::Force && why.trim().is_empty() {
-            return Err(Error::invalid("why", "empty", "a reason why the work is right to be done once more"));
+            return Err(Error::invalid(
+                "why",
+                "empty",
+                "a reason why the work is right to be done once more",
+            ));
         }
         if chosen.len() > RUNS_MAX as usize {
-            return Err(Error::invalid("runs", chosen.len().to_string(), format!("at most {RUNS_MAX} at once")));
+            return Err(Error::invalid(
+                "runs",
+                chosen.len().to_string(),
+                format!("at most {RUNS_MAX} at once"),
+            ));
         }
         let (mut outcomes, mut sent) = (Vec::with_capacity(chosen.len()), 0u64);
         for run in chosen {

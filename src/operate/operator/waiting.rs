@@ -63,7 +63,9 @@ impl Operator {
     pub async fn resolve(&self, token: &str, answer: Json, why: &str) -> Result<Resolved, Error> {
         let of_credential = token.starts_with(&credential::token_of(""));
         // A step may have asked for one that looks so.
-        if of_credential && self.runs.store().get(Ns::WAIT, token).await.map_err(runs::Error::Store)?.is_none() {
+        if of_credential
+            && self.runs.store().get(Ns::WAIT, token).await.map_err(runs::Error::Store)?.is_none()
+        {
             let allowed = "the token of a step; `credential_ok` releases the runs that wait for a credential";
             return Err(Error::invalid("token", format!("{token:?}"), allowed));
         }

@@ -152,7 +152,8 @@ impl Runs {
     pub(crate) async fn requeue_with(&self, id: &str, word: Word<'_>) -> Result<Run, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let mut run = self.must_get(id).await?;
-            let reason = Reason::new("run.requeued", word.said("sent it round again from its last checkpoint"));
+            let reason =
+                Reason::new("run.requeued", word.said("sent it round again from its last checkpoint"));
             // What it had undone is not done any more: it goes on with that, not with the work.
             let undo = run.body.question.as_ref().is_some_and(|question| question.undo);
             let event = if undo { run::Event::Compensate } else { run::Event::Requeue };

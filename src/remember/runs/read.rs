@@ -98,7 +98,8 @@ impl Filter {
     /// it is left out, and `store check` names it.
     fn of_page(&self, records: &[Record]) -> Vec<(usize, Run)> {
         let runs = records.iter().map(|record| Run::from_record(record.clone()).ok());
-        let matching = runs.enumerate().filter_map(|(at, run)| Some((at, run.filter(|run| self.matches(run))?)));
+        let matching =
+            runs.enumerate().filter_map(|(at, run)| Some((at, run.filter(|run| self.matches(run))?)));
         matching.collect()
     }
 

@@ -79,7 +79,11 @@ impl Runs {
                 let held_by = run.record.owner.clone().filter(|_| run.record.leased());
                 return Err(Error::Live { id: run.id().to_owned(), state: run.state(), held_by });
             }
-            let told = if verb == Verb::Force { self.forced(&run).await? } else { self.honoured(&run, word.at).await? };
+            let told = if verb == Verb::Force {
+                self.forced(&run).await?
+            } else {
+                self.honoured(&run, word.at).await?
+            };
             let (entry, generation) = match told {
                 Told::Open(entry, generation) => (entry, generation),
                 Told::Done(replayed) => return Ok(replayed),
@@ -103,7 +107,9 @@ impl Runs {
             None => None,
         };
         let given = run.record.fingerprint.clone().unwrap_or_default();
-        let stands = entry.as_ref().filter(|entry| !matches!(entry.judge(&given, at), Decision::Fresh(Free::Expired { .. })));
+        let stands = entry
+            .as_ref()
+            .filter(|entry| !matches!(entry.judge(&given, at), Decision::Fresh(Free::Expired { .. })));
         if let (Some(entry), Some(key)) = (stands, &run.body.key) {
             let (key, owner) = (key.clone(), entry.body.run.clone());
             match &entry.record.fingerprint {
@@ -181,7 +187,8 @@ fn creating(
         None => Fingerprint::of_text(run.body.input.get())
             .map_err(|error| unreadable("input", error.to_string()))?,
     };
-    let steps = run.body.steps.iter().map(|step| StepRecord::pending(step.name.as_str(), step.effect)).collect();
+    let steps =
+        run.body.steps.iter().map(|step| StepRecord::pending(step.name.as_str(), step.effect)).collect();
     let mut body = Body::new(run.body.input.clone(), steps);
     body.key.clone_from(&run.body.key);
     body.schema = run.body.schema;

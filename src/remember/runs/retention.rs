@@ -8,9 +8,7 @@ use crate::decide::run::State;
 use crate::remember::ledger::{Outcome, entry};
 use crate::remember::runs::waits::{ANSWERED, OVER, WAITING, asked_by};
 use crate::remember::runs::{Error, Run, Runs};
-use crate::remember::store::{
-    Batch, Event, Expect, Ns, Order, PAGE_MAX, Prune, Put, Query, Record, Write,
-};
+use crate::remember::store::{Batch, Event, Expect, Ns, Order, PAGE_MAX, Prune, Put, Query, Record, Write};
 
 /// How many records one call of the store deletes, so that other writers get their turn.
 const BATCH: u32 = 500;
@@ -164,12 +162,8 @@ impl Runs {
     where
         F: Future<Output = Result<(), Error>> + Send,
     {
-        let mut query = Query {
-            states: vec![state.to_owned()],
-            order: Order::Oldest,
-            limit: PAGE_MAX,
-            ..Query::all(ns)
-        };
+        let mut query =
+            Query { states: vec![state.to_owned()], order: Order::Oldest, limit: PAGE_MAX, ..Query::all(ns) };
         for _ in 0..PAGES_MAX {
             let page = self.store().scan(query.clone()).await?;
             for record in page.records {

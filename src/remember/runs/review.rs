@@ -85,8 +85,7 @@ pub fn answers(run: &Run) -> Vec<&'static str> {
     let question = run.body.question.as_ref();
     let undo = question.is_some_and(|question| question.undo);
     let step = about(&run.body).and_then(|name| run.body.steps.iter().find(|step| step.name == name));
-    let in_doubt =
-        step.is_some_and(|step| step.effect == Effect::Unsafe && step.state == StepState::Started);
+    let in_doubt = step.is_some_and(|step| step.effect == Effect::Unsafe && step.state == StepState::Started);
     let possible = |word: &&str| match (*word, question) {
         ("fixed_input", _) if undo => false,
         ("applied" | "not_applied" | "skip", _) if step.is_none() => false,
@@ -258,7 +257,9 @@ impl Runs {
             return Err(Error::Invalid {
                 field: "input",
                 given: format!("another one for run {id}, whose work counts as done"),
-                allowed: String::from("only other answers: the ledger keeps what was done with the input before"),
+                allowed: String::from(
+                    "only other answers: the ledger keeps what was done with the input before",
+                ),
             });
         }
         let body = entry::Body::open(Some(id.to_owned()), run.body.generation);
@@ -336,7 +337,8 @@ pub(super) fn revive(body: &mut Body, reason: &Reason) {
 }
 
 fn fingerprint_of(given: &Json, run: &Run) -> Result<Fingerprint, Error> {
-    let invalid = |given: String, allowed: &str| Error::Invalid { field: "input", given, allowed: allowed.to_owned() };
+    let invalid =
+        |given: String, allowed: &str| Error::Invalid { field: "input", given, allowed: allowed.to_owned() };
     let print = Fingerprint::of_text(given.get())
         .map_err(|error| invalid(error.to_string(), "JSON that has a canonical form"))?;
     if Fingerprint::of_text(run.body.input.get()).is_ok_and(|before| before == print) {

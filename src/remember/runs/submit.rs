@@ -287,7 +287,9 @@ impl Runs {
     /// [`Error::KeyTaken`] if the key is other work's by now; when the store cannot be read.
     pub(super) async fn reopen_entry(&self, run: &Run, by: &str) -> Result<Option<Write>, Error> {
         let (Some(entry), Some(key)) = (self.own_entry(run).await?, &run.body.key) else {
-            let Some(print) = run.body.key.as_ref().and(run.record.fingerprint.as_deref()) else { return Ok(None) };
+            let Some(print) = run.body.key.as_ref().and(run.record.fingerprint.as_deref()) else {
+                return Ok(None);
+            };
             // Forgotten meanwhile: the key is free, and the run's once more.
             return Ok(print.parse().ok().map(|print| opening_again(run, &print, by)).transpose()?);
         };
@@ -353,7 +355,13 @@ fn conflict(key: Key, entry: &entry::Entry, given: &Fingerprint) -> Submitted {
     }
 }
 
-pub(super) fn opening_run(id: &str, new: &NewRun, body: &mut Body, fingerprint: &Fingerprint, now: Timestamp) -> Write {
+pub(super) fn opening_run(
+    id: &str,
+    new: &NewRun,
+    body: &mut Body,
+    fingerprint: &Fingerprint,
+    now: Timestamp,
+) -> Write {
     let (state, why) = match new.take {
         Some(_) => (State::Processing, "submitted, and taken at once"),
         None => (State::Queued, "submitted"),

@@ -168,12 +168,7 @@ impl Runs {
         self.apply_batch(Batch::of(write)).await.map(|_| Resolved::Early)
     }
 
-    async fn answer(
-        &self,
-        record: &Record,
-        answer: &Json,
-        word: Word<'_>,
-    ) -> Result<Resolved, Error> {
+    async fn answer(&self, record: &Record, answer: &Json, word: Word<'_>) -> Result<Resolved, Error> {
         let by = word.by;
         let (token, known) = (record.key.as_str(), Token::read(record)?);
         let run = match &known.run {

@@ -11,7 +11,8 @@ use unattended::memory::Memory;
 use unattended::operator::Operator;
 use unattended::run::{self, State};
 use unattended::runs::{
-    Body, Filter, Json, Move, NewRun, Question, Reason, Run, Runs, StepRecord, StepState, Submitted, UndoState,
+    Body, Filter, Json, Move, NewRun, Question, Reason, Run, Runs, StepRecord, StepState, Submitted,
+    UndoState,
 };
 use unattended::sqlite::Sqlite;
 use unattended::store::{Ns, Record, Store, StoredEvent};

@@ -133,7 +133,10 @@ fn rerun_does_no_unsafe_step_twice_but_undone_it_may() {
     let error = refused(&desk, &failed, &Mode::Rerun);
     assert_eq!(
         error.to_string(),
-        format!("step pay of run {} was begun and is unsafe to repeat: go on with that run, or force it", failed.id())
+        format!(
+            "step pay of run {} was begun and is unsafe to repeat: go on with that run, or force it",
+            failed.id()
+        )
     );
     let held = desk.held(2);
     let undoing = desk.work(&held, run::Event::Compensate, |body| done(body, "pay", "1"));
@@ -181,14 +184,14 @@ fn a_force_needs_a_reason_and_opens_the_next_generation() {
         assert_eq!((run.body.generation, run.body.replay_of.as_deref()), (2, Some(done.id())));
         assert_eq!(desk.told(1), (String::from("claimed"), run.id().to_owned(), 2));
         let first = &desk.history(run.id())[0].event;
-        assert_eq!(
-            first.why,
-            format!("forced as a replay of run {}: the bank lost it; ticket 7", done.id())
-        );
+        assert_eq!(first.why, format!("forced as a replay of run {}: the bank lost it; ticket 7", done.id()));
         desk.check();
         // Somebody works under the key now.
         let error = refused(&desk, &desk.run(done.id()), &force("once more"));
-        assert!(matches!(&error, runs::Error::KeyTaken { run: Some(other), .. } if other == run.id()), "{error}");
+        assert!(
+            matches!(&error, runs::Error::KeyTaken { run: Some(other), .. } if other == run.id()),
+            "{error}"
+        );
         finish(&desk, &run, "8");
         assert_eq!(desk.told(1), (String::from("succeeded"), run.id().to_owned(), 2));
         let third = created(block_on(desk.ada().replay(&desk.run(run.id()), &force("again"), "")));
@@ -257,7 +260,8 @@ fn a_key_that_was_used_for_something_else_since_is_a_conflict_for_a_rerun() {
     let desk = Desk::new();
     let first = block_on(desk.ada().cancel(&desk.queued(1), "")).unwrap();
     let entry = desk.entry(1).unwrap();
-    let put = Put { fingerprint: unattended::store::Change::to(String::from("jcs1:other")), ..Put::nothing() };
+    let put =
+        Put { fingerprint: unattended::store::Change::to(String::from("jcs1:other")), ..Put::nothing() };
     let expect = unattended::store::Expect::Version(entry.version);
     let write = unattended::store::Write::new(Ns::LEDGER, entry.key, expect, put);
     block_on(desk.store.apply(unattended::store::Batch::of(write))).unwrap();

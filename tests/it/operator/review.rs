@@ -24,10 +24,7 @@ fn applied_goes_on_behind_the_step_with_what_it_gave() {
         let told = desk.last(run.id());
         assert_eq!(told.event.code, "review.applied");
         assert_eq!(told.event.actor, "operator:ada");
-        assert_eq!(
-            told.event.why,
-            "operator:ada says of step pay that it was done: the bank's list has it"
-        );
+        assert_eq!(told.event.why, "operator:ada says of step pay that it was done: the bank's list has it");
         assert_eq!((run.body.code.as_str(), &run.body.why), ("review.applied", &told.event.why));
         assert_eq!(told.event.step.as_deref(), Some("pay"));
         assert!(told.event.data.unwrap().contains("takeover.outcome_unknown"), "what was asked is kept");
@@ -232,8 +229,7 @@ fn a_fixed_input_is_other_work_under_the_same_key() {
         assert_eq!(desk.entry(1).unwrap().fingerprint, Some(print));
         assert_eq!(step(&run, "pay").state, StepState::Done, "what is done stays done");
         assert_eq!(step(&run, "publish").state, StepState::Pending);
-        let told: serde_json::Value =
-            serde_json::from_str(&desk.last(run.id()).event.data.unwrap()).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&desk.last(run.id()).event.data.unwrap()).unwrap();
         assert_eq!(told["input_before"]["amount"], 1, "the input before is in the history");
         desk.check();
         // The producer still sends the earlier input, then the fixed one.
@@ -292,7 +288,7 @@ fn a_fixed_input_that_is_none_is_refused() {
 fn a_fixed_input_for_a_key_that_is_other_work_by_now_is_refused() {
     let desk = Desk::new();
     let (failed, ada) = (desk.failed_early(1), desk.ada());
-    block_on(desk.runs().rerun(&failed, runs::Word { by: "operator:ada", why: "", at: desk.now() })).unwrap();
+    let _another = block_on(ada.replay(&failed, &unattended::operator::Mode::Rerun, "")).unwrap();
     let failed = desk.run(failed.id());
     for answer in [Answer::FixedInput(json("{\"amount\":9}")), Answer::NotApplied] {
         let error = block_on(ada.review(&failed, &answer, "")).unwrap_err();
@@ -387,7 +383,9 @@ fn what_a_failed_run_did_is_undone_on_a_persons_word() {
         desk.check();
         let held = desk.run(taken.run.id());
         let error = block_on(desk.ada().compensate(&held, "")).unwrap_err();
-        assert!(error.to_string().ends_with("compensate takes a run that is needs_review or failed_permanent"));
+        assert!(
+            error.to_string().ends_with("compensate takes a run that is needs_review or failed_permanent")
+        );
     }
 }
 

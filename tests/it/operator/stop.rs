@@ -53,8 +53,7 @@ fn a_held_run_is_asked_to_stop_and_its_holder_sees_it_at_its_next_renewal() {
         assert_eq!(desk.last(run.id()).event.code, "run.cancel_asked");
         let again = block_on(desk.operator("bob").cancel(&held, "")).unwrap();
         assert_eq!(again.record.version, run.record.version, "saying it twice changes nothing");
-        let renewal =
-            Write::new(Ns::RUN, held.id(), Expect::Fence(held.record.fence), Put::renew(LEASE));
+        let renewal = Write::new(Ns::RUN, held.id(), Expect::Fence(held.record.fence), Put::renew(LEASE));
         let renewed = block_on(desk.store.apply(Batch::of(renewal))).unwrap();
         assert!(renewed.first().unwrap().cancelling);
         let ended = desk.work(&held, run::Event::Cancel, |_| {});
