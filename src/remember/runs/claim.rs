@@ -311,7 +311,7 @@ impl Runs {
             text: format!("{why}: is the run itself what kills them?"),
             step: body.next_step().map(|step| step.name.clone()),
             undo: false,
-            options: vec![String::from("requeue"), String::from("dismiss")],
+            options: ["requeue", "fixed_input", "dismiss"].map(str::to_owned).to_vec(),
         });
         // Sent round again by a person, it starts with a clean count.
         body.crash_count = 0;
