@@ -87,6 +87,8 @@ pub use decide::{breaker, budget, claim, contract, quota, retry, run};
 pub use operate::cli;
 #[cfg(feature = "store")]
 pub use operate::{operator, timeline};
+#[cfg(feature = "postgres")]
+pub use remember::postgres;
 #[cfg(feature = "sqlite")]
 pub use remember::sqlite;
 #[cfg(feature = "store")]

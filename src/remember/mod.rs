@@ -11,5 +11,7 @@ mod replay;
 
 pub mod blocking;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

@@ -41,10 +41,16 @@ mod ledger;
 mod manifest;
 #[cfg(feature = "testing")]
 mod once;
+#[cfg(all(feature = "postgres", feature = "testing"))]
+#[path = "../support/postgres.rs"]
+mod pg;
+#[cfg(all(feature = "postgres", feature = "testing"))]
+mod postgres;
 mod reasons;
 mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod sqlite;
+mod untrusted_intent;
 #[cfg(feature = "testing")]
 mod views;
 mod world;

@@ -26,6 +26,7 @@ pub fn run() {
         "stop in turn" => stop_in_turn(&path),
         "acknowledge" => acknowledge(&path),
         "zombie" => zombie(&path),
+        "matrix" => crate::matrix::child(),
         "hold" => hold(&path),
         "fail" => fail(&path),
         other => panic!("no child plays {other:?}"),

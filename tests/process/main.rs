@@ -18,6 +18,7 @@ mod disk;
 mod fair;
 mod kill;
 mod kit;
+mod matrix;
 mod shared;
 
 /// Not a test: what a child process runs.

@@ -6,18 +6,17 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::act::env::{Env, Face, OnThread};
-use crate::act::job::Job;
-use crate::act::pipeline::{Course, Holding, StepError, drive};
+use crate::act::job::{Error, Job, Terms};
+use crate::act::pipeline::{Course, Holding, drive};
 use crate::act::shutdown::Shutdown;
 use crate::base::canonical::Key;
 use crate::base::explain::Explain;
-use crate::base::fault::{Classify, Fault};
 use crate::base::time::{Moment, SleepBlocking, System, Timestamp};
 use crate::decide::claim::{Decision, Settled};
 use crate::decide::run::State;
 use crate::remember::blocking::block_on;
-use crate::remember::runs::{self, Json, NewRun, Run, Runs, StepRecord, Submitted, Taken, kind_of};
-use crate::remember::store::Store;
+use crate::remember::runs::{self, NewRun, Run, Runs, Submitted, Taken, Wanted};
+use crate::remember::store::{Order, Store};
 
 /// What one call did.
 #[derive(Clone, Debug)]
@@ -125,32 +124,6 @@ impl Report {
     }
 }
 
-/// A call could not do its work.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The input is not one that the job takes.
-    #[error("the input of job {job}: {why}")]
-    Input {
-        /// The job.
-        job: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The runs could not be read or written.
-    #[error(transparent)]
-    Runs(#[from] runs::Error),
-}
-
-impl Classify for Error {
-    fn fault(&self) -> Fault {
-        match self {
-            Self::Input { .. } => Fault::permanent("job.input"),
-            Self::Runs(error) => error.fault(),
-        }
-    }
-}
-
 impl Job {
     /// Works off what is due, deferred or orphaned of this job, then works on `input`, blocking the thread.
     ///
@@ -203,6 +176,17 @@ impl Job {
         C: SleepBlocking,
     {
         block_on(self.once(Self::on_thread(clock, Face::SimulatedThread), store, input))
+    }
+
+    /// The same as [`work_off_blocking`](Self::work_off_blocking) on another clock.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn work_off_blocking_on<C>(&self, clock: C, store: &Arc<dyn Store>) -> Result<Vec<Run>, Error>
+    where
+        C: SleepBlocking,
+    {
+        block_on(self.work_off_in(&Self::on_thread(clock, Face::SimulatedThread), &self.runs(store)))
     }
 
     /// Works off what is due, deferred or orphaned of this job, then works on `input`. Steps that block are moved to
@@ -267,7 +251,10 @@ impl Job {
         input: &I,
     ) -> Result<Report, Error> {
         let runs = self.runs(store);
-        let new = self.new_run(store, input)?;
+        let new = NewRun {
+            take: Some(self.lease),
+            ..self.new_run(store, self.admitted(input)?, &Terms::default())?
+        };
         let worked_off = self.work_off_in(&env, &runs).await?;
         self.edge("submit:before");
         let asked = env.now();
@@ -275,8 +262,18 @@ impl Job {
         self.edge("submit:after");
         let (run, verdict) = match submitted {
             Submitted::Created(run) => {
-                let taken = Taken { run: *run, from: State::Queued, orphan: false };
-                (Some(self.drive(&env, &runs, &taken, asked.moment).await?), Verdict::Ran)
+                let id = run.id().to_owned();
+                match runs.in_its_turn(*run, &actor(store)).await? {
+                    Some(run) => {
+                        let taken = Taken { run, from: State::Queued, orphan: false };
+                        (Some(self.drive(&env, &runs, &taken, asked.moment).await?), Verdict::Ran)
+                    }
+                    None => {
+                        let run = runs.must_get(&id).await?;
+                        let until = run.record.due_at.unwrap_or(asked.wall);
+                        (Some(run), Verdict::Deferred { until })
+                    }
+                }
             }
             Submitted::Existing(run, decision) => {
                 let (run, verdict) = self.existing(&env, &runs, *run, decision).await?;
@@ -355,7 +352,15 @@ impl Job {
                 runs.sweep(&self.kinds(), &actor(runs.store())).await?;
             }
             // One at a time: a run that waits in this process while another is worked on could not be taken by others.
-            let taken = runs.claim_due(&self.name, 1, self.lease, &actor(runs.store())).await?;
+            let actor = actor(runs.store());
+            let wanted = Wanted {
+                kinds: self.kinds(),
+                limit: 1,
+                lease: self.lease,
+                order: Order::Rank,
+                actor: &actor,
+            };
+            let taken = runs.claim_of(&wanted).await?;
             let Some(taken) = taken.into_iter().next() else { break };
             done.push(self.drive(env, runs, &taken, asked).await?);
         }
@@ -390,6 +395,7 @@ impl Job {
             host: host(),
             code_version: self.version.as_deref(),
             after: &self.after,
+            intake: self.intake.as_ref(),
         };
         let holding = Holding::new(
             driver.runs.clone(),
@@ -408,11 +414,6 @@ impl Job {
         }
     }
 
-    /// The kinds of its runs.
-    pub(in crate::act) fn kinds(&self) -> Vec<String> {
-        vec![kind_of(&self.name, 1)]
-    }
-
     /// How long its leases are.
     pub(in crate::act) const fn lease(&self) -> Duration {
         self.lease
@@ -421,23 +422,6 @@ impl Job {
     /// After how many deaths in a row a run of it is poison.
     pub(in crate::act) const fn deaths_max(&self) -> u32 {
         self.crashes_max
-    }
-
-    fn new_run<I: Serialize + ?Sized>(&self, store: &Arc<dyn Store>, input: &I) -> Result<NewRun, Error> {
-        let refused = |error: StepError| Error::Input { job: self.name.clone(), why: error.to_string() };
-        let input: Json = serde_json::value::to_raw_value(input)
-            .map_err(|error| Error::Input { job: self.name.clone(), why: error.to_string() })?;
-        let key = self.key.as_ref().map(|key| key(&input)).transpose().map_err(refused)?;
-        let payload = self.payload.as_ref().map(|payload| payload(&input)).transpose().map_err(refused)?;
-        let steps =
-            self.steps.iter().map(|step| StepRecord::pending(step.name.as_str(), step.effect)).collect();
-        let mut new = NewRun::new(self.name.as_str(), input, steps);
-        new.key = key;
-        new.fingerprint = payload;
-        new.take = Some(self.lease);
-        new.actor = actor(store);
-        new.body.code_version.clone_from(&self.version);
-        Ok(new)
     }
 
     fn runs(&self, store: &Arc<dyn Store>) -> Runs {
@@ -477,7 +461,7 @@ pub(in crate::act) struct Left {
     pub(in crate::act) state: Option<State>,
 }
 
-fn actor(store: &Arc<dyn Store>) -> String {
+pub(super) fn actor(store: &Arc<dyn Store>) -> String {
     format!("worker:{}", store.owner())
 }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::act::pipeline::attempt::{Attempted, attempt_step};
-use crate::act::pipeline::{Hold, Holding, Step, StepError, failing, handing, undo, waiting};
+use crate::act::pipeline::{Hold, Holding, Step, StepError, failing, handing, intake, undo, waiting};
 use crate::act::runlog;
 use crate::base::canonical::Key;
 use crate::base::effect::Effect;
 use crate::decide::claim::{self, AfterTakeover, LastKnown};
+use crate::decide::contract::Intake;
 use crate::decide::retry;
 use crate::decide::run::{self, State};
 use crate::remember::ledger::Outcome;
@@ -26,6 +27,8 @@ pub(in crate::act) struct Course<'a> {
     pub(in crate::act) code_version: Option<&'a str>,
     /// What must be done before its runs begin.
     pub(in crate::act) after: &'a [After],
+    /// What its input must be.
+    pub(in crate::act) intake: Option<&'a Intake>,
 }
 
 /// Another job's work that a job's runs wait for.
@@ -58,7 +61,7 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
     if holding.state() == State::Compensating {
         return undo::undo_all(course, holding).await;
     }
-    if waiting::on_others(course, holding).await? {
+    if intake::moved(course, holding).await? || waiting::on_others(course, holding).await? {
         return Ok(());
     }
     // What an earlier holder began and did not end. A step that this driver marks as begun ahead of time is none of it.

@@ -14,6 +14,7 @@ mod failing;
 mod fan_out;
 mod handing;
 mod holding;
+mod intake;
 mod known;
 mod step;
 mod undo;

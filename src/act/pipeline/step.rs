@@ -413,6 +413,8 @@ fn of_ours(error: &(dyn Error + 'static)) -> Option<Fault> {
             .or_else(|| error.downcast_ref::<ledger::Error>().map(Classify::fault));
         #[cfg(feature = "sqlite")]
         let fault = fault.or_else(|| error.downcast_ref().and_then(crate::remember::sqlite::error::fault));
+        #[cfg(feature = "postgres")]
+        let fault = fault.or_else(|| error.downcast_ref().and_then(crate::remember::postgres::error::fault));
         if fault.is_some() {
             return fault;
         }

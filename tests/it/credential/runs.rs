@@ -228,7 +228,7 @@ fn a_revoked_credential_parks_runs_and_a_persons_word_releases_them_one_by_one()
     assert_eq!(due, [0, 6, 12, 18, 24], "ten in a minute");
     let mut ended = Vec::new();
     for _ in 0..5 {
-        let worked_off = job.work_off_blocking_on(&world);
+        let worked_off = job.work_off_blocking_on(world.sim.clone(), &world.store).unwrap();
         assert_eq!(worked_off.len(), 1, "one at a time");
         assert_eq!((worked_off[0].state(), worked_off[0].body.attempt), (State::Succeeded, 1));
         ended.push(worked_off[0].body.input.get().to_owned());
@@ -252,18 +252,6 @@ fn a_revoked_credential_parks_runs_and_a_persons_word_releases_them_one_by_one()
     // Said again, it does no harm.
     let again = block_on(world.operator().credential_ok("youtube", now, RELEASE_RATE)).unwrap();
     assert_eq!((again.cleared, again.outcomes.len()), (credential::Cleared::NotNeeded, 0));
-}
-
-/// The backlog alone, on the simulated clock: another input would be a run of its own.
-trait WorkOff {
-    fn work_off_blocking_on(&self, world: &World) -> Vec<Run>;
-}
-
-impl WorkOff for Job {
-    fn work_off_blocking_on(&self, world: &World) -> Vec<Run> {
-        // An input that is done already: it gives nothing to do but the backlog.
-        world.run(self, "a").worked_off
-    }
 }
 
 #[test]
