@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use unattended::effect::Effect;
-use unattended::job::Job;
+use unattended::job::{Job, Terms};
 use unattended::pipeline::Step;
 use unattended::run::State;
 use unattended::shutdown::Shutdown;
@@ -51,9 +51,12 @@ fn main() {
     println!("{jobs} jobs, {IN_FLIGHT} in flight; the best of {rounds} rounds");
     for steps in [1, 2] {
         for face in [Face::Runtime, Face::OneFuture, Face::Threads] {
-            let best = (0..rounds).map(|_| measure(face, steps, jobs)).max_by(|a, b| a.rate.total_cmp(&b.rate));
+            let best =
+                (0..rounds).map(|_| measure(face, steps, jobs)).max_by(|a, b| a.rate.total_cmp(&b.rate));
             let Measured { rate, calls, commits } = best.unwrap();
-            println!("{steps} step(s), {face:?}: {rate:.0} jobs/s, {calls:.3} store calls and {commits:.4} commits a job");
+            println!(
+                "{steps} step(s), {face:?}: {rate:.0} jobs/s, {calls:.3} store calls and {commits:.4} commits a job"
+            );
         }
     }
     memory(if test { 1000 } else { 100_000 });
@@ -66,10 +69,8 @@ struct Measured {
 }
 
 fn folder() -> tempfile::TempDir {
-    let base = std::env::var_os("UNATTENDED_BENCH_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target"),
-        PathBuf::from,
-    );
+    let base = std::env::var_os("UNATTENDED_BENCH_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
     std::fs::create_dir_all(&base).unwrap();
     tempfile::tempdir_in(base).unwrap()
 }
@@ -96,7 +97,7 @@ fn fill(store: &Arc<dyn Store>, job: &Job, jobs: u64) {
         for _ in 0..16 {
             scope.spawn(|| {
                 while next.fetch_add(1, Ordering::Relaxed) < jobs {
-                    drop(job.enqueue_blocking(store, &"payload").unwrap());
+                    drop(job.submit_blocking(store, "payload", &Terms::default()).unwrap());
                 }
             });
         }
@@ -127,7 +128,8 @@ fn measure(face: Face, steps: u32, jobs: u64) -> Measured {
 }
 
 fn run(face: Face, worker: &Worker, shutdown: &Shutdown) -> Summary {
-    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
     match face {
         Face::Runtime => runtime().block_on(worker.run(shutdown)),
         Face::OneFuture => runtime().block_on(worker.run_on(unattended::time::System, shutdown)),

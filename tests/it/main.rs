@@ -46,6 +46,8 @@ mod once;
 mod pg;
 #[cfg(all(feature = "postgres", feature = "testing"))]
 mod postgres;
+#[cfg(all(feature = "full", unix))]
+mod queue_worker;
 mod reasons;
 mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]

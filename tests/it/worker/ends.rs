@@ -158,7 +158,7 @@ fn an_unsafe_step_in_the_middle_is_left_as_it_is_and_a_person_is_asked() {
     run_for(&world, secs(60), &[&other]);
     let run = world.run(&id);
     assert_eq!(run.state(), State::NeedsReview);
-    assert_eq!(run.body.question.unwrap().code, "takeover.review");
+    assert_eq!(run.body.question.unwrap().code, "takeover.outcome_unknown");
     assert_eq!(log.spans().len(), 1, "it was not begun again");
     world.check();
 }

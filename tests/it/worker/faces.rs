@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use unattended::effect::Effect;
-use unattended::job::Job;
+use unattended::job::{Job, Terms};
 use unattended::memory::Memory;
 use unattended::pipeline::Step;
 use unattended::run::State;
@@ -25,7 +25,7 @@ fn counting(step: impl Fn(Arc<AtomicU64>, Shutdown) -> Step, shutdown: &Shutdown
 
 fn enqueue(store: &Arc<dyn Store>, job: &Job, runs: u64) {
     for run in 0..runs {
-        drop(job.enqueue_blocking(store, &run).unwrap());
+        drop(job.submit_blocking(store, &run, &Terms::default()).unwrap());
     }
 }
 

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use unattended::blocking::block_on;
 use unattended::effect::Effect;
-use unattended::job::{Builder as JobBuilder, Job};
+use unattended::job::{Builder as JobBuilder, Job, Terms};
 use unattended::pipeline::Step;
 use unattended::run::State;
-use unattended::runs::{NewRun, Submitted};
+use unattended::runs::Submitted;
 use unattended::shutdown::Shutdown;
 use unattended::store::Store;
 use unattended::testing::sim::Sim;
@@ -86,13 +86,12 @@ fn of(name: &str, step: Step) -> JobBuilder {
 
 /// Queues a run of `input`, and gives its id.
 fn queue(world: &World, job: &Job, input: &str) -> String {
-    queue_with(world, job, input, |_| {})
+    queue_on(world, job, input, &Terms::default())
 }
 
-fn queue_with(world: &World, job: &Job, input: &str, change: impl FnOnce(&mut NewRun)) -> String {
-    let mut new = job.queued(&world.store, input).unwrap();
-    change(&mut new);
-    match block_on(world.runs().submit(new, world.wall())).unwrap() {
+fn queue_on(world: &World, job: &Job, input: &str, terms: &Terms) -> String {
+    let input = input.to_owned();
+    match block_on(job.submit_on(&world.sim, &world.store, &input, terms)).unwrap() {
         Submitted::Created(run) => run.id().to_owned(),
         other => panic!("{other:?}"),
     }

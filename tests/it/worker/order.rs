@@ -3,16 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use unattended::blocking::block_on;
 use unattended::effect::Effect;
+use unattended::job::Terms;
 use unattended::pipeline::{Flow, Step, Wait};
 use unattended::run::State;
+use unattended::runs::{NewRun, StepRecord};
 use unattended::shutdown::Shutdown;
 use unattended::store::Store;
 use unattended::text;
 use unattended::time::later;
 use unattended::worker::Limits;
 
-use super::{Counted, Log, job, of, queue, queue_with, run_for, secs, states, worker};
+use super::{Counted, Log, job, of, queue, queue_on, run_for, secs, states, worker};
 use crate::world::World;
 
 #[test]
@@ -20,7 +23,7 @@ fn the_highest_in_rank_come_first_and_each_sixteenth_claim_takes_the_oldest() {
     let (world, log) = (World::new(), Log::default());
     let job = job("rank", log.step(&world.sim, Effect::Pure, secs(1)));
     for rank in 0..30 {
-        queue_with(&world, &job, &format!("{rank}"), |new| new.rank = rank);
+        queue_on(&world, &job, &format!("{rank}"), &Terms { rank, ..Terms::default() });
     }
     run_for(&world, secs(100), &[&worker(&world.store, job).concurrency(1).build().unwrap()]);
     let mut expected: Vec<String> = (0..30).rev().map(|rank| rank.to_string()).collect();
@@ -35,8 +38,8 @@ fn the_highest_in_rank_come_first_and_each_sixteenth_claim_takes_the_oldest() {
 fn what_is_not_yet_due_is_begun_within_a_poll_after_it_is() {
     let (world, log) = (World::new(), Log::default());
     let job = job("due", log.step(&world.sim, Effect::Pure, secs(1)));
-    let due = later(world.wall(), secs(600));
-    queue_with(&world, &job, "later", |new| new.due_at = Some(due));
+    let due_at = Some(later(world.wall(), secs(600)));
+    queue_on(&world, &job, "later", &Terms { due_at, ..Terms::default() });
     run_for(&world, secs(700), &[&worker(&world.store, job).poll(secs(4)).build().unwrap()]);
     let begun = log.spans()[0].begun;
     assert!((600_000..=605_000).contains(&begun), "{begun}");
@@ -48,7 +51,7 @@ fn neither_the_workers_concurrency_nor_a_jobs_bound_is_ever_exceeded() {
     let bounded = job("bounded", log.step(&world.sim, Effect::Pure, secs(3)));
     let free = job("free", log.step(&world.sim, Effect::Pure, secs(5)));
     for run in 0..20 {
-        queue_with(&world, &bounded, &format!("bounded-{run}"), |new| new.rank = 9);
+        queue_on(&world, &bounded, &format!("bounded-{run}"), &Terms { rank: 9, ..Terms::default() });
         queue(&world, &free, &format!("free-{run}"));
     }
     let limits = Limits { concurrency: Some(2), ..Limits::default() };
@@ -64,10 +67,12 @@ fn neither_the_workers_concurrency_nor_a_jobs_bound_is_ever_exceeded() {
 #[test]
 fn runs_with_one_serial_key_are_never_worked_on_at_the_same_time() {
     let (world, log) = (World::new(), Log::default());
-    let job = job("serial", log.step(&world.sim, Effect::Pure, secs(2)));
+    let job = of("serial", log.step(&world.sim, Effect::Pure, secs(2)))
+        .serial_by(|input: &String| input[..5].to_owned())
+        .build()
+        .unwrap();
     for run in 0..30 {
-        let key = format!("key-{}", run % 3);
-        queue_with(&world, &job, &format!("{key}/{run}"), |new| new.serial_key = Some(key.clone()));
+        queue(&world, &job, &format!("key-{}/{run}", run % 3));
     }
     let one = worker(&world.store, job.clone()).build().unwrap();
     let other = worker(&world.other(), job).seed(8).build().unwrap();
@@ -136,7 +141,10 @@ fn a_kind_that_the_worker_does_not_know_stays_queued() {
     let known = job("known", log.step(&world.sim, Effect::Pure, secs(1)));
     let other = job("other", log.step(&world.sim, Effect::Pure, secs(1)));
     queue(&world, &other, "other");
-    queue_with(&world, &known, "newer", |new| new.body.schema = 2);
+    let input = serde_json::value::to_raw_value("newer").unwrap();
+    let mut newer = NewRun::new("known", input, vec![StepRecord::pending("work", Effect::Pure)]);
+    newer.body.schema = 2;
+    drop(block_on(world.runs().submit(newer, world.wall())).unwrap());
     queue(&world, &known, "known");
     run_for(&world, secs(30), &[&worker(&world.store, known).build().unwrap()]);
     assert_eq!(log.inputs(), ["known"]);
@@ -167,11 +175,9 @@ fn the_same_seed_gives_the_same_story() {
         let (world, log) = (World::new(), Log::default());
         let job = job("story", log.step(&world.sim, Effect::Pure, Duration::from_millis(700)));
         for run in 0..40 {
-            let due = later(world.wall(), Duration::from_millis(run * 350));
-            queue_with(&world, &job, &run.to_string(), |new| {
-                new.due_at = Some(due);
-                new.rank = i64::try_from(run % 7).unwrap();
-            });
+            let due_at = Some(later(world.wall(), Duration::from_millis(run * 350)));
+            let rank = i64::try_from(run % 7).unwrap();
+            queue_on(&world, &job, &run.to_string(), &Terms { rank, due_at, ..Terms::default() });
         }
         let worker = worker(&world.store, job).concurrency(3).build().unwrap();
         run_for(&world, secs(60), &[&worker]);
