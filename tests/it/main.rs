@@ -55,4 +55,7 @@ mod sqlite;
 mod untrusted_intent;
 #[cfg(feature = "testing")]
 mod views;
+#[cfg(feature = "testing")]
+mod worker;
+#[cfg(feature = "testing")]
 mod world;
