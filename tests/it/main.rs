@@ -41,6 +41,8 @@ mod ledger;
 mod manifest;
 #[cfg(feature = "testing")]
 mod once;
+#[cfg(feature = "store")]
+mod payloads;
 #[cfg(all(feature = "postgres", feature = "testing"))]
 #[path = "../support/postgres.rs"]
 mod pg;

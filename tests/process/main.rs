@@ -16,6 +16,7 @@ mod children;
 mod credential;
 mod disk;
 mod fair;
+mod files;
 mod kill;
 mod kit;
 mod matrix;

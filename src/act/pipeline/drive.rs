@@ -300,7 +300,7 @@ pub(super) async fn put_down(
         body: Some(&body),
         actor: &holding.actor,
         step: Some(step),
-        due_at: Some(holding.within_its_time(due_at)),
+        due_in: Some(holding.due_in(due_at)),
         data,
         ..Move::new(&holding.id, from, event, holding.expect(), reason)
     };
@@ -322,7 +322,7 @@ pub(super) async fn hand_back(
     let step = Move {
         body: Some(&body),
         actor: &holding.actor,
-        due_at: Some(holding.within_its_time(due_at)),
+        due_in: Some(holding.due_in(due_at)),
         ..Move::new(&holding.id, from, run::Event::HandBack, holding.expect(), reason)
     };
     let applied = holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
@@ -379,7 +379,7 @@ pub(super) async fn park(
     wait: Wait,
     guard: Option<Write>,
 ) -> Result<Parked, Error> {
-    let due_at = wait.deadline.map(|deadline| holding.within_its_time(deadline));
+    let due_in = wait.deadline.map(|deadline| holding.due_in(deadline));
     holding.body().wait = Some(wait);
     let body = with_reason(holding, &reason);
     let (code, why) = (reason.code.clone(), reason.why.clone());
@@ -387,7 +387,7 @@ pub(super) async fn park(
         body: Some(&body),
         actor: &holding.actor,
         step: Some(step),
-        due_at,
+        due_in,
         ..Move::new(&holding.id, holding.state(), run::Event::Await, holding.expect(), reason)
     };
     let mut batch = Batch::of(parked.write()?);

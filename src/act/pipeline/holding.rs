@@ -11,7 +11,7 @@ use crate::act::env::Env;
 use crate::act::keeper::{self, Kept, Renewal, usable};
 use crate::act::runlog;
 use crate::act::shutdown::{Phase, Shutdown};
-use crate::base::time::{BoxFuture, Moment, Timestamp};
+use crate::base::time::{BoxFuture, Moment, Timestamp, between};
 use crate::decide::run::State;
 use crate::remember::runs::{Body, Error, Runs, Taken};
 use crate::remember::store::{ApplyError, Batch, Expect, Ns, Put, Write, Written};
@@ -125,9 +125,11 @@ impl Holding {
         self.standing().state = State::Compensating;
     }
 
-    /// When a run that is put down until `due_at` is looked at again: no later than its work is no longer worth doing.
-    pub(in crate::act) fn within_its_time(&self, due_at: Timestamp) -> Timestamp {
-        self.expires_at.map_or(due_at, |at| due_at.min(at))
+    /// How long a run is put down until `due_at` by this process's clock: by the store's it may be another instant. No longer
+    /// than its work is worth doing.
+    pub(in crate::act) fn due_in(&self, due_at: Timestamp) -> Duration {
+        let due_at = self.expires_at.map_or(due_at, |at| due_at.min(at));
+        between(self.env.now().wall, due_at)
     }
 
     /// Whether an operator has put the run aside for now.
