@@ -175,7 +175,10 @@ fn demo(place: Option<String>) -> Result<()> {
     let invoices = INVOICES.to_string();
     let (mut first, mut second) = (start(&["work"])?, start(&["work"])?);
     let produced = start(&["produce", &invoices])?.wait()?;
-    println!("a producer has queued {INVOICES} invoices: {}", if produced.success() { "well" } else { "badly" });
+    println!(
+        "a producer has queued {INVOICES} invoices: {}",
+        if produced.success() { "well" } else { "badly" }
+    );
     let again = start(&["produce", &invoices])?.wait()?;
     println!("and once more, which changes nothing: {}", if again.success() { "well" } else { "badly" });
     first.kill()?;

@@ -153,7 +153,8 @@ pub fn child() {
     let summary = if var::<bool>("UNATTENDED_THREADS") {
         worker.run_blocking_until_shutdown().unwrap()
     } else {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
         runtime.block_on(worker.run_until_shutdown()).unwrap()
     };
     say(format_args!("ended: {summary}"));
@@ -173,8 +174,7 @@ struct Site {
 impl Site {
     fn new(place: Option<String>, job: &'static str, lease: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let place =
-            place.unwrap_or_else(|| format!("sqlite:{}", folder.path().join("queue.db").display()));
+        let place = place.unwrap_or_else(|| format!("sqlite:{}", folder.path().join("queue.db").display()));
         let effects = folder.path().join("effects");
         std::fs::create_dir(&effects).unwrap();
         Self { _folder: folder, place, effects, job, lease, players: Vec::new(), started: 0 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use unattended::backoff::Jitter;
 use unattended::effect::Effect;
 use unattended::explain::Explain;
 use unattended::fault::Fault;
 use unattended::pipeline::{Step, StepError};
+use unattended::retry::Policy;
 use unattended::run::State;
 use unattended::shutdown::Shutdown;
 use unattended::store::Store;
@@ -69,12 +71,13 @@ fn what_was_claimed_and_not_begun_is_given_back() {
     let (asked, armed) = (shutdown.clone(), Arc::new(AtomicBool::new(false)));
     let seen = Arc::clone(&armed);
     // The end is asked for while the claim is under way: after its third look, which is the one for due runs.
-    let store: Arc<dyn Store> = Arc::new(Faulty::new(&world.store, |_, _| Inject::Pass).after_scan(move |n| {
-        if n == 2 {
-            seen.store(true, Ordering::SeqCst);
-            asked.trigger();
-        }
-    }));
+    let store: Arc<dyn Store> =
+        Arc::new(Faulty::new(&world.store, |_, _| Inject::Pass).after_scan(move |n| {
+            if n == 2 {
+                seen.store(true, Ordering::SeqCst);
+                asked.trigger();
+            }
+        }));
     let worker = worker(&store, job).name("leaver").build().unwrap();
     let summary = world.sim.block_on(worker.run_on(world.sim.clone(), &shutdown)).unwrap();
     assert!(armed.load(Ordering::SeqCst));
@@ -204,8 +207,9 @@ fn a_run_that_waits_between_two_attempts_goes_back_with_the_rest_of_its_wait() {
     let step = Step::new("busy", Effect::Idempotent, |_| async {
         Err::<(), _>(StepError::new(Fault::transient("http.503"), "not now"))
     });
-    let policy = unattended::retry::Policy::service()
-        .backoff(unattended::backoff::Backoff::new(secs(40), secs(40)).jitter(unattended::backoff::Jitter::None));
+    let policy = Policy::service()
+        .transient(|strategy| strategy.delay_base(secs(40)).delay_max(secs(40)).jitter(Jitter::None))
+        .inline_wait_max(secs(120));
     let job = of("busy", step.retry(policy)).build().unwrap();
     let id = queue(&world, &job, "a");
     let worker = worker(&world.store, job).grace(secs(10)).build().unwrap();

@@ -47,7 +47,11 @@ fn without_a_runtime_steps_that_block_run_side_by_side_on_threads() {
     let (job, _) = counting(step, &shutdown);
     enqueue(&store, &job, 40);
     let summary = Worker::new(store).job(job).concurrency(4).build().unwrap().run_blocking(&shutdown);
-    assert_eq!((summary.stopped.clone(), summary.ended_in(State::Succeeded)), (Stopped::Drained, 40), "{summary}");
+    assert_eq!(
+        (summary.stopped.clone(), summary.ended_in(State::Succeeded)),
+        (Stopped::Drained, 40),
+        "{summary}"
+    );
 }
 
 #[test]
@@ -90,7 +94,11 @@ fn on_a_runtime_steps_of_both_kinds_are_worked_on() {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(threads).enable_time().build().unwrap();
         let summary = runtime.block_on(worker.run(&shutdown));
-        assert_eq!((done.load(Ordering::SeqCst), summary.ended_in(State::Succeeded)), (100, 120), "{summary}");
+        assert_eq!(
+            (done.load(Ordering::SeqCst), summary.ended_in(State::Succeeded)),
+            (100, 120),
+            "{summary}"
+        );
     }
 }
 

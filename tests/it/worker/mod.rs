@@ -19,7 +19,7 @@ use unattended::runs::Submitted;
 use unattended::shutdown::Shutdown;
 use unattended::store::Store;
 use unattended::testing::sim::Sim;
-use unattended::time::{BoxFuture, Clock, Sleep};
+use unattended::time::{BoxFuture, Sleep};
 use unattended::worker::{Builder, Summary, Worker};
 
 use crate::world::World;
@@ -66,8 +66,7 @@ impl Log {
 
     /// The most of those whose input begins so that were worked on at the same time.
     fn at_once(&self, prefix: &str) -> usize {
-        let spans: Vec<_> =
-            self.spans().into_iter().filter(|span| span.input.starts_with(prefix)).collect();
+        let spans: Vec<_> = self.spans().into_iter().filter(|span| span.input.starts_with(prefix)).collect();
         let during = |at: u128| {
             let runs = |span: &&Span| span.begun <= at && span.ended.is_none_or(|ended| at < ended);
             spans.iter().filter(runs).count()
@@ -110,14 +109,9 @@ fn run_for(world: &World, span: Duration, workers: &[&Worker]) -> Vec<Summary> {
         asked.trigger();
         None
     });
-    let run = |worker: &&'_ Worker| -> BoxFuture<'_, Option<Summary>> {
-        let (worker, shutdown) = (**worker, shutdown.clone());
-        // The reference is to a worker of the caller's, not to the closure's argument.
-        Box::pin(run_one(worker, sim.clone(), shutdown))
-    };
     let mut all = vec![timer];
-    for worker in workers {
-        all.push(run(worker));
+    for &worker in workers {
+        all.push(Box::pin(run_one(worker, sim.clone(), shutdown.clone())));
     }
     world.sim.join(all).unwrap().into_iter().flatten().collect()
 }

@@ -77,8 +77,7 @@ fn a_store_that_is_down_is_asked_again_with_growing_waits_and_worked_with_when_i
         asked.trigger();
         None
     });
-    let run: BoxFuture<'_, Option<Summary>> =
-        Box::pin(super::run_one(&worker, world.sim.clone(), shutdown));
+    let run: BoxFuture<'_, Option<Summary>> = Box::pin(super::run_one(&worker, world.sim.clone(), shutdown));
     let summary = world.sim.join([script, run]).unwrap().into_iter().flatten().next().unwrap();
     assert_eq!(summary.ended_in(State::Succeeded), 1, "{summary}");
     assert!(summary.errors >= 40, "{summary}");
@@ -97,7 +96,7 @@ fn a_run_that_panics_or_fails_harms_no_other() {
             _ => Ok(()),
         }
     });
-    let once = unattended::retry::Policy::none();
+    let once = unattended::retry::Policy::once();
     let mixed = of("mixed", step.retry(once)).attempts_max(1).build().unwrap();
     let other = job("other", log.step(&world.sim, Effect::Pure, secs(1)));
     for input in ["panics", "fails", "works", "panics", "works"] {
