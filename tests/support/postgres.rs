@@ -204,6 +204,7 @@ fn start_pgbouncer() -> Result<(String, ChildStdin), String> {
 
 /// Starts `server` under a watcher that stops it and removes its folder when this process ends, however it ends: it
 /// reads from a pipe whose other end nobody else has.
+#[allow(clippy::zombie_processes, reason = "it ends after this process")]
 fn watched(server: &Command, folder: &Path) -> ChildStdin {
     const WATCH: &str = r#"folder=$1; shift; cd /
 "$@" >"$folder/log" 2>&1 </dev/null & server=$!
