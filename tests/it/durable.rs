@@ -6,6 +6,7 @@
 mod crashes;
 mod fan_out;
 mod faults;
+mod inputs;
 mod random;
 mod runs;
 mod site;

@@ -41,15 +41,25 @@ mod ledger;
 mod manifest;
 #[cfg(feature = "testing")]
 mod once;
+#[cfg(all(feature = "sqlite", feature = "testing"))]
+mod operator;
+#[cfg(feature = "store")]
+mod payloads;
 #[cfg(all(feature = "postgres", feature = "testing"))]
 #[path = "../support/postgres.rs"]
 mod pg;
 #[cfg(all(feature = "postgres", feature = "testing"))]
 mod postgres;
+#[cfg(all(feature = "full", unix))]
+mod queue_worker;
 mod reasons;
 mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod sqlite;
+mod untrusted_intent;
 #[cfg(feature = "testing")]
 mod views;
+#[cfg(feature = "testing")]
+mod worker;
+#[cfg(feature = "testing")]
 mod world;

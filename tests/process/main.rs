@@ -16,9 +16,17 @@ mod children;
 mod credential;
 mod disk;
 mod fair;
+mod files;
 mod kill;
 mod kit;
+mod matrix;
+#[cfg(feature = "postgres")]
+#[allow(dead_code, reason = "shared with other tests, which use more of it")]
+#[path = "../support/postgres.rs"]
+mod pg;
 mod shared;
+#[cfg(all(feature = "signals", feature = "tokio"))]
+mod workers;
 
 /// Not a test: what a child process runs.
 #[test]

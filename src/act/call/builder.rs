@@ -19,7 +19,7 @@ use crate::base::rng;
 use crate::base::time::{Clock, Now, System, between};
 use crate::decide::breaker::{self, Breaker};
 use crate::decide::budget::{self, Budget};
-use crate::decide::contract::Contract;
+use crate::decide::contract::Check;
 use crate::decide::quota::{Limit, Meter};
 use crate::decide::retry;
 #[cfg(feature = "store")]
@@ -262,7 +262,7 @@ impl<C, K: Clock, R> Builder<C, K, R> {
     /// Checks each answer: one that breaks the contract is a permanent fault, `contract.response`.
     pub fn contract<T>(
         self,
-        contract: &(impl Contract<T> + Clone + Send + Sync + 'static),
+        contract: &(impl Check<T> + Clone + Send + Sync + 'static),
     ) -> Builder<C, K, ByContract<T>> {
         let accept = ByContract(Arc::new(contract.clone()));
         Builder { plan: self.plan, classify: self.classify, clock: self.clock, accept }

@@ -140,7 +140,10 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
             };
         }
         if let Some(why) = refused {
-            return Err(self.refused(Refusing::Credential(why), why.retry_at().unwrap_or(until)));
+            let retry_at = why.retry_at().unwrap_or(until);
+            // Only a person can help: a run that needs it waits for that, not for a time.
+            let person = why.needs_human().then(|| credential.name());
+            return Err(self.refused_for(Refusing::Credential(why), retry_at, person));
         }
         self.seen = credential.generation();
         Ok(())
@@ -313,9 +316,13 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
     }
 
     fn refused(&mut self, why: Refusing, retry_at: Timestamp) -> Stopped<E> {
+        self.refused_for(why, retry_at, None)
+    }
+
+    fn refused_for(&mut self, why: Refusing, retry_at: Timestamp, credential: Option<&str>) -> Stopped<E> {
         log::ended(self.who, "refused", Some(retry_at), &why);
         let attempts =
             self.episode.as_mut().map_or_else(Timeline::default, |e| std::mem::take(&mut e.timeline));
-        Stopped::refused(why, retry_at, self.last.take(), attempts, None)
+        Stopped::refused(why, retry_at, self.last.take(), attempts, credential)
     }
 }

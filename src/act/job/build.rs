@@ -11,6 +11,7 @@ use crate::act::pipeline::{After, Step, StepError};
 use crate::act::runlog;
 use crate::base::canonical::{Fingerprint, InvalidKey, Key};
 use crate::base::effect::Effect;
+use crate::decide::contract::Contract;
 use crate::decide::retry;
 use crate::remember::ledger::LEASE;
 use crate::remember::runs::{CRASHES_MAX, Json};
@@ -48,6 +49,8 @@ impl Builder {
             time_max: None,
             version: None,
             after: Vec::new(),
+            intake: None,
+            serial: None,
             edges: None,
         };
         Self { job, steps: Vec::new() }
@@ -127,6 +130,48 @@ impl Builder {
     /// The version of the code, kept with each run that it works on.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.job.version = Some(version.into());
+        self
+    }
+
+    /// Lets in only what `contract` accepts: bad input is refused with every violation before anything is claimed or
+    /// spent. The run stores the input as the contract normalises it, with the schema's version; a worker claims only
+    /// versions that its own contract knows, so a newer input stays queued for a newer worker, and an older one is
+    /// upgraded when it is worked on.
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use unattended::contract::{Contract, Schema};
+    /// use unattended::{effect::Effect, job::Job, pipeline::Step};
+    ///
+    /// #[derive(Debug, Deserialize, Serialize)]
+    /// struct Invoice { number: u64, cents: u64 }
+    ///
+    /// let schema = Schema::object()
+    ///     .required("number", Schema::integer().bounds(1..))
+    ///     .required("cents", Schema::integer().bounds(1..=100_000));
+    /// let contract = Contract::<Invoice>::new("invoice", 1).schema(schema).build()?;
+    /// let job = Job::new("invoice")
+    ///     .contract(&contract)
+    ///     .step(Step::blocking("send", Effect::Idempotent, |cx| Ok(cx.input::<Invoice>()?.number)))
+    ///     .build()?;
+    /// # let store: std::sync::Arc<dyn unattended::store::Store> = std::sync::Arc::new(unattended::memory::Memory::new());
+    /// let refused = job.run_once_blocking(&store, &Invoice { number: 0, cents: 0 }).unwrap_err();
+    /// assert!(refused.to_string().contains("/number") && refused.to_string().contains("/cents"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn contract<T: DeserializeOwned + 'static>(mut self, contract: &Contract<T>) -> Self {
+        self.job.intake = Some(contract.erased());
+        self
+    }
+
+    /// Runs whose inputs give the same text are never worked on at the same time, in whatever process: a queue of its own
+    /// for each account, for each file. Others wait for their turn.
+    pub fn serial_by<I, F>(mut self, key: F) -> Self
+    where
+        I: DeserializeOwned,
+        F: Fn(&I) -> String + Send + Sync + 'static,
+    {
+        self.job.serial = Some(Arc::new(move |input| Ok(key(&typed(input)?))));
         self
     }
 

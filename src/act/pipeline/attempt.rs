@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::act::env::Face;
+use crate::act::env::{Env, Face};
 use crate::act::exchange;
 use crate::act::keeper::{self, Keeper, Kept, Renewal};
 use crate::act::pipeline::drive::save;
 use crate::act::pipeline::step::Work;
-use crate::act::pipeline::{Course, Cx, Flow, Hold, Holding, Step, StepError, failing, waiting};
+use crate::act::pipeline::{Course, Cx, Flow, Hold, Holding, Step, StepError, failing, handing, waiting};
 use crate::base::effect::Effect;
 use crate::base::fault::{Class, Fault, Panicked};
 use crate::base::rng;
@@ -66,6 +66,10 @@ pub(super) async fn attempt_step(
             holding.lost();
             return Err(Error::Lost { winner: None });
         }
+        if holding.was_cut() {
+            handing::back_in_the_middle(holding, step).await?;
+            return Ok(Attempted::Ended);
+        }
         if let Some(handed) = &error.handed {
             return failing::hand_over(holding, step, &error, handed).await;
         }
@@ -97,7 +101,7 @@ async fn try_once(
     }
     if let Some(guard) = &step.guard {
         holding.edge(&format!("{}:guard", step.name));
-        match held(holding, step, cx, guard).await? {
+        match held(holding, step, cx, guard, true).await? {
             Ok(Some(output)) => {
                 let why = "what it is for is so already; nothing was written";
                 return Ok(Ok(Tried::Done { output, reason: Reason::new("step.already_done", why) }));
@@ -123,7 +127,7 @@ async fn try_once(
     }
     holding.edge(&format!("{}:begun", step.name));
     holding.set_note(None);
-    let flow = held(holding, step, cx, &step.work).await?;
+    let flow = held(holding, step, cx, &step.work, step.effect != Effect::Unsafe).await?;
     Ok(flow.map(|flow| match flow {
         Flow::Wait(wait) => Tried::Waits(wait),
         Flow::Done(output) => {
@@ -134,20 +138,30 @@ async fn try_once(
     }))
 }
 
-/// Runs `work` while the lease is kept.
+/// Runs `work` while the lease is kept. Where it `may_be_cut`, and can be, it is dropped when the process stops.
 pub(super) async fn held<T: Send + 'static>(
     holding: &Arc<Holding>,
     step: &Step,
     cx: &Cx,
     work: &Work<T>,
+    may_be_cut: bool,
 ) -> Result<Result<T, StepError>, Error> {
     let started = holding.env.now().moment;
     let outcome = match holding.env.face() {
         Face::Future => {
             let sleep = |wait| holding.env.sleep(wait);
-            match keeper::beside(&**holding, sleep, timed(holding, step, on_future(work, cx))).await {
-                Some(outcome) => outcome,
-                None => return Err(Error::Lost { winner: None }),
+            let timed = timed(holding, step, on_future(&*holding.env, work, cx));
+            let kept = keeper::beside(&**holding, sleep, timed);
+            // What blocks a thread would go on there, and might meet whoever takes the run next.
+            let kept = if may_be_cut && matches!(work, Work::Future(_)) {
+                holding.unless_stopped(kept).await
+            } else {
+                Some(kept.await)
+            };
+            match kept {
+                Some(Some(outcome)) => outcome,
+                Some(None) => return Err(Error::Lost { winner: None }),
+                None => Err(StepError::transient("step.stopped", "the process that worked on it ends")),
             }
         }
         Face::Thread => {
@@ -204,7 +218,12 @@ async fn on_thread<T>(work: &Work<T>, cx: &Cx) -> Result<T, StepError> {
     }
 }
 
-async fn on_future<T: Send + 'static>(work: &Work<T>, cx: &Cx) -> Result<T, StepError> {
+async fn on_future<T: Send + 'static>(env: &dyn Env, work: &Work<T>, cx: &Cx) -> Result<T, StepError> {
+    if let Some(pool) = env.pool() {
+        let (work, cx) = (work.clone(), cx.clone());
+        let done = pool.run(async move { on_thread(&work, &cx).await }).await;
+        return done.unwrap_or_else(|| Err(StepError::transient("step.runtime_gone", "there is no thread")));
+    }
     match work {
         Work::Future(work) => caught(work(cx.clone())).await,
         #[cfg(feature = "tokio")]
@@ -243,6 +262,11 @@ pub(super) async fn wait(holding: &Arc<Holding>, delay: Duration) -> Result<Opti
             Hold::Lost => return Err(Error::Lost { winner: None }),
             Hold::Cancelling => {
                 failing::cancel(holding).await?;
+                return Ok(Some(Attempted::Ended));
+            }
+            Hold::Stopping => {
+                let left = delay.saturating_sub(holding.env.now().moment.since(start));
+                handing::back_between(holding, Some(left)).await?;
                 return Ok(Some(Attempted::Ended));
             }
         }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::act::pipeline::attempt::{Attempted, attempt_step};
-use crate::act::pipeline::{Hold, Holding, Step, StepError, failing, undo, waiting};
+use crate::act::pipeline::{Hold, Holding, Step, StepError, failing, handing, intake, undo, waiting};
 use crate::act::runlog;
 use crate::base::canonical::Key;
 use crate::base::effect::Effect;
 use crate::decide::claim::{self, AfterTakeover, LastKnown};
+use crate::decide::contract::Intake;
 use crate::decide::retry;
 use crate::decide::run::{self, State};
 use crate::remember::ledger::Outcome;
@@ -26,6 +27,8 @@ pub(in crate::act) struct Course<'a> {
     pub(in crate::act) code_version: Option<&'a str>,
     /// What must be done before its runs begin.
     pub(in crate::act) after: &'a [After],
+    /// What its input must be.
+    pub(in crate::act) intake: Option<&'a Intake>,
 }
 
 /// Another job's work that a job's runs wait for.
@@ -58,7 +61,7 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
     if holding.state() == State::Compensating {
         return undo::undo_all(course, holding).await;
     }
-    if waiting::on_others(course, holding).await? {
+    if intake::moved(course, holding).await? || waiting::on_others(course, holding).await? {
         return Ok(());
     }
     // What an earlier holder began and did not end. A step that this driver marks as begun ahead of time is none of it.
@@ -88,6 +91,9 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
         }
         if holding.hold() == Hold::Cancelling {
             return failing::cancel(holding).await;
+        }
+        if holding.hold() == Hold::Stopping {
+            return handing::back_between(holding, None).await;
         }
         if holding.paused() {
             return failing::set_aside(holding).await;
@@ -270,7 +276,7 @@ pub(super) async fn end_with(
     }
     holding.runs.apply_batch(batch).await.inspect_err(|error| lost(holding, error))?;
     // Work of this holder that is still about, on a thread that cannot be cut, is told to stop.
-    holding.lost();
+    holding.ended(to);
     holding.edge(&format!("{}:after", event));
     Ok(())
 }
@@ -294,12 +300,12 @@ pub(super) async fn put_down(
         body: Some(&body),
         actor: &holding.actor,
         step: Some(step),
-        due_at: Some(holding.within_its_time(due_at)),
+        due_in: Some(holding.due_in(due_at)),
         data,
         ..Move::new(&holding.id, from, event, holding.expect(), reason)
     };
     let applied = holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
-    holding.lost();
+    holding.ended(to);
     cancel_now(holding, &body, to, applied.first()).await
 }
 
@@ -316,11 +322,11 @@ pub(super) async fn hand_back(
     let step = Move {
         body: Some(&body),
         actor: &holding.actor,
-        due_at: Some(holding.within_its_time(due_at)),
+        due_in: Some(holding.due_in(due_at)),
         ..Move::new(&holding.id, from, run::Event::HandBack, holding.expect(), reason)
     };
     let applied = holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
-    holding.lost();
+    holding.ended(to);
     cancel_now(holding, &body, to, applied.first()).await
 }
 
@@ -348,7 +354,11 @@ async fn cancel_now(
     }
     match holding.runs.apply_batch(batch).await {
         // Somebody has moved it since: whoever that was knows of the wish.
-        Ok(_) | Err(Error::Lost { .. }) => Ok(()),
+        Ok(_) => {
+            holding.ended(State::Cancelled);
+            Ok(())
+        }
+        Err(Error::Lost { .. }) => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -369,7 +379,7 @@ pub(super) async fn park(
     wait: Wait,
     guard: Option<Write>,
 ) -> Result<Parked, Error> {
-    let due_at = wait.deadline.map(|deadline| holding.within_its_time(deadline));
+    let due_in = wait.deadline.map(|deadline| holding.due_in(deadline));
     holding.body().wait = Some(wait);
     let body = with_reason(holding, &reason);
     let (code, why) = (reason.code.clone(), reason.why.clone());
@@ -377,7 +387,7 @@ pub(super) async fn park(
         body: Some(&body),
         actor: &holding.actor,
         step: Some(step),
-        due_at,
+        due_in,
         ..Move::new(&holding.id, holding.state(), run::Event::Await, holding.expect(), reason)
     };
     let mut batch = Batch::of(parked.write()?);
@@ -387,7 +397,7 @@ pub(super) async fn park(
     match apply_settled(&**holding.runs.store(), batch).await {
         Ok(applied) => {
             runlog::moved(&holding.id, &holding.job, Some(step), "waiting_external", &code, &why);
-            holding.lost();
+            holding.ended(State::WaitingExternal);
             cancel_now(holding, &body, State::WaitingExternal, applied.first()).await?;
             Ok(Parked::Yes)
         }

@@ -18,7 +18,7 @@ use crate::base::redact::Redact;
 use crate::base::time::BoxFuture;
 use crate::decide::{breaker, retry};
 use crate::remember::runs::{self, Json};
-use crate::remember::{ledger, store};
+use crate::remember::{file, ledger, payload, snapshots, store};
 
 /// One step of a job.
 ///
@@ -410,7 +410,10 @@ fn of_ours(error: &(dyn Error + 'static)) -> Option<Fault> {
             .downcast_ref::<store::Error>()
             .map(Classify::fault)
             .or_else(|| error.downcast_ref::<runs::Error>().map(Classify::fault))
-            .or_else(|| error.downcast_ref::<ledger::Error>().map(Classify::fault));
+            .or_else(|| error.downcast_ref::<ledger::Error>().map(Classify::fault))
+            .or_else(|| error.downcast_ref::<payload::Error>().map(Classify::fault))
+            .or_else(|| error.downcast_ref::<snapshots::FileError>().map(Classify::fault))
+            .or_else(|| error.downcast_ref::<file::Error>().map(Classify::fault));
         #[cfg(feature = "sqlite")]
         let fault = fault.or_else(|| error.downcast_ref().and_then(crate::remember::sqlite::error::fault));
         #[cfg(feature = "postgres")]
@@ -418,7 +421,9 @@ fn of_ours(error: &(dyn Error + 'static)) -> Option<Fault> {
         if fault.is_some() {
             return fault;
         }
-        next = error.source();
+        // The source of an io::Error that was made from another error is that of the error within.
+        let within = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = within.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source());
     }
     None
 }

@@ -6,7 +6,7 @@ use crate::act::exchange;
 use crate::act::pipeline::attempt::{held, wait};
 use crate::act::pipeline::drive::{end, end_with, put_down, save};
 use crate::act::pipeline::step::Undo;
-use crate::act::pipeline::{Course, Cx, Hold, Holding, Step, failing};
+use crate::act::pipeline::{Course, Cx, Hold, Holding, Step, failing, handing};
 use crate::act::runlog;
 use crate::base::effect::Effect;
 use crate::base::rng;
@@ -81,6 +81,9 @@ pub(super) async fn undo_all(course: &Course<'_>, holding: &Arc<Holding>) -> Res
         if holding.hold() == Hold::Cancelling {
             return failing::cancel(holding).await;
         }
+        if holding.hold() == Hold::Stopping {
+            return handing::back_between(holding, None).await;
+        }
         if holding.paused() {
             return failing::set_aside(holding).await;
         }
@@ -125,7 +128,7 @@ async fn undo_step(
         let exchanges = exchange::Log::with(step.redact.clone(), exchange::KEPT);
         let cx = Cx::new(Arc::clone(holding), Arc::from(step.name.as_str()), attempt, deadline, exchanges);
         holding.edge(&format!("{}:undo", step.name));
-        let error = match held(holding, step, &cx, &undo.work).await? {
+        let error = match held(holding, step, &cx, &undo.work, undo.effect != Effect::Unsafe).await? {
             Ok(()) => {
                 mark(holding, step, UndoState::Done);
                 holding.edge(&format!("{}:undone", step.name));
@@ -137,6 +140,10 @@ async fn undo_step(
         if error.is_lost() || holding.hold() == Hold::Lost {
             holding.lost();
             return Err(Error::Lost { winner: None });
+        }
+        if holding.was_cut() {
+            handing::back_in_the_middle(holding, step).await?;
+            return Ok(false);
         }
         let now = holding.env.now();
         failing::keep_fault(holding, &step.name, attempt, &error, now);

@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::base::time::{Timestamp, nanos};
+use crate::base::time::{Timestamp, millis, nanos};
 use crate::remember::postgres::link::Param;
 use crate::remember::postgres::read::ms;
 use crate::remember::postgres::rows::{self, get, instant};
@@ -15,6 +15,8 @@ use crate::remember::store::{
     Applied, Batch, Change, Conflict, Error, Expect, Fencing, LeaseChange, Write, Written,
 };
 
+/// The longest time in which something becomes due, so that the sum with the clock has room: ten thousand years.
+const DUE_IN_MAX_MS: i64 = 315_576_000_000_000;
 /// How many parameters the function has.
 const PARAMS: usize = 33;
 
@@ -133,7 +135,13 @@ impl<'a> Columns<'a> {
         self.rank.push(put.rank);
         let mut set = 0;
         self.serial.push(text(&put.serial_key, 1, &mut set));
-        self.due.push(at(&put.due_at, 2, &mut set));
+        match put.due_in {
+            Some(wait) => {
+                set |= 2 | 32;
+                self.due.push(Some(i64::try_from(millis(wait)).unwrap_or(i64::MAX).min(DUE_IN_MAX_MS)));
+            }
+            None => self.due.push(at(&put.due_at, 2, &mut set)),
+        }
         self.expires.push(at(&put.expires_at, 4, &mut set));
         self.reviewed.push(at(&put.reviewed_at, 8, &mut set));
         self.fingerprint.push(text(&put.fingerprint, 16, &mut set));

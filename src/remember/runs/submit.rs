@@ -105,7 +105,7 @@ impl Runs {
             })?,
         };
         let Some(key) = new.key.clone() else {
-            return match self.create(&new, &fingerprint, None, now).await? {
+            return match self.create(&new, &fingerprint, None).await? {
                 Creation::Done(run) => Ok(Submitted::Created(run)),
                 Creation::Raced(_) => Err(Error::Contended { id: new.job, attempts: 1 }),
             };
@@ -121,7 +121,7 @@ impl Runs {
                     Judged::Conflict => return Ok(conflict(key, entry, &fingerprint)),
                 },
             };
-            match self.create(&new, &fingerprint, Some((&key, free)), now).await? {
+            match self.create(&new, &fingerprint, Some((&key, free))).await? {
                 Creation::Done(run) => return Ok(Submitted::Created(run)),
                 Creation::Raced(entry) => seen = entry,
             }
@@ -173,7 +173,6 @@ impl Runs {
         new: &NewRun,
         fingerprint: &Fingerprint,
         key: Option<(&Key, Option<&entry::Entry>)>,
-        now: Timestamp,
     ) -> Result<Creation, Error> {
         let id = uuid::Uuid::now_v7().to_string();
         let mut body = new.body.clone();
@@ -181,7 +180,7 @@ impl Runs {
         if let Some((_, Some(free))) = key {
             body.generation = free.body.generation;
         }
-        let mut writes = vec![opening_run(&id, new, &mut body, fingerprint, now)];
+        let mut writes = vec![opening_run(&id, new, &mut body, fingerprint)];
         if let Some((key, free)) = key {
             let expect = free.map_or(Expect::Absent, |entry| Expect::Version(entry.record.version));
             let from = free.map(|entry| entry.status.as_str());
@@ -263,12 +262,35 @@ impl Runs {
         Ok(Some(entry::settling(key, Expect::Fence(fence), &body, status, None, event)))
     }
 
-    /// The write that opens the ledger entry of a run again that is sent round again.
-    pub(super) async fn reopen_entry(&self, run: &Run) -> Result<Option<Write>, Error> {
+    /// What stands under the run's key, which must still be the run's own; `None` without a key, or if nothing does.
+    pub(super) async fn own_entry(&self, run: &Run) -> Result<Option<entry::Entry>, Error> {
         let Some(key) = &run.body.key else { return Ok(None) };
-        let entry = self.store().get(Ns::LEDGER, key).await?.and_then(entry::Entry::from_record);
-        let Some(entry) = entry.filter(|entry| entry.body.run.as_deref() == Some(run.id())) else {
-            return Ok(None);
+        let Some(entry) = self.entry_of(key).await? else { return Ok(None) };
+        if entry.body.run.as_deref() == Some(run.id()) {
+            return Ok(Some(entry));
+        }
+        Err(Error::KeyTaken { id: run.id().to_owned(), key: key.clone(), run: entry.body.run })
+    }
+
+    /// What stands under `key`.
+    pub(super) async fn entry_of(&self, key: &str) -> Result<Option<entry::Entry>, Error> {
+        let Some(record) = self.store().get(Ns::LEDGER, key).await? else { return Ok(None) };
+        let detail = || String::from("its ledger entry is not one that this release understands");
+        let entry = entry::Entry::from_record(record);
+        entry.map(Some).ok_or_else(|| Error::Unreadable { id: key.to_owned(), detail: detail() })
+    }
+
+    /// The write that opens the ledger entry of a run again that a person sends on.
+    ///
+    /// # Errors
+    /// [`Error::KeyTaken`] if the key is other work's by now; when the store cannot be read.
+    pub(super) async fn reopen_entry(&self, run: &Run, by: &str) -> Result<Option<Write>, Error> {
+        let (Some(entry), Some(key)) = (self.own_entry(run).await?, &run.body.key) else {
+            let Some(print) = run.body.key.as_ref().and(run.record.fingerprint.as_deref()) else {
+                return Ok(None);
+            };
+            // Forgotten meanwhile: the key is free, and the run's once more.
+            return Ok(print.parse().ok().map(|print| opening_again(run, &print, by)).transpose()?);
         };
         if matches!(entry.status, Status::Claimed | Status::Succeeded) {
             return Ok(None);
@@ -276,14 +298,27 @@ impl Runs {
         let body = entry::Body::open(Some(run.id().to_owned()), entry.body.generation);
         let why = format!("run {} goes round again", run.id());
         let to = Status::Claimed;
-        let event = Event::new(Some(entry.status.as_str()), to.as_str(), "operator", "claim.reopened", why);
+        let event = Event::new(Some(entry.status.as_str()), to.as_str(), by, "claim.reopened", why);
         let expect = Expect::Version(entry.record.version);
         Ok(Some(entry::settling(key, expect, &body, to, None, event)))
     }
 }
 
+/// The write that opens the entry of a run whose key nobody has.
+pub(super) fn opening_again(run: &Run, print: &Fingerprint, by: &str) -> Result<Write, Error> {
+    let text = run.body.key.as_deref().unwrap_or_default();
+    let key: Key = text.parse().map_err(|error: crate::base::canonical::InvalidKey| Error::Unreadable {
+        id: run.id().to_owned(),
+        detail: format!("its key: {error}"),
+    })?;
+    let body = entry::Body::open(Some(run.id().to_owned()), run.body.generation);
+    let why = format!("by run {}, whose entry was forgotten", run.id());
+    let event = Event::new(None, Status::Claimed.as_str(), by, "claim.reopened", why);
+    Ok(entry::opening(&key, Expect::Absent, print, &body, event))
+}
+
 /// How the key ends of a run that is given up and must not be done again by itself.
-fn not_to_be_repeated(run: &Body) -> Option<Outcome> {
+pub(super) fn not_to_be_repeated(run: &Body) -> Option<Outcome> {
     let of = |state: StepState| {
         run.steps.iter().find(move |step| step.effect == Effect::Unsafe && step.state == state)
     };
@@ -319,7 +354,7 @@ fn conflict(key: Key, entry: &entry::Entry, given: &Fingerprint) -> Submitted {
     }
 }
 
-fn opening_run(id: &str, new: &NewRun, body: &mut Body, fingerprint: &Fingerprint, now: Timestamp) -> Write {
+pub(super) fn opening_run(id: &str, new: &NewRun, body: &mut Body, fingerprint: &Fingerprint) -> Write {
     let (state, why) = match new.take {
         Some(_) => (State::Processing, "submitted, and taken at once"),
         None => (State::Queued, "submitted"),
@@ -331,7 +366,9 @@ fn opening_run(id: &str, new: &NewRun, body: &mut Body, fingerprint: &Fingerprin
         kind: Some(kind_of(&new.job, body.schema)),
         rank: Some(new.rank),
         serial_key: Change::Set(new.serial_key.clone()),
-        due_at: Change::to(new.due_at.unwrap_or(now)),
+        due_at: Change::Set(new.due_at),
+        // By the store's clock: that of whoever submits it may be ahead.
+        due_in: new.due_at.is_none().then_some(Duration::ZERO),
         expires_at: Change::Set(new.expires_at),
         fingerprint: Change::to(fingerprint.to_string()),
         body: Some(moves::to_text(body)),
@@ -341,6 +378,7 @@ fn opening_run(id: &str, new: &NewRun, body: &mut Body, fingerprint: &Fingerprin
         put.fence = crate::remember::store::Fencing::Grant;
         put.lease = LeaseChange::For(lease);
         put.due_at = Change::CLEAR;
+        put.due_in = None;
     }
     let event = Event::new(None, state.as_str(), &new.actor, "run.submitted", why);
     Write::new(Ns::RUN, id, Expect::Absent, put).event(event)

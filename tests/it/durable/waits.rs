@@ -65,7 +65,11 @@ fn a_step_that_waits_puts_the_run_down_and_its_answer_is_its_output() {
     assert_eq!(run.body.wait.as_ref().unwrap().token, TOKEN);
     world.check();
     let again = deliver(&world, &job, "a").unwrap();
-    assert!(matches!(again.verdict, Verdict::Deferred { .. }), "{:?}", again.verdict);
+    assert!(
+        matches!(&again.verdict, Verdict::Waiting { on, until: Some(_) } if on == TOKEN),
+        "{:?}",
+        again.verdict
+    );
     let Resolved::Resumed(resumed) = resolve(&world, TOKEN, "\"yes\"") else { panic!("nobody waited") };
     assert_eq!(resumed.state(), State::Queued);
     world.check();

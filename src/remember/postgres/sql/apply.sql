@@ -66,7 +66,7 @@ CREATE TYPE SCHEMA.claimed AS (
 -- place in its batch, from 0. `w_expect`: 0 absent, 1 the version `w_number`, 2 the fence `w_number`, 3 the version
 -- `w_number` and no live lease. `w_lease`: nothing keeps it, 0 ends it, else it is for so many milliseconds. `w_set` has
 -- a bit for each of serial_key, due_at, expires_at, reviewed_at and fingerprint (1, 2, 4, 8, 16) that is set, be it to
--- nothing; every other field that is nothing is kept. `e_to` that is nothing means no event.
+-- nothing; with 32 the due time is so many milliseconds from now. Every other field that is nothing is kept. `e_to` that is nothing means no event.
 --
 -- `patient` waits for records that somebody else is writing to; else their batches get the verdict 2.
 CREATE FUNCTION SCHEMA.apply_set(
@@ -162,11 +162,12 @@ BEGIN
             SELECT w.id, w.ns, w.key, w.version, CASE WHEN w.granted THEN w.version ELSE 0 END, coalesce(w.state, ''),
                 coalesce(w.kind, ''), coalesce(w.rank, 0), w.serial,
                 coalesce(w.owner, CASE WHEN w.granted AND w.lease > 0 THEN handle END),
-                CASE WHEN w.lease > 0 THEN at_now + w.lease END, w.due, w.expires, coalesce(w.paused, false),
+                CASE WHEN w.lease > 0 THEN at_now + w.lease END,
+                CASE WHEN w.set & 32 > 0 THEN at_now + w.due ELSE w.due END, w.expires, coalesce(w.paused, false),
                 coalesce(w.cancelling, false), w.reviewed, w.fingerprint, b_id[w.batch], coalesce(w.body, '{}'), at_now, at_now
             FROM unnest(ids, live, versions, w_batch, w_ns, w_key, w_expect, w_grant, w_lease, w_owner, w_state, w_kind, w_rank,
-                w_serial, w_due, w_expires, w_reviewed, w_fingerprint, w_paused, w_cancelling, w_body)
-                AS w(id, live, version, batch, ns, key, expect, granted, lease, owner, state, kind, rank, serial, due, expires,
+                w_set, w_serial, w_due, w_expires, w_reviewed, w_fingerprint, w_paused, w_cancelling, w_body)
+                AS w(id, live, version, batch, ns, key, expect, granted, lease, owner, state, kind, rank, set, serial, due, expires,
                 reviewed, fingerprint, paused, cancelling, body)
             WHERE w.live AND w.expect = 0 ORDER BY w.ns, w.key COLLATE "C"
             ON CONFLICT (ns, key) DO NOTHING RETURNING id)
@@ -197,7 +198,7 @@ BEGIN
             owner = coalesce(w.owner, CASE WHEN w.granted AND w.lease > 0 THEN handle END, r.owner),
             state = coalesce(w.state, r.state), kind = coalesce(w.kind, r.kind), rank = coalesce(w.rank, r.rank),
             serial_key = CASE WHEN w.set & 1 > 0 THEN w.serial ELSE r.serial_key END,
-            due_at = CASE WHEN w.set & 2 > 0 THEN w.due ELSE r.due_at END,
+            due_at = CASE WHEN w.set & 32 > 0 THEN at_now + w.due WHEN w.set & 2 > 0 THEN w.due ELSE r.due_at END,
             expires_at = CASE WHEN w.set & 4 > 0 THEN w.expires ELSE r.expires_at END,
             reviewed_at = CASE WHEN w.set & 8 > 0 THEN w.reviewed ELSE r.reviewed_at END,
             fingerprint = CASE WHEN w.set & 16 > 0 THEN w.fingerprint ELSE r.fingerprint END,
