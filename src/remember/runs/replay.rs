@@ -36,7 +36,7 @@ pub enum Replayed {
 /// What the ledger makes of a replay.
 enum Told {
     /// The key is free for the new run: the entry that stands there, and the generation of the run.
-    Open(Option<entry::Entry>, u32),
+    Open(Option<Box<entry::Entry>>, u32),
     Done(Replayed),
 }
 
@@ -89,7 +89,7 @@ impl Runs {
                 Told::Done(replayed) => return Ok(replayed),
             };
             let id = uuid::Uuid::now_v7().to_string();
-            let batch = creating(&id, &run, entry.as_ref(), generation, verb, word)?;
+            let batch = creating(&id, &run, entry.as_deref(), generation, verb, word)?;
             match self.apply_batch(batch).await {
                 Ok(_) => return Ok(Replayed::Created(Box::new(self.must_get(&id).await?))),
                 Err(Error::Lost { .. }) => {}
@@ -141,7 +141,7 @@ impl Runs {
             return Err(Error::UnsafeAgain { id: id(), step: step.name.clone() });
         }
         let generation = entry.as_ref().map_or(run.body.generation, |entry| entry.body.generation);
-        Ok(Told::Open(entry, generation))
+        Ok(Told::Open(entry.map(Box::new), generation))
     }
 
     /// The next generation of the key, unless somebody works under it.
@@ -161,7 +161,7 @@ impl Runs {
             }
         }
         let known = entry.as_ref().map_or(1, |entry| entry.body.generation);
-        Ok(Told::Open(entry, known.max(run.body.generation).saturating_add(1)))
+        Ok(Told::Open(entry.map(Box::new), known.max(run.body.generation).saturating_add(1)))
     }
 }
 

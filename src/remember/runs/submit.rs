@@ -291,7 +291,7 @@ impl Runs {
                 return Ok(None);
             };
             // Forgotten meanwhile: the key is free, and the run's once more.
-            return Ok(print.parse().ok().map(|print| opening_again(run, &print, by)).transpose()?);
+            return print.parse().ok().map(|print| opening_again(run, &print, by)).transpose();
         };
         if matches!(entry.status, Status::Claimed | Status::Succeeded) {
             return Ok(None);
