@@ -157,5 +157,41 @@ fn delays(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(decide, breakers, retries, quotas, budgets, delays);
+/// A document of 10 KB: a hundred items of four fields.
+#[cfg(feature = "store")]
+fn contracts(criterion: &mut Criterion) {
+    use unattended::contract::{Contract, Schema};
+
+    let item = |n: u32| {
+        format!(
+            r#"{{"sku":"article-{n:05}","title":"a rope of ten metres, number {n}","amount":{n},"price":9.95}}"#
+        )
+    };
+    let items: Vec<_> = (0..115).map(item).collect();
+    let document = format!(r#"{{"order":9007199254740993,"items":[{}]}}"#, items.join(","));
+    let item = Schema::object()
+        .required("sku", Schema::text().length(1..=20))
+        .required("title", Schema::text().length(1..=100))
+        .required("amount", Schema::integer().within(0..=1000))
+        .required("price", Schema::number().within(0.0..=1e6));
+    let schema: Schema = Schema::object()
+        .required("order", Schema::integer().within(0..))
+        .required("items", Schema::array(item).count(1..=500))
+        .into();
+    let mut group = criterion.benchmark_group(format!("contract, {} bytes", document.len()));
+    group.bench_function("the schema", |bencher| bencher.iter(|| schema.examine(black_box(&document))));
+    let contract = Contract::<serde_json::Value>::new("bench", 1).schema(schema).build();
+    if let Ok(contract) = contract {
+        group.bench_function("accepted, without its type", |bencher| {
+            let intake = contract.erased();
+            bencher.iter(|| intake.admit(None, black_box(&document)).is_ok());
+        });
+    }
+    group.finish();
+}
+
+#[cfg(not(feature = "store"))]
+const fn contracts(_: &mut Criterion) {}
+
+criterion_group!(decide, breakers, retries, quotas, budgets, delays, contracts);
 criterion_main!(decide);

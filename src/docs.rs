@@ -9,6 +9,9 @@ mod runs {}
 #[doc = include_str!("../docs/operator.md")]
 mod operator {}
 
+#[doc = include_str!("../docs/sql.md")]
+mod sql {}
+
 #[doc = include_str!("../docs/architecture.md")]
 mod architecture {}
 

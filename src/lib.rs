@@ -30,9 +30,12 @@
 //! | to do something only so often in this process | `limit` (feature `rate-limit`) |
 //! | to do something once, however often it is asked for | `once`, `ledger` (feature `store`) |
 //! | a job of steps that resumes where it was | `job`, `pipeline` (feature `store`) |
+//! | runs from a queue, worked on by as many processes as there are | `worker` (feature `store`), [`shutdown`] |
 //! | to see and steer runs, from code or from a shell | `operator`, `cli`, and the binary `unattended` |
 //! | one holder at a time | `leases` |
-//! | a small state that the next process needs | `snapshots` |
+//! | a small state that the next process needs | `snapshots`; without a store, `snapshots::File` |
+//! | a file replaced whole or not at all, a lock between processes | `file` |
+//! | a big input or output outside the store, by its path and hash | `payload` |
 //! | somewhere to keep all that | `memory`, `sqlite`, or a `store` of your own |
 //! | keys and fingerprints that are the same everywhere | `canonical` |
 //! | a week of failures in a millisecond, a hostile server, and the store's rules as a suite | `testing` |
@@ -75,9 +78,9 @@ pub use act::delays;
 pub use act::limit;
 #[cfg(feature = "tower")]
 pub use act::tower;
-pub use act::{call, credential, exchange, isolate};
+pub use act::{call, credential, exchange, isolate, shutdown};
 #[cfg(feature = "store")]
-pub use act::{fallback, job, once, pipeline};
+pub use act::{fallback, job, once, pipeline, worker};
 #[cfg(feature = "store")]
 pub use base::canonical;
 pub use base::{backoff, effect, explain, fault, redact, rng, secret, text, time};
@@ -86,7 +89,9 @@ pub use decide::{breaker, budget, claim, contract, quota, retry, run};
 pub use operate::cli;
 #[cfg(feature = "store")]
 pub use operate::{operator, timeline};
+#[cfg(feature = "postgres")]
+pub use remember::postgres;
 #[cfg(feature = "sqlite")]
 pub use remember::sqlite;
 #[cfg(feature = "store")]
-pub use remember::{blocking, leases, ledger, memory, runs, snapshots, store};
+pub use remember::{blocking, file, leases, ledger, memory, payload, runs, snapshots, store};

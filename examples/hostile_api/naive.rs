@@ -8,7 +8,7 @@ use std::time::Duration;
 use unattended::time::{Sleep, Timestamp, between};
 
 use crate::tasks::{Dependency, ENGINES, Op, Task};
-use crate::week::{Ended, How, Script, within};
+use crate::week::{How, Script, within};
 use crate::world::{Token, Trouble, World};
 
 const TRIES: u32 = 3;
@@ -71,7 +71,7 @@ async fn tried(world: &World, op: &'static Op, task: Task, token: Token) -> Resu
 }
 
 impl Script for Naive {
-    fn run(&mut self, world: &Arc<World>, kill_after: Duration, _next: Timestamp) -> Ended {
+    fn run(&mut self, world: &Arc<World>, kill_after: Duration, _next: Timestamp) -> How {
         let (old, mut at) = (self.token, None);
         let ran = world.sim.block_on(within(&world.sim, kill_after, async {
             let token = match old.filter(|issued| between(*issued, world.now()) < TOKEN_OLD) {
@@ -94,7 +94,7 @@ impl Script for Naive {
             }
         };
         self.ended_at(at);
-        Ended { how }
+        how
     }
 
     /// A person looks in the morning.

@@ -2,7 +2,6 @@
 //! a [`Job`] in the store, and the engines work side by side.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ use unattended::testing::sim::Sim;
 use unattended::time::{Timestamp, between};
 
 use crate::tasks::{Dependency, ENGINES, Engine, Op, Task};
-use crate::week::{Ended, How, Script, within};
+use crate::week::{How, Script, within};
 use crate::world::{Token, Trouble, World};
 
 /// How long an attempt may take.
@@ -125,9 +124,9 @@ impl Ours {
 }
 
 impl Script for Ours {
-    fn run(&mut self, world: &Arc<World>, kill_after: Duration, next: Timestamp) -> Ended {
+    fn run(&mut self, world: &Arc<World>, kill_after: Duration, next: Timestamp) -> How {
         let how = self.process(world, kill_after, next);
-        Ended { how: how.unwrap_or_else(|error| How::Crashed(unattended::fault::chain(&error))) }
+        how.unwrap_or_else(|error| How::Crashed(unattended::fault::chain(&error)))
     }
 
     fn morning(&mut self, _world: &Arc<World>) -> bool {
@@ -144,8 +143,6 @@ struct Tools {
     world: Arc<World>,
     store: Arc<dyn Store>,
     calls: Vec<Call<call::ByTrait, Sim>>,
-    /// Which of them were used.
-    used: [AtomicBool; Dependency::ALL.len()],
     token: Mutex<Option<Token>>,
     decisions: Arc<Mutex<Vec<Decision>>>,
 }
@@ -176,7 +173,7 @@ impl Tools {
             calls.push(call.build()?);
         }
         let (world, store, decisions) = (Arc::clone(world), Arc::clone(store), Arc::clone(decisions));
-        Ok(Self { world, store, calls, used: Default::default(), token: Mutex::default(), decisions })
+        Ok(Self { world, store, calls, token: Mutex::default(), decisions })
     }
 
     /// One engine: first what was put down before, then what is in the inbox.
@@ -194,7 +191,6 @@ impl Tools {
     async fn step(&self, cx: &Cx, op: &'static Op) -> Result<(), StepError> {
         let (task, key) = (cx.input::<Task>()?, cx.key());
         let call = &self.calls[op.on.index()];
-        self.used[op.on.index()].store(true, Ordering::Relaxed);
         let called = call.of_step(cx).run(|attempt| self.attempt(op, task, key.clone(), attempt)).await;
         let Err(stopped) = called else { return Ok(()) };
         let (at, code) = (self.world.now(), stopped.code());
@@ -233,8 +229,7 @@ impl Tools {
 
     /// The last thing that a process does: what was counted is there for the next.
     fn flush(&self) {
-        let used = self.used.iter().map(|used| used.load(Ordering::Relaxed));
-        for (call, _) in self.calls.iter().zip(used).filter(|(_, used)| *used) {
+        for call in &self.calls {
             // Not kept is told in the log; the next process then knows less.
             let _kept = self.world.sim.block_on(call.flush());
         }

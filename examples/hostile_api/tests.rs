@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use unattended::retry::Tried;
 use unattended::time::{Timestamp, later};
 
 use crate::naive::Naive;
@@ -104,11 +105,7 @@ fn a_future_that_meets_silence_is_cut_and_the_others_are_not_delayed() {
     let met = now::futures().unwrap();
     now::not_delayed(&met).unwrap();
     assert_eq!(codes(&met), ["call.timed_out", "call.timed_out"]);
-    assert!(
-        met.iter()
-            .filter_map(|met| met.stopped.as_ref())
-            .all(|stopped| { stopped.attempts().iter().all(|tried| tried.overrun.is_none()) })
-    );
+    assert!(tried(&met).all(|tried| tried.overrun.is_none()));
 }
 
 #[test]
@@ -116,11 +113,7 @@ fn a_thread_that_meets_silence_is_left_behind_and_the_others_are_not_delayed() {
     let met = now::threads().unwrap();
     now::not_delayed(&met).unwrap();
     assert_eq!(codes(&met), ["call.timed_out", "call.timed_out"]);
-    assert!(
-        met.iter()
-            .filter_map(|met| met.stopped.as_ref())
-            .all(|stopped| { stopped.attempts().iter().all(|tried| tried.overrun.is_none()) })
-    );
+    assert!(tried(&met).all(|tried| tried.overrun.is_none()));
 }
 
 #[test]
@@ -128,14 +121,16 @@ fn a_call_that_cannot_be_cut_is_told_its_time_and_its_overrun_is_reported() {
     let met = now::blocking().unwrap();
     now::not_delayed(&met).unwrap();
     assert_eq!(codes(&met), ["reqwest.timed_out", "reqwest.timed_out"]);
-    let stopped = met.iter().find_map(|met| met.stopped.as_ref()).unwrap();
-    let overran =
-        |tried: &unattended::retry::Tried| tried.overrun.is_some_and(|over| over >= now::OWN - now::ATTEMPT);
-    assert!(stopped.attempts().iter().all(overran), "{:?}", stopped.attempts());
+    for tried in tried(&met) {
+        assert!(tried.overrun.is_some_and(|over| over >= now::OWN - now::ATTEMPT), "{tried:?}");
+    }
 }
 
-/// The codes of the attempts of the one engine that was stopped.
-fn codes(met: &[now::Met]) -> Vec<String> {
-    let stopped = met.iter().filter_map(|met| met.stopped.as_ref());
-    stopped.flat_map(|stopped| stopped.attempts().iter().map(|tried| tried.code.to_string())).collect()
+/// The attempts of the one engine that was stopped.
+fn tried(met: &[now::Met]) -> impl Iterator<Item = &Tried> {
+    met.iter().filter_map(|met| met.stopped.as_ref()).flat_map(|stopped| stopped.attempts().iter())
+}
+
+fn codes(met: &[now::Met]) -> Vec<&str> {
+    tried(met).map(|tried| &*tried.code).collect()
 }

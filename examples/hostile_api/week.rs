@@ -22,7 +22,7 @@ const DAY: u64 = 86_400;
 /// One way to write the job. A value of it is what is on disk: it is all that one process leaves to the next.
 pub(crate) trait Script {
     /// One process, from its start to its end. `next` is when cron starts the one after it.
-    fn run(&mut self, world: &Arc<World>, kill_after: Duration, next: Timestamp) -> Ended;
+    fn run(&mut self, world: &Arc<World>, kill_after: Duration, next: Timestamp) -> How;
 
     /// A person looks at it; whether something had to be done by hand.
     fn morning(&mut self, world: &Arc<World>) -> bool;
@@ -37,11 +37,6 @@ pub(crate) enum How {
     Normally,
     Crashed(String),
     Killed,
-}
-
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) how: How,
 }
 
 /// What was seen of the processes of a week, from outside.
@@ -75,8 +70,7 @@ pub(crate) fn live(world: &Arc<World>, script: &mut dyn Script) -> Seen {
             arrived.then(|| open.insert(**task));
             !arrived
         });
-        let ended = script.run(world, KILL_AFTER, next);
-        seen.count(&ended);
+        seen.count(&script.run(world, KILL_AFTER, next));
         let given_up = script.given_up();
         for engine in 0..ENGINES.len() {
             let left = |task: &Task| task.engine == engine && !given_up.contains(task) && !world.done(*task);
@@ -95,9 +89,9 @@ fn until_cron(world: &World) -> Duration {
 }
 
 impl Seen {
-    fn count(&mut self, ended: &Ended) {
+    fn count(&mut self, ended: &How) {
         self.runs += 1;
-        match ended.how {
+        match ended {
             How::Normally => self.normal += 1,
             How::Crashed(_) => self.crashed += 1,
             How::Killed => self.killed += 1,

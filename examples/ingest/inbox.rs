@@ -183,7 +183,10 @@ impl Pass<'_> {
             Verdict::Ran => self.after(&run),
             Verdict::Duplicate(_) => self.duplicate(path, name, input, &run),
             Verdict::Deferred { .. } => Ok(waits(format!("{why}; {}", run.body.why))),
-            Verdict::Busy { .. } | Verdict::WithAPerson | Verdict::Conflict { .. } => Ok(waits(why)),
+            Verdict::Busy { .. }
+            | Verdict::Waiting { .. }
+            | Verdict::WithAPerson
+            | Verdict::Conflict { .. } => Ok(waits(why)),
         }
     }
 

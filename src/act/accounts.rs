@@ -98,6 +98,11 @@ impl Accounts {
         })
     }
 
+    /// The quotas that each account has.
+    pub(in crate::act) const fn limits(&self) -> &[Limit] {
+        &self.limits
+    }
+
     /// See [`Machine::admit`].
     pub(in crate::act) fn admit(&self, key: &str, now: Now) -> breaker::Admit {
         self.breaker(key, now, |machine| machine.admit(now))
@@ -235,11 +240,10 @@ impl Accounts {
     }
 
     fn read(&self, key: &str) -> Machine {
-        let seed = self.seed(key);
-        match self.part(key).entries.get(key.as_bytes()) {
-            Some(entry) => self.unpack(entry, seed),
-            None => self.unpack(&Entry::new("", self.limits.len()), seed),
-        }
+        let (seed, part) = (self.seed(key), self.part(key));
+        let packed =
+            part.entries.get(key.as_bytes()).map_or(&[][..], |entry| entry.packed(self.limits.len()));
+        Machine::unpack_or_new(self.policy, packed, seed, self.base)
     }
 
     fn unpack(&self, entry: &Entry, seed: u64) -> Machine {

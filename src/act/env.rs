@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::act::pool::Pool;
 use crate::base::time::{BoxFuture, Now, Sleep, SleepBlocking};
 
 /// The clock that a driver goes by, and how it waits on it.
@@ -14,6 +15,11 @@ pub(in crate::act) trait Env: Send + Sync {
 
     /// How work that blocks is run, and how a lease is renewed meanwhile.
     fn face(&self) -> Face;
+
+    /// Threads for work that blocks, where they are the driver's own.
+    fn pool(&self) -> Option<&Pool> {
+        None
+    }
 }
 
 /// The face of a driver.

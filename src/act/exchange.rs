@@ -369,8 +369,7 @@ fn cut(text: &str, bytes: usize) -> String {
         return text.to_owned();
     }
     let ellipsis = if bytes >= '…'.len_utf8() { "…" } else { "" };
-    let end = (0..=bytes - ellipsis.len()).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-    format!("{}{ellipsis}", &text[..end])
+    format!("{}{ellipsis}", text::head(text, bytes - ellipsis.len()))
 }
 
 #[cfg(test)]

@@ -300,10 +300,7 @@ impl<'a, K: Clock> Guard<'a, K> {
     }
 
     fn settle(&self, permit: Permit, outcome: Outcome, hint: Option<Duration>, now: Now) {
-        let moved = self.breaker.settle_hinted(permit, outcome, hint, now);
-        if moved.is_transition() {
-            log::moved(self.breaker.name(), moved.as_str(), &moved);
-        }
+        log::moved(self.breaker.name(), &self.breaker.settle_hinted(permit, outcome, hint, now));
     }
 }
 

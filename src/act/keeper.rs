@@ -1,12 +1,11 @@
 //! Keeps a lease while work runs, and says when it is lost.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::base::race::before;
 use crate::base::time::{BoxFuture, Moment};
 use crate::remember::blocking::block_on;
 
@@ -107,7 +106,7 @@ pub(in crate::act) async fn beside<'a, T>(
         loop {
             sleep(kept.renew_in(failed).min(kept.left())).await;
             // A store that does not answer must not keep the work going past its lease.
-            let Some(outcome) = within(kept.renew(), sleep(kept.left())).await else {
+            let Some(outcome) = before(sleep(kept.left()), kept.renew()).await else {
                 kept.lose();
                 return;
             };
@@ -118,24 +117,5 @@ pub(in crate::act) async fn beside<'a, T>(
             }
         }
     };
-    let (mut work, mut keep) = (pin!(work), pin!(keep));
-    poll_fn(move |context| {
-        if let Poll::Ready(done) = work.as_mut().poll(context) {
-            return Poll::Ready(Some(done));
-        }
-        keep.as_mut().poll(context).map(|()| None)
-    })
-    .await
-}
-
-/// What `renewal` gave, if it gave anything before `end`.
-async fn within(renewal: impl Future<Output = Renewal>, end: BoxFuture<'_, ()>) -> Option<Renewal> {
-    let (mut renewal, mut end) = (pin!(renewal), end);
-    poll_fn(move |context| {
-        if let Poll::Ready(outcome) = renewal.as_mut().poll(context) {
-            return Poll::Ready(Some(outcome));
-        }
-        end.as_mut().poll(context).map(|()| None)
-    })
-    .await
+    before(keep, work).await
 }

@@ -311,8 +311,12 @@ impl StateStore for Keys {
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
         let mut keys = self.lock();
-        let (decision, rested) = f(keys.get(key).copied().map(Nanos::from))?;
-        keys.insert(key.clone(), rested.as_u64());
+        let known = keys.get_mut(key);
+        let (decision, rested) = f(known.as_deref().copied().map(Nanos::from))?;
+        match known {
+            Some(known) => *known = rested.as_u64(),
+            None => drop(keys.insert(key.clone(), rested.as_u64())),
+        }
         Ok(decision)
     }
 }

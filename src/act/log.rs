@@ -26,16 +26,28 @@ mod on {
     use crate::act::log::Who;
     use crate::base::explain::Explain;
     use crate::base::time::{Timestamp, millis};
+    use crate::decide::breaker::Moved;
     use crate::decide::retry::Tried;
+
+    /// An event that says on whose behalf.
+    macro_rules! tell {
+        ($level:ident, $who:expr, $($fields:tt)*) => {
+            tracing::$level!(
+                target: "unattended",
+                dependency = $who.dependency,
+                account = $who.account,
+                run_id = $who.run_id,
+                idempotency_key = $who.idempotency_key,
+                $($fields)*
+            )
+        };
+    }
 
     /// An attempt has failed.
     pub(crate) fn failed(who: Who<'_>, tried: &Tried) {
-        tracing::warn!(
-            target: "unattended",
-            dependency = who.dependency,
-            account = who.account,
-            run_id = who.run_id,
-            idempotency_key = who.idempotency_key,
+        tell!(
+            warn,
+            who,
             attempt = tried.number,
             class = tried.class.as_str(),
             code = &*tried.code,
@@ -52,26 +64,14 @@ mod on {
 
     /// An attempt has succeeded.
     pub(crate) fn succeeded(who: Who<'_>, attempt: u32, duration: Duration) {
-        tracing::debug!(
-            target: "unattended",
-            dependency = who.dependency,
-            account = who.account,
-            run_id = who.run_id,
-            idempotency_key = who.idempotency_key,
-            attempt,
-            duration_ms = millis(duration),
-            outcome = "ok",
-        );
+        tell!(debug, who, attempt, duration_ms = millis(duration), outcome = "ok",);
     }
 
     /// The next attempt is waited for.
     pub(crate) fn waiting(who: Who<'_>, attempt: u32, delay: Duration, why: &impl Explain) {
-        tracing::info!(
-            target: "unattended",
-            dependency = who.dependency,
-            account = who.account,
-            run_id = who.run_id,
-            idempotency_key = who.idempotency_key,
+        tell!(
+            info,
+            who,
             attempt,
             delay_ms = millis(delay),
             code = why.code(),
@@ -83,12 +83,9 @@ mod on {
     /// There is no further attempt in this process.
     pub(crate) fn ended(who: Who<'_>, outcome: &str, until: Option<Timestamp>, why: &impl Explain) {
         let until = until.map(|until| until.to_rfc3339());
-        tracing::warn!(
-            target: "unattended",
-            dependency = who.dependency,
-            account = who.account,
-            run_id = who.run_id,
-            idempotency_key = who.idempotency_key,
+        tell!(
+            warn,
+            who,
             until,
             code = why.code(),
             why = %why,
@@ -138,9 +135,12 @@ mod on {
         }
     }
 
-    /// A breaker has changed its state.
-    pub(crate) fn moved(dependency: &str, outcome: &str, why: &impl Explain) {
-        tracing::warn!(target: "unattended", dependency, code = why.code(), why = %why, outcome);
+    /// A breaker has changed its state, if it has.
+    pub(crate) fn moved(dependency: &str, moved: &Moved) {
+        if moved.is_transition() {
+            let (code, outcome) = (moved.code(), moved.as_str());
+            tracing::warn!(target: "unattended", dependency, code, why = %moved, outcome);
+        }
     }
 }
 
@@ -151,6 +151,7 @@ mod off {
     use crate::act::log::Who;
     use crate::base::explain::Explain;
     use crate::base::time::Timestamp;
+    use crate::decide::breaker::Moved;
     use crate::decide::retry::Tried;
 
     pub(crate) const fn failed(_: Who<'_>, _: &Tried) {}
@@ -168,5 +169,5 @@ mod off {
     pub(crate) const fn fallen(_: &str, _: &impl Explain) {}
     pub(crate) const fn exchange(_: &str, _: &str, _: Option<u16>, _: Option<u64>) {}
     pub(crate) const fn engine(_: &str, _: &str, _: &str, _: Option<Duration>, _: &impl Explain) {}
-    pub(crate) const fn moved(_: &str, _: &str, _: &impl Explain) {}
+    pub(crate) const fn moved(_: &str, _: &Moved) {}
 }

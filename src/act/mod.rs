@@ -14,8 +14,11 @@ pub mod limit;
 pub mod once;
 #[cfg(feature = "store")]
 pub mod pipeline;
+pub mod shutdown;
 #[cfg(feature = "tower")]
 pub mod tower;
+#[cfg(feature = "store")]
+pub mod worker;
 
 #[cfg(feature = "backoff")]
 pub use retrying::delays;
@@ -29,6 +32,8 @@ mod guarding;
 mod keeper;
 mod log;
 mod panics;
+#[cfg(feature = "store")]
+mod pool;
 mod retrying;
 #[cfg(feature = "store")]
 mod runlog;

@@ -27,6 +27,18 @@ pub(in crate::act) fn doubtful(job: &str, code: &str, why: &str) {
     tracing::warn!(target: "unattended", job, code, why);
 }
 
+/// Something happened to a worker as a whole; what is trouble is a warning.
+#[cfg(feature = "tracing")]
+pub(in crate::act) fn worker(worker: &str, outcome: &str, code: &str, why: &str) {
+    if matches!(outcome, "store_failed" | "run_left") {
+        tracing::warn!(target: "unattended", worker, outcome, code, why);
+    } else {
+        tracing::info!(target: "unattended", worker, outcome, code, why);
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(in crate::act) const fn worker(_: &str, _: &str, _: &str, _: &str) {}
 #[cfg(not(feature = "tracing"))]
 pub(in crate::act) const fn moved(_: &str, _: &str, _: Option<&str>, _: &str, _: &str, _: &str) {}
 #[cfg(not(feature = "tracing"))]

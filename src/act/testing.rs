@@ -1,5 +1,6 @@
 //! A simulated clock for the tests of this floor: sleeping moves it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -7,9 +8,9 @@ use std::time::Duration;
 use crate::base::time::{BoxFuture, Sleep};
 use crate::base::time::{Clock, Moment, Now, SleepBlocking, Timestamp, nanos};
 
-/// A clock that stands still until somebody sleeps on it.
-#[derive(Debug, Default)]
-pub(crate) struct SimClock(AtomicU64);
+/// A clock that stands still until somebody sleeps on it. Its clones are the same clock.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SimClock(Arc<AtomicU64>);
 
 impl SimClock {
     pub(crate) fn advance(&self, by: Duration) {

@@ -13,6 +13,7 @@ pub mod time;
 pub(crate) mod bucket;
 pub(crate) mod handover;
 pub(crate) mod park;
+pub(crate) mod race;
 pub(crate) mod retry_after;
 
 #[cfg(feature = "store")]

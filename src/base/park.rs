@@ -56,6 +56,30 @@ pub(crate) fn block_on_for<F: Future>(future: F, limit: Duration) -> Option<F::O
     }
 }
 
+/// The same, beside timers: `next` wakes those that are due and says how long it is until the next one.
+#[cfg(feature = "store")]
+pub(crate) fn block_on_beside<F: Future>(future: F, mut next: impl FnMut() -> Option<Duration>) -> F::Output {
+    let mut future = pin!(future);
+    let parked = Parked::here();
+    let waker = Waker::from(Arc::clone(&parked));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        loop {
+            let wait = next();
+            if parked.woken.swap(false, Ordering::Acquire) {
+                break;
+            }
+            match wait {
+                Some(wait) => thread::park_timeout(wait),
+                None => thread::park(),
+            }
+        }
+    }
+}
+
 struct Parked {
     woken: AtomicBool,
     thread: Thread,

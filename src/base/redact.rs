@@ -16,6 +16,8 @@
 
 use std::borrow::Cow;
 
+use crate::base::text;
+
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -234,12 +236,12 @@ impl Redact for Names {
         if self.is_secret(name) {
             return Cow::Borrowed(REDACTED);
         }
-        let value = scan::bounded(value);
+        let value = text::head(value, TEXT_MAX);
         self.text(value, DEPTH_MAX).map_or(Cow::Borrowed(value), Cow::Owned)
     }
 
     fn url<'a>(&self, url: &'a str) -> Cow<'a, str> {
-        let url = scan::bounded(url);
+        let url = text::head(url, TEXT_MAX);
         self.address(url, DEPTH_MAX).map_or(Cow::Borrowed(url), Cow::Owned)
     }
 

@@ -150,6 +150,12 @@ pub fn instant(text: &str, now: Timestamp) -> Result<Timestamp, Invalid> {
     chrono::TimeDelta::from_std(ago).ok().and_then(|ago| now.checked_sub_signed(ago)).ok_or_else(invalid)
 }
 
+/// As much of the beginning of `text` as fits into `bytes`, without a torn character.
+pub(crate) fn head(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or_default()]
+}
+
 const SIZE: &str = "a whole number with B, KiB, MiB, GiB, TiB, kB, MB, GB or TB, such as 512MiB";
 
 /// Units of a size in bytes, binary ones first.

@@ -1,7 +1,9 @@
 //! What is remembered: one narrow seam for backends, and structs with the field's meanings on top of it.
 
+pub mod file;
 pub mod leases;
 pub mod ledger;
+pub mod payload;
 pub mod runs;
 pub mod snapshots;
 pub mod store;
@@ -11,5 +13,7 @@ mod replay;
 
 pub mod blocking;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

@@ -2,6 +2,11 @@
 //!
 //! # After a restart
 //! [`Snapshots::load`] gives the last value that was saved, with the version under which it may be replaced.
+//!
+//! # Without a store
+//! [`File`] keeps one state in one file.
+
+mod file;
 
 use std::sync::Arc;
 
@@ -9,6 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::remember::store::{ApplyError, Batch, Error, Expect, Ns, Put, Store, Write, apply_settled};
+
+pub use file::{Damage, File, FileError, Loaded, Recovered, Updated};
 
 /// The saved states in a store.
 #[derive(Clone)]

@@ -52,12 +52,13 @@ fn memory_tells_the_same_story_twice() {
 /// A store with one fault, which the suite must find: a check that cannot fail is none.
 mod with_a_fault {
     use unattended::store::{
-        Applied, ApplyError, Batch, Caps, ClaimDue, Claimed, Error, Expect, Fencing, LeaseChange, Ns, Page,
-        Prune, Query, Record, StoredEvent, Write,
+        Applied, ApplyError, Batch, ClaimDue, Claimed, Error, Expect, Fencing, LeaseChange, Page, Prune,
+        Query, Record, Write,
     };
     use unattended::time::BoxFuture;
 
     use super::*;
+    use crate::forward::forward;
 
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Fault {
@@ -99,12 +100,8 @@ mod with_a_fault {
     }
 
     impl Store for Faulty {
-        fn caps(&self) -> Caps {
-            self.inner.store.caps()
-        }
-        fn owner(&self) -> &str {
-            self.inner.store.owner()
-        }
+        forward!(caps owner get events => (inner.store));
+
         fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, ApplyError>> {
             Box::pin(async move {
                 if self.fault == Fault::None || batch.check().is_err() {
@@ -126,9 +123,6 @@ mod with_a_fault {
                 self.inner.store.apply(batch).await
             })
         }
-        fn get<'a>(&'a self, ns: Ns, key: &'a str) -> BoxFuture<'a, Result<Option<Record>, Error>> {
-            self.inner.store.get(ns, key)
-        }
         fn scan(&self, query: Query) -> BoxFuture<'_, Result<Page, Error>> {
             Box::pin(async move {
                 let mut page = self.inner.store.scan(query.clone()).await?;
@@ -144,15 +138,6 @@ mod with_a_fault {
                 }
                 Ok(page)
             })
-        }
-        fn events<'a>(
-            &'a self,
-            ns: Ns,
-            key: &'a str,
-            after: u64,
-            limit: u32,
-        ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
-            self.inner.store.events(ns, key, after, limit)
         }
         fn prune(&self, prune: Prune) -> BoxFuture<'_, Result<u64, Error>> {
             Box::pin(async move {

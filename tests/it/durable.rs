@@ -4,7 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it fails")]
 
 mod crashes;
+mod fan_out;
 mod faults;
+mod inputs;
 mod random;
 mod runs;
 mod site;
+mod undo;
+mod waits;

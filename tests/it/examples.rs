@@ -33,6 +33,24 @@ fn the_short_examples_print_what_they_printed() {
     }
 }
 
+/// The longer stories tell what they told.
+#[test]
+fn the_stories_print_what_they_printed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = built(root);
+    let bless = std::env::var("UNATTENDED_BLESS").is_ok_and(|what| what == "examples");
+    for name in ["publish"] {
+        let output = Command::new(folder.join(name)).output().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let golden = root.join("tests/golden/examples").join(format!("{name}.out"));
+        if bless {
+            fs::write(&golden, &output.stdout).unwrap();
+        }
+        let expected = fs::read_to_string(&golden).unwrap_or_default();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{name}");
+    }
+}
+
 /// Builds the examples as this test was built, and gives their folder.
 pub(crate) fn built(root: &Path) -> PathBuf {
     let mut build = Command::new(env!("CARGO"));

@@ -23,6 +23,8 @@ mod events;
 mod examples;
 #[cfg(feature = "testing")]
 mod exchanges;
+#[cfg(feature = "testing")]
+mod forward;
 #[cfg(all(feature = "testing", feature = "reqwest", feature = "tokio"))]
 mod hostile;
 #[cfg(feature = "full")]
@@ -41,9 +43,18 @@ mod manifest;
 mod once;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod operator;
+#[cfg(feature = "store")]
+mod payloads;
+#[cfg(all(feature = "postgres", feature = "testing"))]
+#[path = "../support/postgres.rs"]
+mod pg;
+#[cfg(all(feature = "postgres", feature = "testing"))]
+mod postgres;
 mod reasons;
 mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod sqlite;
+mod untrusted_intent;
 #[cfg(feature = "testing")]
+mod views;
 mod world;

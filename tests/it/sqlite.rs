@@ -35,8 +35,8 @@ fn claimed(store: &Sqlite, key: &str) -> u64 {
     Blocking(store).apply(Batch::of(claim)).unwrap().first().unwrap().fence
 }
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/store-v1.db")
+fn golden(format: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/store-v{format}.db"))
 }
 
 /// A store with every column in use, as the golden file holds it. `UNATTENDED_BLESS=store` keeps it as the golden file:
@@ -65,7 +65,7 @@ fn a_store_with_every_column_is_sound() {
     assert_eq!(store.check().unwrap(), Vec::<String>::new());
     drop(store);
     if std::env::var("UNATTENDED_BLESS").is_ok_and(|what| what == "store") {
-        std::fs::copy(&path, golden()).unwrap();
+        std::fs::copy(&path, golden(sqlite::FORMAT)).unwrap();
     }
 }
 
@@ -74,22 +74,43 @@ fn chrono_like(store: &Sqlite) -> unattended::time::Timestamp {
 }
 
 #[test]
-fn a_file_of_format_1_opens_and_reads_as_it_was_written() {
-    let (_folder, path) = folder();
-    std::fs::copy(golden(), &path).unwrap();
-    let store = Sqlite::options().create(false).open(&path).unwrap();
-    let full = Blocking(&store).get(Ns::RUN, "full").unwrap().unwrap();
+fn a_file_of_each_format_opens_and_reads_as_it_was_written() {
+    for format in 1..=sqlite::FORMAT {
+        let (_folder, path) = folder();
+        std::fs::copy(golden(format), &path).unwrap();
+        reads_as_it_was_written(&Sqlite::options().read_only().open(&path).unwrap());
+        let store = Sqlite::options().create(false).open(&path).unwrap();
+        reads_as_it_was_written(&store);
+        let held = Blocking(&store).get(Ns::RUN, "held").unwrap().unwrap();
+        let renewed = Write::new(Ns::RUN, "held", Expect::Fence(held.fence), Put::renew(LEASE));
+        Blocking(&store).apply(Batch::of(renewed)).unwrap();
+        assert_eq!(store.check().unwrap(), Vec::<String>::new());
+        assert_eq!(store.info().unwrap().format, sqlite::FORMAT, "it was brought up to date");
+    }
+}
+
+fn reads_as_it_was_written(store: &Sqlite) {
+    let full = Blocking(store).get(Ns::RUN, "full").unwrap().unwrap();
     assert_eq!((full.kind.as_str(), full.rank, full.state.as_str()), ("ingest", -7, "queued"));
     assert_eq!(full.body, r#"{"n":9007199254740993}"#);
     assert!(full.paused && full.cancelling && full.due_at.is_some() && full.reviewed_at == full.expires_at);
-    let held = Blocking(&store).get(Ns::RUN, "held").unwrap().unwrap();
+    let held = Blocking(store).get(Ns::RUN, "held").unwrap().unwrap();
     assert!(held.lease.is_some_and(|lease| lease.over), "its boot and its owner are gone");
-    assert_eq!(Blocking(&store).events(Ns::RUN, "held", 0, 9).unwrap()[0].event.code, "claimed");
-    assert_eq!(Blocking(&store).scan(Query::all(Ns::LEDGER)).unwrap().records.len(), 1);
-    let renewed = Write::new(Ns::RUN, "held", Expect::Fence(held.fence), Put::renew(LEASE));
-    Blocking(&store).apply(Batch::of(renewed)).unwrap();
-    assert_eq!(store.check().unwrap(), Vec::<String>::new());
-    assert_eq!(store.info().unwrap().format, 1);
+    assert_eq!(Blocking(store).events(Ns::RUN, "held", 0, 9).unwrap()[0].event.code, "claimed");
+    assert_eq!(Blocking(store).scan(Query::all(Ns::LEDGER)).unwrap().records.len(), 1);
+}
+
+#[test]
+fn a_table_of_the_users_own_keeps_its_name_and_the_other_views_are_made() {
+    let (_folder, path) = folder();
+    std::fs::copy(golden(1), &path).unwrap();
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE runs (mine TEXT) STRICT").unwrap();
+    drop(Sqlite::open(&path).unwrap());
+    let connection = Connection::open(&path).unwrap();
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM pragma_table_info('runs')"), 1, "the user's table");
+    assert_eq!(count("SELECT count(*) FROM ledger"), 1);
+    assert_eq!(count("SELECT count(*) FROM dead_letters"), 0);
 }
 
 #[test]
@@ -143,9 +164,9 @@ fn what_is_not_a_store_is_refused_and_left_as_it_is() {
 fn a_newer_format_is_refused_by_both_numbers() {
     let (_folder, path) = folder();
     drop(Sqlite::open(&path).unwrap());
-    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
+    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     let found = Sqlite::open(&path);
-    assert!(matches!(found, Err(Error::TooNew { found: 2, supported: 1, .. })), "{found:?}");
+    assert!(matches!(found, Err(Error::TooNew { found: 99, supported: sqlite::FORMAT, .. })), "{found:?}");
 }
 
 #[test]

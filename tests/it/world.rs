@@ -15,11 +15,12 @@ use unattended::memory::Memory;
 use unattended::run::{self, State};
 use unattended::runs::{Filter, Run, Runs, StepState};
 use unattended::store::{
-    Applied, ApplyError, Batch, Caps, Error, Expect, LeaseChange, Ns, Page, Prune, Put, Query, Record, Store,
-    StoredEvent, Write,
+    Applied, ApplyError, Batch, Error, Expect, LeaseChange, Ns, Page, Put, Query, Record, Store, Write,
 };
 use unattended::testing::sim::Sim;
 use unattended::time::{BoxFuture, Clock, Moment, Sleep, Timestamp};
+
+use crate::forward::forward;
 
 /// The lease of every job and claim in these tests, unless a test says otherwise.
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
@@ -128,7 +129,8 @@ fn check_entry(store: &Arc<dyn Store>, run: &Run) {
         State::Succeeded => entry == "succeeded",
         // The work may count as done before its last step is.
         State::FailedPermanent => matches!(entry, "failed" | "succeeded" | "needs_review"),
-        State::Cancelled | State::Expired | State::Skipped | State::Compensated => entry != "claimed",
+        State::Compensated => entry == "failed",
+        State::Cancelled | State::Expired | State::Skipped => entry != "claimed",
         _ => matches!(entry, "claimed" | "succeeded"),
     };
     assert!(agree, "run {} is {state}, its entry is {entry}", run.id());
@@ -165,8 +167,15 @@ fn check_record(run: &Run) {
 }
 
 /// What is told of a run without a move.
-const MARKS: [&str; 6] =
-    ["run.note", "run.reviewed", "run.paused", "run.resumed", "run.cancel_asked", "run.replayed"];
+const MARKS: [&str; 7] = [
+    "run.note",
+    "run.reviewed",
+    "run.late_answer",
+    "run.paused",
+    "run.resumed",
+    "run.cancel_asked",
+    "run.replayed",
+];
 
 /// Walks a run's history: it begins at the beginning, no link is missing, every move is in the table, and it ends where
 /// the run is.
@@ -292,13 +301,7 @@ fn broken() -> Error {
 }
 
 impl Store for Faulty {
-    fn caps(&self) -> Caps {
-        self.inner.caps()
-    }
-
-    fn owner(&self) -> &str {
-        self.inner.owner()
-    }
+    forward!(caps owner get events prune => (inner));
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, ApplyError>> {
         Box::pin(async move {
@@ -322,10 +325,6 @@ impl Store for Faulty {
         })
     }
 
-    fn get<'a>(&'a self, ns: Ns, key: &'a str) -> BoxFuture<'a, Result<Option<Record>, Error>> {
-        self.inner.get(ns, key)
-    }
-
     fn scan(&self, query: Query) -> BoxFuture<'_, Result<Page, Error>> {
         Box::pin(async move {
             let page = self.inner.scan(query).await;
@@ -334,19 +333,5 @@ impl Store for Faulty {
             }
             page
         })
-    }
-
-    fn events<'a>(
-        &'a self,
-        ns: Ns,
-        key: &'a str,
-        after: u64,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
-        self.inner.events(ns, key, after, limit)
-    }
-
-    fn prune(&self, prune: Prune) -> BoxFuture<'_, Result<u64, Error>> {
-        self.inner.prune(prune)
     }
 }

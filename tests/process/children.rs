@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(600);
 pub fn run() {
     let Ok(role) = std::env::var("UNATTENDED_CHILD") else { return };
     let path = PathBuf::from(var::<String>("UNATTENDED_STORE"));
-    if crate::shared::child(&role, &path) {
+    if crate::shared::child(&role, &path) || crate::files::child(&role, &path) {
         return;
     }
     match role.as_str() {
@@ -26,6 +26,7 @@ pub fn run() {
         "stop in turn" => stop_in_turn(&path),
         "acknowledge" => acknowledge(&path),
         "zombie" => zombie(&path),
+        "matrix" => crate::matrix::child(),
         "hold" => hold(&path),
         "fail" => fail(&path),
         other => panic!("no child plays {other:?}"),

@@ -11,15 +11,20 @@ use unattended::store::{ApplyError, Batch, Error, Expect, LeaseChange, Ns, Put, 
 use crate::kit::{Player, alone, claim};
 
 /// A small file system of its own, unmounted at the end.
-struct Small<'a>(&'a Path);
+pub struct Small<'a>(&'a Path);
 
 impl<'a> Small<'a> {
-    fn mount(at: &'a Path, size: &str) -> Option<Self> {
+    pub fn mount(at: &'a Path, size: &str) -> Option<Self> {
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "unattended-test"])
             .arg(at)
             .output();
         mounted.is_ok_and(|done| done.status.success()).then_some(Self(at))
+    }
+
+    pub fn read_only(&self) {
+        let done = Command::new("mount").args(["-o", "remount,ro"]).arg(self.0).status().unwrap();
+        assert!(done.success(), "remount");
     }
 }
 
@@ -116,7 +121,7 @@ fn an_io_error_closes_the_handle_and_loses_nothing_that_was_acknowledged() {
 }
 
 /// Writes until not a byte more fits.
-fn fill(path: &Path) {
+pub fn fill(path: &Path) {
     use std::io::Write as _;
     let mut file = std::fs::File::create(path).unwrap();
     for size in [1 << 20, 4096, 1] {

@@ -86,6 +86,18 @@ impl Player {
         said
     }
 
+    /// Everything that it says until its end, and whether that was by a signal.
+    pub fn end(mut self) -> (Vec<String>, bool) {
+        let mut said = Vec::new();
+        while let Some(line) = self.hear() {
+            said.push(line);
+        }
+        let status = self.child.wait().unwrap();
+        let killed = std::os::unix::process::ExitStatusExt::signal(&status).is_some();
+        assert!(killed || status.success(), "a child failed, after it said {said:?}");
+        (said, killed)
+    }
+
     /// Kills it and reaps it, and returns what it had still said.
     pub fn kill(mut self) -> Vec<String> {
         self.child.kill().unwrap();
@@ -103,6 +115,14 @@ impl Drop for Player {
         // A test that failed must not leave a stopped child behind.
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// Opens the store that is meant by `sqlite:PATH` or `postgres:SCHEMA@URL`.
+pub fn open(place: &str) -> std::sync::Arc<dyn unattended::store::Store> {
+    match place.split_once(':') {
+        Some(("sqlite", path)) => std::sync::Arc::new(Sqlite::open(path).unwrap()),
+        _ => panic!("no store is meant by {place:?}"),
     }
 }
 

@@ -16,8 +16,10 @@ mod children;
 mod credential;
 mod disk;
 mod fair;
+mod files;
 mod kill;
 mod kit;
+mod matrix;
 mod shared;
 
 /// Not a test: what a child process runs.

@@ -19,7 +19,7 @@ use crate::base::rng;
 use crate::base::time::{Clock, Now, System, between};
 use crate::decide::breaker::{self, Breaker};
 use crate::decide::budget::{self, Budget};
-use crate::decide::contract::Contract;
+use crate::decide::contract::Check;
 use crate::decide::quota::{Limit, Meter};
 use crate::decide::retry;
 #[cfg(feature = "store")]
@@ -262,7 +262,7 @@ impl<C, K: Clock, R> Builder<C, K, R> {
     /// Checks each answer: one that breaks the contract is a permanent fault, `contract.response`.
     pub fn contract<T>(
         self,
-        contract: &(impl Contract<T> + Clone + Send + Sync + 'static),
+        contract: &(impl Check<T> + Clone + Send + Sync + 'static),
     ) -> Builder<C, K, ByContract<T>> {
         let accept = ByContract(Arc::new(contract.clone()));
         Builder { plan: self.plan, classify: self.classify, clock: self.clock, accept }
@@ -311,11 +311,10 @@ impl<C, K: Clock, R> Builder<C, K, R> {
         let seed = plan.seed.unwrap_or_else(rng::entropy);
         let own = |source| Error::Breaker { name: plan.name.clone(), source };
         let breaker = Breaker::seeded(plan.name.clone(), policy, seed, now).map_err(own)?;
-        let accounts =
-            Accounts::new(policy, plan.quotas.clone(), plan.accounts_max, seed, now).map_err(own)?;
+        let meters: Box<[Meter]> = plan.quotas.iter().map(|limit| Meter::new(*limit, now)).collect();
+        let accounts = Accounts::new(policy, plan.quotas, plan.accounts_max, seed, now).map_err(own)?;
         let budget = plan.budget.map(Budget::new).transpose();
         let budget = budget.map_err(|source| Error::Budget { name: plan.name.clone(), source })?;
-        let meters: Box<[Meter]> = plan.quotas.iter().map(|limit| Meter::new(*limit, now)).collect();
         let mut simple = !retry.needs_wall() && !meters.iter().any(Meter::needs_wall);
         simple &= matches!(plan.credentials, Credentials::None);
         #[cfg(feature = "store")]
@@ -338,7 +337,6 @@ impl<C, K: Clock, R> Builder<C, K, R> {
             overrides: plan.overrides,
             credentials: plan.credentials,
             accounts,
-            quotas: plan.quotas,
             #[cfg(feature = "rate-limit")]
             rate_limit: plan.rate_limit,
             seed,

@@ -1,13 +1,13 @@
 //! How a driver waits: by blocking its thread, or on a timer. The decisions are the same.
 
 use std::future::Future;
-use std::task::Poll;
 use std::time::Duration;
 
 #[cfg(feature = "tokio")]
 use crate::base::time::Sleep;
 use crate::base::{
     park,
+    race::before,
     time::{BoxFuture, SleepBlocking},
 };
 
@@ -67,13 +67,5 @@ pub(super) async fn within<T, W: Face>(
 /// A timer is made only for what is not there at once.
 #[inline]
 async fn timed<T, W: Face>(face: &W, op: impl Future<Output = T>, limit: Duration) -> Option<T> {
-    let mut op = std::pin::pin!(op);
-    let mut timer = None;
-    std::future::poll_fn(|context| {
-        if let Poll::Ready(value) = op.as_mut().poll(context) {
-            return Poll::Ready(Some(value));
-        }
-        timer.get_or_insert_with(|| face.sleep(limit)).as_mut().poll(context).map(|()| None)
-    })
-    .await
+    before(async { face.sleep(limit).await }, op).await
 }

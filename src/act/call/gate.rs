@@ -141,17 +141,11 @@ impl<'a> Gate<'a> {
 
     #[cfg(feature = "store")]
     pub(super) fn mark(self) -> (Mark, Standing) {
-        let of = |generation, blocked_until, standing| (Mark { generation, blocked_until }, standing);
-        match self {
-            Self::Own { breaker, .. } => {
-                let (generation, blocked_until, standing) = breaker.mark();
-                of(generation, blocked_until, standing)
-            }
-            Self::Account { accounts, key, .. } => {
-                let (generation, blocked_until, standing) = accounts.mark(key);
-                of(generation, blocked_until, standing)
-            }
-        }
+        let (generation, blocked_until, standing) = match self {
+            Self::Own { breaker, .. } => breaker.mark(),
+            Self::Account { accounts, key, .. } => accounts.mark(key),
+        };
+        (Mark { generation, blocked_until }, standing)
     }
 }
 
@@ -271,7 +265,7 @@ impl<'a, K: Clock> Passage<'a, K> {
     }
 
     fn settle(&self, permit: Permit, outcome: Outcome, hint: Option<Duration>, now: Now) {
-        told(self.gate.name(), self.gate.settle(permit, outcome, hint, now));
+        log::moved(self.gate.name(), &self.gate.settle(permit, outcome, hint, now));
     }
 
     /// The permit and how it ended, to be settled by somebody else.
@@ -287,13 +281,6 @@ impl<'a, K: Clock> Passage<'a, K> {
 /// trip.
 pub(super) fn block_for(fault: &Fault) -> Option<Duration> {
     fault.retry_after.filter(|_| fault.class == Class::RateLimited)
-}
-
-/// Tells of a breaker that has changed its state.
-pub(super) fn told(name: &str, moved: Moved) {
-    if moved.is_transition() {
-        log::moved(name, moved.as_str(), &moved);
-    }
 }
 
 impl<K: Clock> Drop for Passage<'_, K> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::act::call::Last;
 use crate::act::classifier::{Keep, RejectBy};
-use crate::decide::contract::Contract;
+use crate::decide::contract::Check;
 
 /// Says whether an `Ok` value is a failure all the same. Implemented by [`Keep`], [`RejectBy`] and [`ByContract`]; not
 /// meant to be implemented elsewhere.
@@ -14,7 +14,7 @@ pub trait Judge<T, E> {
 }
 
 /// A contract says it: what breaks it is [`Last::BreaksContract`], which is permanent.
-pub struct ByContract<T: ?Sized>(pub(super) Arc<dyn Contract<T> + Send + Sync>);
+pub struct ByContract<T: ?Sized>(pub(super) Arc<dyn Check<T> + Send + Sync>);
 
 impl<T, E> Judge<T, E> for Keep {
     #[inline]

@@ -46,7 +46,7 @@ use crate::base::park;
 use crate::base::time::{Clock, Moment, SleepBlocking, System};
 use crate::decide::breaker::Breaker;
 use crate::decide::budget::Budget;
-use crate::decide::quota::{Limit, Meter};
+use crate::decide::quota::Meter;
 use crate::decide::retry::{self, Attempt};
 
 mod builder;
@@ -110,7 +110,6 @@ pub struct Call<C = ByTrait, K = System, R = Keep> {
     overrides: Overrides,
     credentials: Credentials,
     accounts: Accounts,
-    quotas: Vec<Limit>,
     #[cfg(feature = "rate-limit")]
     rate_limit: Option<RateLimit>,
     seed: u64,
@@ -321,7 +320,7 @@ impl<C, K: Clock, R> Call<C, K, R> {
     async fn flush_on<W: Face>(&self, face: &W, gate: Gate<'_>) -> Result<(), PersistError> {
         let Some(keeper) = &self.keeper else { return Ok(()) };
         keeper.flush(face, gate, self.clock.now()).await?;
-        keeper.settle_up(face, gate, &self.quotas, self.budget.as_ref(), self.clock.now()).await
+        keeper.settle_up(face, gate, self.accounts.limits(), self.budget.as_ref(), self.clock.now()).await
     }
 }
 

@@ -140,7 +140,10 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
             };
         }
         if let Some(why) = refused {
-            return Err(self.refused(Refusing::Credential(why), why.retry_at().unwrap_or(until)));
+            let retry_at = why.retry_at().unwrap_or(until);
+            // Only a person can help: a run that needs it waits for that, not for a time.
+            let person = why.needs_human().then(|| credential.name());
+            return Err(self.refused_for(Refusing::Credential(why), retry_at, person));
         }
         self.seen = credential.generation();
         Ok(())
@@ -164,18 +167,19 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
         face: &W,
         passage: &mut Passage<'a, K>,
     ) -> Result<(), Stopped<E>> {
-        for index in 0..self.call.quotas.len() {
+        for index in 0..self.call.accounts.limits().len() {
+            let now = self.call.clock.now();
+            let patience = self.patience(now);
             #[cfg(feature = "store")]
             if let Some(keeper) = &self.call.keeper {
-                let limit = &self.call.quotas[index];
-                let until = self.call.clock.moment().after(self.patience(self.call.clock.now()));
+                let limit = &self.call.accounts.limits()[index];
                 self.waited = true;
+                let until = now.moment.after(patience);
                 let taken = keeper.take(face, self.gate, (index, limit), passage, until).await;
                 taken.map_err(|(why, retry_at)| self.refused(why, retry_at))?;
                 continue;
             }
-            let now = self.call.clock.now();
-            match self.gate.reserve(index, now, self.patience(now)) {
+            match self.gate.reserve(index, now, patience) {
                 Some(Reserve::Ready(taken)) => passage.took(index, taken),
                 Some(Reserve::Wait { taken, delay, why }) => {
                     passage.took(index, taken);
@@ -312,9 +316,13 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
     }
 
     fn refused(&mut self, why: Refusing, retry_at: Timestamp) -> Stopped<E> {
+        self.refused_for(why, retry_at, None)
+    }
+
+    fn refused_for(&mut self, why: Refusing, retry_at: Timestamp, credential: Option<&str>) -> Stopped<E> {
         log::ended(self.who, "refused", Some(retry_at), &why);
         let attempts =
             self.episode.as_mut().map_or_else(Timeline::default, |e| std::mem::take(&mut e.timeline));
-        Stopped::refused(why, retry_at, self.last.take(), attempts, None)
+        Stopped::refused(why, retry_at, self.last.take(), attempts, credential)
     }
 }

@@ -55,8 +55,6 @@ mod work;
 
 use std::fmt;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -69,6 +67,7 @@ pub use shared::{Cleared, ok, token_of};
 pub(in crate::act) use shared::{Needing, needs_human, unmoved};
 pub use token::{Given, Token};
 
+use crate::act::panics::caught;
 use crate::base::explain::Explain;
 use crate::base::fault::{Class, Fault, Reached};
 use crate::base::handover::HandedOver;
@@ -79,7 +78,7 @@ use crate::decide::breaker::{Breaker, Outcome, Permit};
 use crate::remember::store;
 use state::{Ask, Landed, Look, State};
 use wait::Face;
-use work::{Crew, Landing};
+use work::{Crew, Landing, panicked};
 
 /// How often one call looks anew; each look but the last has ended a flight or waited for one.
 const ROUNDS_MAX: u32 = 64;
@@ -154,7 +153,7 @@ impl<T: Send + Sync + 'static> Credential<T> {
 
     fn of(crew: Crew<T>, breaker: Breaker, token: Option<Token<T>>, seed: u64) -> Self {
         let now = crew.wait.now();
-        let state = State::new(token, seed, is_shared(&crew), now);
+        let state = State::new(token, seed, crew.is_shared(), now);
         Self { crew: Arc::new(crew), breaker, state: Mutex::new(state) }
     }
 
@@ -293,7 +292,7 @@ impl<T: Send + Sync + 'static> Credential<T> {
         if let Some(permit) = permit {
             self.settle(permit, Outcome::Failure(Class::Transient), None, now);
         }
-        let look = state.look(ask, &self.crew, &self.breaker, is_shared(&self.crew), now);
+        let look = state.look(ask, &self.crew, &self.breaker, now);
         drop(state);
         lost.into_iter().for_each(std::task::Waker::wake);
         (look, now)
@@ -315,15 +314,8 @@ impl<T: Send + Sync + 'static> Credential<T> {
             return;
         }
         let waiting = Waiting { credential: self, id, waiter: self.state().waiter() };
-        let mut timer = self.crew.wait.timer(ends.since(now.moment));
-        let mut over = pin!(poll_fn(|context| waiting.poll(context)));
-        poll_fn(move |context| {
-            if over.as_mut().poll(context).is_ready() {
-                return Poll::Ready(());
-            }
-            timer.as_mut().map_or(Poll::Pending, |timer| timer.as_mut().poll(context))
-        })
-        .await;
+        let over = poll_fn(|context| waiting.poll(context));
+        let _over_or_lost = self.crew.wait.within(ends.since(now.moment), over).await;
     }
 
     fn land(&self, id: u64, landing: Landing<T>) {
@@ -337,9 +329,7 @@ impl<T: Send + Sync + 'static> Credential<T> {
 
     fn settle(&self, permit: Permit, outcome: Outcome, hint: Option<Duration>, now: Now) {
         let moved = self.breaker.settle_hinted(permit, outcome, hint, now);
-        if moved.is_transition() {
-            crate::act::log::moved(self.breaker.name(), moved.as_str(), &moved);
-        }
+        crate::act::log::moved(self.breaker.name(), &moved);
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
@@ -359,7 +349,7 @@ impl<T: Send + Sync + 'static> Renew for Credential<T> {
 
     fn refusal(&self) -> Option<Refusing> {
         let now = self.crew.wait.now();
-        self.state().refusal(is_shared(&self.crew), now)
+        self.state().refusal(self.crew.is_shared(), now)
     }
 
     fn renew(&self, seen: u64) -> BoxFuture<'_, Result<(), Refusing>> {
@@ -387,7 +377,7 @@ impl<T: Send + Sync + 'static> Lead<'_, T> {
     fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
         let Some(mut work) = self.credential.state().take_work(self.id) else { return Poll::Ready(()) };
         // Outside the lock: it is the user's code.
-        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+        match caught(|| work.as_mut().poll(context)) {
             Ok(Poll::Ready(landing)) => {
                 self.credential.land(self.id, landing);
                 Poll::Ready(())
@@ -397,8 +387,7 @@ impl<T: Send + Sync + 'static> Lead<'_, T> {
                 if lost.is_some() { Poll::Ready(()) } else { Poll::Pending }
             }
             Err(_said) => {
-                let fault = Fault::new(Class::Unknown, "credential.panicked");
-                self.credential.land(self.id, self.credential.crew.failed(&fault, 0, self.id));
+                self.credential.land(self.id, self.credential.crew.failed(&panicked(), 0, self.id));
                 Poll::Ready(())
             }
         }
@@ -476,16 +465,6 @@ impl std::error::Error for Error {
             Self::Store { source, .. } => Some(source),
         }
     }
-}
-
-#[cfg(feature = "store")]
-const fn is_shared<T>(crew: &Crew<T>) -> bool {
-    crew.shared.is_some()
-}
-
-#[cfg(not(feature = "store"))]
-const fn is_shared<T>(_: &Crew<T>) -> bool {
-    false
 }
 
 impl<T> fmt::Debug for Credential<T> {

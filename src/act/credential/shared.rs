@@ -5,7 +5,6 @@
 //! whether a person has to see to it. Its state is `ok` or `needs_human`; each change of that is an event, written once,
 //! however many processes notice it.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +46,6 @@ pub(super) struct Shared<T> {
     key: String,
     encode: fn(&T) -> Option<Box<RawValue>>,
     decode: fn(&RawValue) -> Option<T>,
-    of: PhantomData<fn() -> T>,
 }
 
 /// The body of the record. No `Debug`: it holds the token.
@@ -129,7 +127,6 @@ impl<T: Send + Sync + 'static> Shared<T> {
             key: key(name),
             encode: |value| serde_json::value::to_raw_value(value).ok(),
             decode: |text| serde_json::from_str(text.get()).ok(),
-            of: PhantomData,
         }
     }
 
@@ -341,11 +338,9 @@ impl<T: Send + Sync + 'static> Crew<T> {
                 }
             },
             Err(fault) => {
-                let landing = self.failed(&fault, failures.max(order.failures), order.seed);
-                if let Landing::Failed { failed, .. } = &landing {
-                    shared.note(base, *failed).await;
-                }
-                landing
+                let failed = self.back_off(&fault, failures.max(order.failures), order.seed);
+                shared.note(base, failed).await;
+                Landing::Failed { failed, hint: fault.retry_after }
             }
         }
     }

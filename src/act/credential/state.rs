@@ -11,7 +11,7 @@ use crate::act::credential::log;
 use crate::act::credential::wait::Face;
 use crate::act::credential::work::{Crew, Failed, Landing, Order, Plan, Unsaved};
 use crate::act::credential::{Due, Given, Refusing, Serving, Token};
-use crate::base::fault::Class;
+use crate::base::fault::{Class, Fault};
 use crate::base::rng::Rng;
 use crate::base::time::{BoxFuture, Moment, Now, Timestamp, later};
 use crate::decide::breaker::{Admit, Breaker, Permit};
@@ -176,21 +176,14 @@ impl<T: Send + Sync + 'static> State<T> {
     }
 
     /// What the caller gets at `now`, or what it has to do for it. Starts the flight if one is needed.
-    pub(super) fn look(
-        &mut self,
-        ask: Ask,
-        crew: &Arc<Crew<T>>,
-        breaker: &Breaker,
-        shared: bool,
-        now: Now,
-    ) -> Look<T> {
+    pub(super) fn look(&mut self, ask: Ask, crew: &Arc<Crew<T>>, breaker: &Breaker, now: Now) -> Look<T> {
         if !self.loaded {
-            return self.fly(ask, Plan::Look, Due::Absent, None, crew, now);
+            return self.fly(Plan::Look, Due::Absent, None, crew, now);
         }
         match self.valid(now, ask.until) {
             Some((left, None)) => self.fresh(ask, left, crew, now),
-            Some((left, Some(due))) => self.soft(ask, left, due, crew, breaker, shared, now),
-            None => self.hard(ask, crew, breaker, shared, now),
+            Some((left, Some(due))) => self.soft(ask, left, due, crew, breaker, now),
+            None => self.hard(ask, crew, breaker, now),
         }
     }
 
@@ -210,7 +203,7 @@ impl<T: Send + Sync + 'static> State<T> {
             None => self.give(ask, Serving::Fresh { left }),
             Some(pending) if now.moment >= pending.retry && self.idle() => {
                 let plan = Plan::Save(pending.unsaved.clone());
-                self.fly(ask, plan, Due::Absent, None, crew, now)
+                self.fly(plan, Due::Absent, None, crew, now)
             }
             Some(Pending { used: true, .. }) => self.give(ask, Serving::Unsaved { left }),
             Some(_) => self.give(ask, Serving::Fresh { left }),
@@ -218,7 +211,6 @@ impl<T: Send + Sync + 'static> State<T> {
     }
 
     /// Within the margin: one caller refreshes, everybody else gets the token that is still valid at once.
-    #[expect(clippy::too_many_arguments, reason = "all of them are what the decision is made of")]
     fn soft(
         &mut self,
         ask: Ask,
@@ -226,19 +218,18 @@ impl<T: Send + Sync + 'static> State<T> {
         due: Due,
         crew: &Arc<Crew<T>>,
         breaker: &Breaker,
-        shared: bool,
         now: Now,
     ) -> Look<T> {
         if let Some(pending) = self.unsaved.as_ref().filter(|pending| !pending.used) {
             if now.moment >= pending.retry && self.idle() {
                 let plan = Plan::Save(pending.unsaved.clone());
-                return self.fly(ask, plan, due, None, crew, now);
+                return self.fly(plan, due, None, crew, now);
             }
             return self.give(ask, Serving::StaleUnsaved { left });
         }
         if let Some(class) = self.human {
-            if shared && self.idle() && now.moment.since(self.looked) >= LOOK_EVERY {
-                return self.fly(ask, Plan::Look, due, None, crew, now);
+            if crew.is_shared() && self.idle() && now.moment.since(self.looked) >= LOOK_EVERY {
+                return self.fly(Plan::Look, due, None, crew, now);
             }
             return self.give(ask, Serving::StaleNeedsHuman { class, left });
         }
@@ -259,7 +250,7 @@ impl<T: Send + Sync + 'static> State<T> {
         match breaker.admit(now) {
             Admit::Allow { permit, .. } => {
                 let plan = Plan::Refresh(self.order(ask.face, false));
-                self.fly(ask, plan, due, Some(permit), crew, now)
+                self.fly(plan, due, Some(permit), crew, now)
             }
             Admit::Refuse { retry_at, .. } => {
                 // Open without a failure that is known here: by hand.
@@ -270,7 +261,7 @@ impl<T: Send + Sync + 'static> State<T> {
     }
 
     /// No token that may be used: everybody waits for the one refresh.
-    fn hard(&mut self, ask: Ask, crew: &Arc<Crew<T>>, breaker: &Breaker, shared: bool, now: Now) -> Look<T> {
+    fn hard(&mut self, ask: Ask, crew: &Arc<Crew<T>>, breaker: &Breaker, now: Now) -> Look<T> {
         let due = self.why_none(now);
         if self.unsaved.as_ref().is_some_and(|pending| !pending.used) {
             self.use_unsaved(now);
@@ -282,16 +273,16 @@ impl<T: Send + Sync + 'static> State<T> {
             return self.join(due, now);
         }
         if let Some(class) = self.human {
-            if shared && now.moment.since(self.looked) >= LOOK_EVERY {
-                return self.fly(ask, Plan::Look, due, None, crew, now);
+            if crew.is_shared() && now.moment.since(self.looked) >= LOOK_EVERY {
+                return self.fly(Plan::Look, due, None, crew, now);
             }
             return Look::Refuse(Refusing::NeedsHuman { class });
         }
         let hold = self.hold.filter(|hold| now.moment < hold.until);
         // That another process is at it is no reason not to wait for it, for whoever has nothing to go on with.
         if let Some(hold) = hold.filter(|hold| !matches!(hold.why, Holding::Elsewhere { hard: false })) {
-            if shared && now.moment.since(self.looked) >= LOOK_SOON {
-                return self.fly(ask, Plan::Look, due, None, crew, now);
+            if crew.is_shared() && now.moment.since(self.looked) >= LOOK_SOON {
+                return self.fly(Plan::Look, due, None, crew, now);
             }
             let retry_at = later(now.wall, hold.until.since(now.moment));
             return Look::Refuse(match hold.why {
@@ -305,11 +296,11 @@ impl<T: Send + Sync + 'static> State<T> {
         match breaker.admit(now) {
             Admit::Allow { permit, .. } => {
                 let plan = Plan::Refresh(self.order(ask.face, true));
-                self.fly(ask, plan, due, Some(permit), crew, now)
+                self.fly(plan, due, Some(permit), crew, now)
             }
             // Another process may have been luckier.
-            Admit::Refuse { .. } if shared && now.moment.since(self.looked) >= LOOK_SOON => {
-                self.fly(ask, Plan::Look, due, None, crew, now)
+            Admit::Refuse { .. } if crew.is_shared() && now.moment.since(self.looked) >= LOOK_SOON => {
+                self.fly(Plan::Look, due, None, crew, now)
             }
             Admit::Refuse { retry_at, .. } => Look::Refuse(Refusing::Open { retry_at }),
         }
@@ -346,7 +337,6 @@ impl<T: Send + Sync + 'static> State<T> {
     /// Starts a flight that the caller leads, or joins the one that is under way.
     fn fly(
         &mut self,
-        _: Ask,
         plan: Plan<T>,
         because: Due,
         permit: Option<Permit>,
@@ -426,16 +416,16 @@ impl<T: Send + Sync + 'static> State<T> {
 
     /// A flight whose leader does not come back counts as failed; the permit is to be settled so.
     pub(super) fn lose_overdue(&mut self, now: Now, crew: &Crew<T>) -> (Option<Permit>, Vec<Waker>) {
-        if !self.flight.as_ref().is_some_and(|flight| flight.led && now.moment >= flight.ends) {
-            return (None, Vec::new());
-        }
-        let Some(flight) = self.flight.take() else { return (None, Vec::new()) };
-        let fault = crate::base::fault::Fault::transient("credential.timed_out");
-        if let Landing::Failed { failed, .. } = crew.failed(&fault, self.failures(), self.rng.next_u64()) {
-            self.fail(failed, crew, now);
-        }
+        let overdue = self.flight.take_if(|flight| flight.led && now.moment >= flight.ends);
+        let Some(flight) = overdue else { return (None, Vec::new()) };
+        self.fail_by(&Fault::transient("credential.timed_out"), crew, now);
         // Where nothing could be read the next caller reads it again, not at once.
         (flight.permit, flight.waiters.into_values().collect())
+    }
+
+    fn fail_by(&mut self, fault: &Fault, crew: &Crew<T>, now: Now) {
+        let failed = crew.back_off(fault, self.failures(), self.rng.next_u64());
+        self.fail(failed, crew, now);
     }
 
     fn fail(&mut self, failed: Failed, crew: &Crew<T>, now: Now) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::base::race::before;
 use crate::base::time::{BoxFuture, Clock, Now, Sleep, SleepBlocking, System};
 
 /// How the caller waits.
@@ -25,9 +26,17 @@ pub(super) trait Wait: Send + Sync {
     fn block(&self, duration: Duration);
 }
 
-#[cfg(feature = "store")]
 impl dyn Wait {
+    /// What `work` gives within `limit`; where no timer can be had, what it gives at all.
+    pub(super) async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        match self.timer(limit) {
+            Some(timer) => before(timer, work).await,
+            None => Some(work.await),
+        }
+    }
+
     /// Waits as `face` does.
+    #[cfg(feature = "store")]
     pub(super) async fn pause(&self, face: Face, duration: Duration) {
         match (face, self.timer(duration)) {
             (Face::Future, Some(timer)) => timer.await,

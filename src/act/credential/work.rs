@@ -1,9 +1,7 @@
 //! What one flight does: look at what is saved, refresh, save. It knows no state of the process; what it found is taken
 //! in by whoever polled it last.
 
-use std::any::Any;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -13,6 +11,7 @@ use crate::act::credential::Token;
 #[cfg(feature = "store")]
 use crate::act::credential::shared::Shared;
 use crate::act::credential::wait::{Face, Wait};
+use crate::act::panics;
 use crate::base::backoff::Backoff;
 use crate::base::fault::{Class, Fault};
 use crate::base::rng::Rng;
@@ -137,11 +136,22 @@ pub(super) enum Landing<T> {
 impl<T: Send + Sync + 'static> Crew<T> {
     /// The longest that a flight can take if everything answers in its time.
     pub(super) fn budget(&self) -> Duration {
-        #[cfg(feature = "store")]
-        if self.shared.is_some() {
+        if self.is_shared() {
             return self.attempt_timeout.saturating_mul(4).saturating_add(Duration::from_secs(60));
         }
         self.attempt_timeout.saturating_add(Duration::from_secs(1))
+    }
+
+    /// Whether other processes have it too.
+    #[cfg(feature = "store")]
+    pub(super) const fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    #[cfg(not(feature = "store"))]
+    #[expect(clippy::unused_self, reason = "with a store it is asked")]
+    pub(super) const fn is_shared(&self) -> bool {
+        false
     }
 
     pub(super) fn fly(self: Arc<Self>, plan: Plan<T>) -> BoxFuture<'static, Landing<T>> {
@@ -152,7 +162,7 @@ impl<T: Send + Sync + 'static> Crew<T> {
                 #[cfg(feature = "store")]
                 Plan::Save(unsaved) => self.save(&unsaved).await,
                 #[cfg(feature = "store")]
-                Plan::Refresh(order) if self.shared.is_some() => self.refresh_shared(order).await,
+                Plan::Refresh(order) if self.is_shared() => self.refresh_shared(order).await,
                 Plan::Refresh(order) => self.refresh_alone(order).await,
                 #[cfg(not(feature = "store"))]
                 Plan::Look | Plan::Save(_) => Landing::Looked(None),
@@ -169,37 +179,28 @@ impl<T: Send + Sync + 'static> Crew<T> {
         }
     }
 
-    /// Backs off after a failure.
     pub(super) fn failed(&self, fault: &Fault, failures: u32, seed: u64) -> Landing<T> {
+        Landing::Failed { failed: self.back_off(fault, failures, seed), hint: fault.retry_after }
+    }
+
+    /// When the next try is, after a failure.
+    pub(super) fn back_off(&self, fault: &Fault, failures: u32, seed: u64) -> Failed {
         let own = self.backoff.delay(failures, Duration::ZERO, &mut Rng::seeded(seed));
-        let hint = fault.retry_after;
+        let asked = fault.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
         // To the millisecond, as it is saved.
-        let wait = Duration::from_millis(millis(own.max(hint.unwrap_or_default().min(RETRY_AFTER_MAX))));
+        let wait = Duration::from_millis(millis(own.max(asked)));
         let retry_at = later(self.wait.now().wall, wait);
-        let failed = Failed { class: fault.class, failures: failures.saturating_add(1), wait, retry_at };
-        Landing::Failed { failed, hint }
+        Failed { class: fault.class, failures: failures.saturating_add(1), wait, retry_at }
     }
 
     /// One refresh; a panic in it is a fault, and one that takes too long is cut where that can be done.
     pub(super) async fn call(&self, face: Face, old: Option<Token<T>>) -> Result<Token<T>, Fault> {
-        let mut work = pin!(caught(self.run(face, old)));
-        let mut timer = match face {
-            Face::Future => self.wait.timer(self.attempt_timeout),
-            Face::Thread => None,
+        let work = caught(self.run(face, old));
+        let given = match face {
+            Face::Future => self.wait.within(self.attempt_timeout, work).await,
+            Face::Thread => Some(work.await),
         };
-        poll_fn(move |context| {
-            // The work first: an answer that is there is not thrown away because its time is over too.
-            if let Poll::Ready(done) = work.as_mut().poll(context) {
-                return Poll::Ready(done);
-            }
-            match &mut timer {
-                Some(timer) => {
-                    timer.as_mut().poll(context).map(|()| Err(Fault::transient("credential.timed_out")))
-                }
-                None => Poll::Pending,
-            }
-        })
-        .await
+        given.unwrap_or_else(|| Err(Fault::transient("credential.timed_out")))
     }
 
     async fn run(&self, face: Face, old: Option<Token<T>>) -> Result<Token<T>, Fault> {
@@ -209,9 +210,12 @@ impl<T: Send + Sync + 'static> Crew<T> {
             Op::Blocking(op) if face == Face::Future && tokio::runtime::Handle::try_current().is_ok() => {
                 let op = Arc::clone(op);
                 let joined = tokio::task::spawn_blocking(move || op(old)).await;
-                joined.unwrap_or_else(|error| match error.try_into_panic() {
-                    Ok(panic) => Err(panicked(panic)),
-                    Err(_) => Err(Fault::transient("credential.runtime_gone")),
+                joined.unwrap_or_else(|error| {
+                    Err(if error.is_panic() {
+                        panicked()
+                    } else {
+                        Fault::transient("credential.runtime_gone")
+                    })
                 })
             }
             Op::Blocking(op) => {
@@ -230,14 +234,12 @@ pub(super) const fn for_good(fault: &Fault) -> bool {
 async fn caught<V>(work: impl Future<Output = Result<V, Fault>>) -> Result<V, Fault> {
     let mut work = pin!(work);
     poll_fn(move |context| {
-        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
-        polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(panic))))
+        panics::caught(|| work.as_mut().poll(context)).unwrap_or_else(|_said| Poll::Ready(Err(panicked())))
     })
     .await
 }
 
 /// What it said is left out: it may hold what must not be shown.
-fn panicked(panic: Box<dyn Any + Send>) -> Fault {
-    drop(panic);
+pub(super) const fn panicked() -> Fault {
     Fault::new(Class::Unknown, "credential.panicked")
 }

@@ -9,7 +9,7 @@ use crate::act::call::Call;
 use crate::act::testing::SimClock;
 use crate::base::effect::Effect;
 use crate::base::fault::Fault;
-use crate::base::time::{BoxFuture, Now, SleepBlocking, Timestamp, later};
+use crate::base::time::{BoxFuture, Timestamp, later};
 use crate::decide::retry;
 use crate::remember::memory::Memory;
 use crate::remember::snapshots::Snapshots;
@@ -18,29 +18,6 @@ use crate::remember::store::{
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// Wall time that a test sets.
-#[derive(Clone, Default)]
-struct Wall(Arc<SimClock>);
-
-impl Clock for Wall {
-    fn now(&self) -> Now {
-        self.0.now()
-    }
-}
-
-impl SleepBlocking for Wall {
-    fn sleep_blocking(&self, duration: Duration) {
-        self.0.advance(duration);
-    }
-}
-
-#[cfg(feature = "tokio")]
-impl crate::base::time::Sleep for Wall {
-    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
-        Box::pin(async move { self.0.advance(duration) })
-    }
-}
 
 /// A store that counts its writes, and fails when it is told to.
 struct Flaky {
@@ -134,13 +111,13 @@ fn a_closure_sees_the_failure_and_may_have_no_answer_to_it() {
 
 #[test]
 fn the_last_good_value_stands_in_with_its_age_for_another_process_too() {
-    let (clock, store) = (Wall::default(), Flaky::new());
+    let (clock, store) = (SimClock::default(), Flaky::new());
     let snapshots = Snapshots::new(store);
     let process = || Fallback::last_good(LastGood::new(&snapshots, "rates")).on(clock.clone());
     let before = settle(&process(), down()).unwrap_err();
     assert_eq!(before.kind(), io::ErrorKind::TimedOut, "nothing was kept yet");
     assert!(settle(&process(), Ok(12)).unwrap().is_fresh());
-    clock.0.advance(HOUR);
+    clock.advance(HOUR);
     let answer = settle(&process(), down()).unwrap();
     assert_eq!(answer.origin(), Some(Origin::LastGood { age: HOUR, ahead: None }));
     assert_eq!((code(&answer), answer.into_value()), ("fallback.last_good", 12));
@@ -148,14 +125,14 @@ fn the_last_good_value_stands_in_with_its_age_for_another_process_too() {
 
 #[test]
 fn a_value_that_is_too_old_does_not_stand_in() {
-    let clock = Wall::default();
+    let clock = SimClock::default();
     let snapshots = Snapshots::new(Flaky::new());
     let last = || LastGood::new(&snapshots, "rates").age_max(HOUR);
     let fallback = Fallback::last_good(last()).or_value(0).on(clock.clone());
     settle(&fallback, Ok(12)).unwrap();
-    clock.0.advance(HOUR);
+    clock.advance(HOUR);
     assert_eq!(*settle(&fallback, down()).unwrap().value(), 12, "the limit itself is allowed");
-    clock.0.advance(Duration::from_secs(1));
+    clock.advance(Duration::from_secs(1));
     let Answer::Fallen { value: 0, passed, .. } = settle(&fallback, down()).unwrap() else { panic!("12") };
     let age = HOUR + Duration::from_secs(1);
     assert_eq!(passed, [Passing::TooOld { age, age_max: HOUR }]);
@@ -165,9 +142,10 @@ fn a_value_that_is_too_old_does_not_stand_in() {
 #[test]
 fn a_clock_that_stepped_back_gives_age_zero_and_says_so() {
     let snapshots = Snapshots::new(Flaky::new());
-    let fallback = |clock: &Wall| Fallback::last_good(LastGood::new(&snapshots, "rates")).on(clock.clone());
-    let (ahead, behind) = (Wall::default(), Wall::default());
-    ahead.0.advance(HOUR);
+    let fallback =
+        |clock: &SimClock| Fallback::last_good(LastGood::new(&snapshots, "rates")).on(clock.clone());
+    let (ahead, behind) = (SimClock::default(), SimClock::default());
+    ahead.advance(HOUR);
     settle(&fallback(&ahead), Ok(12)).unwrap();
     let answer = settle(&fallback(&behind), down()).unwrap();
     assert_eq!(answer.origin(), Some(Origin::LastGood { age: Duration::ZERO, ahead: Some(HOUR) }));
@@ -199,14 +177,14 @@ fn a_value_that_cannot_be_kept_is_told_and_not_fatal() {
 
 #[test]
 fn at_most_one_is_kept_in_each_time_whichever_process_it_is_from() {
-    let (clock, store) = (Wall::default(), Flaky::new());
+    let (clock, store) = (SimClock::default(), Flaky::new());
     let snapshots = Snapshots::new(Arc::clone(&store) as Arc<dyn Store>);
     let process =
         || Fallback::last_good(LastGood::new(&snapshots, "rates").save_every(HOUR)).on(clock.clone());
     let (one, other) = (process(), process());
     for number in 0..120 {
         settle(if number % 2 == 0 { &one } else { &other }, Ok(number)).unwrap();
-        clock.0.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_secs(60));
     }
     let writes = store.writes.load(Ordering::SeqCst);
     assert!((2..=4).contains(&writes), "{writes} writes in two hours");
@@ -236,7 +214,7 @@ fn the_format_that_is_kept_is_read_for_ever() {
 
 #[test]
 fn a_fallback_is_outside_of_the_call_it_is_over() {
-    let clock = Wall::default();
+    let clock = SimClock::default();
     let call = Call::to("rates").retry(retry::Policy::cron()).effect(Effect::Pure).on(clock.clone());
     let call = call.build().unwrap();
     let snapshots = Snapshots::new(Flaky::new());

@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::act::job::Job;
-use crate::act::pipeline::{Step, StepError};
+use crate::act::job::{FromInput, Job};
+use crate::act::pipeline::{After, Step, StepError};
 use crate::act::runlog;
 use crate::base::canonical::{Fingerprint, InvalidKey, Key};
 use crate::base::effect::Effect;
+use crate::decide::contract::Contract;
 use crate::decide::retry;
 use crate::remember::ledger::LEASE;
 use crate::remember::runs::{CRASHES_MAX, Json};
@@ -18,6 +19,8 @@ use crate::remember::store::LEASE_MAX;
 
 /// The most steps that a job may have.
 const STEPS_MAX: usize = 64;
+/// The most other jobs that a job may come after.
+const AFTER_MAX: usize = 8;
 /// The most bytes that a job's or a step's name may have.
 const NAME_MAX: usize = 100;
 /// The shortest lease: a renewal at a third of it must have a chance on a busy disk.
@@ -45,6 +48,9 @@ impl Builder {
             crashes_max: CRASHES_MAX,
             time_max: None,
             version: None,
+            after: Vec::new(),
+            intake: None,
+            serial: None,
             edges: None,
         };
         Self { job, steps: Vec::new() }
@@ -127,6 +133,75 @@ impl Builder {
         self
     }
 
+    /// Lets in only what `contract` accepts: bad input is refused with every violation before anything is claimed or
+    /// spent. The run stores the input as the contract normalises it, with the schema's version; a worker claims only
+    /// versions that its own contract knows, so a newer input stays queued for a newer worker, and an older one is
+    /// upgraded when it is worked on.
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use unattended::contract::{Contract, Schema};
+    /// use unattended::{effect::Effect, job::Job, pipeline::Step};
+    ///
+    /// #[derive(Debug, Deserialize, Serialize)]
+    /// struct Invoice { number: u64, cents: u64 }
+    ///
+    /// let schema = Schema::object()
+    ///     .required("number", Schema::integer().bounds(1..))
+    ///     .required("cents", Schema::integer().bounds(1..=100_000));
+    /// let contract = Contract::<Invoice>::new("invoice", 1).schema(schema).build()?;
+    /// let job = Job::new("invoice")
+    ///     .contract(&contract)
+    ///     .step(Step::blocking("send", Effect::Idempotent, |cx| Ok(cx.input::<Invoice>()?.number)))
+    ///     .build()?;
+    /// # let store: std::sync::Arc<dyn unattended::store::Store> = std::sync::Arc::new(unattended::memory::Memory::new());
+    /// let refused = job.run_once_blocking(&store, &Invoice { number: 0, cents: 0 }).unwrap_err();
+    /// assert!(refused.to_string().contains("/number") && refused.to_string().contains("/cents"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn contract<T: DeserializeOwned + 'static>(mut self, contract: &Contract<T>) -> Self {
+        self.job.intake = Some(contract.erased());
+        self
+    }
+
+    /// Runs whose inputs give the same text are never worked on at the same time, in whatever process: a queue of its own
+    /// for each account, for each file. Others wait for their turn.
+    pub fn serial_by<I, F>(mut self, key: F) -> Self
+    where
+        I: DeserializeOwned,
+        F: Fn(&I) -> String + Send + Sync + 'static,
+    {
+        self.job.serial = Some(Arc::new(move |input| Ok(key(&typed(input)?))));
+        self
+    }
+
+    /// Begins a run only when `job`'s work of the same occasion, under the key that is made from this job's input, is done. Until
+    /// then it is looked at each minute, and no attempt is used up; where that work has failed for good, so has this.
+    /// At most 8.
+    ///
+    /// ```
+    /// use unattended::{canonical::Key, effect::Effect, job::Job, pipeline::Step};
+    ///
+    /// let report = Job::new("report")
+    ///     .key(|day: &String| Key::new("books", "report", day))
+    ///     .after("import", |day: &String| Key::new("books", "import", day))
+    ///     .step(Step::blocking("write", Effect::Pure, |cx| cx.input::<String>()))
+    ///     .build()?;
+    /// # drop(report);
+    /// # Ok::<(), unattended::job::BuildError>(())
+    /// ```
+    pub fn after<I, F>(mut self, job: impl Into<String>, key: F) -> Self
+    where
+        I: DeserializeOwned,
+        F: Fn(&I) -> Result<Key, InvalidKey> + Send + Sync + 'static,
+    {
+        let key: FromInput<Key> = Arc::new(move |input| {
+            key(&typed(input)?).map_err(|error| StepError::permanent("job.after", error))
+        });
+        self.job.after.push(After { job: job.into(), key });
+        self
+    }
+
     /// Is told the name of every point between two writes as it is reached. For tests that kill the process there.
     pub fn edges(mut self, hook: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.job.edges = Some(Arc::new(hook));
@@ -155,6 +230,15 @@ impl Builder {
                     format!("a guard, as step {} is verifiable", step.name),
                 ));
             }
+            if step.undo.as_ref().is_some_and(|undo| undo.effect == Effect::Verifiable) {
+                let allowed =
+                    format!("pure, idempotent or unsafe, as the undoing of step {} has no guard", step.name);
+                return Err(invalid("step.undo", "verifiable", allowed));
+            }
+            if step.known_good && step.effect != Effect::Pure {
+                let allowed = format!("with a pure step; step {} is {}", step.name, step.effect);
+                return Err(invalid("step.or_last_known_good", "set", allowed));
+            }
             if step.timeout.is_some_and(|limit| limit.is_zero()) {
                 return Err(invalid("step.timeout", "0 s", "more than 0 s"));
             }
@@ -165,6 +249,12 @@ impl Builder {
         job.retry.check().map_err(|source| BuildError::Retry { of: job.name.clone(), source })?;
         if job.lease < LEASE_MIN || job.lease > LEASE_MAX {
             return Err(invalid("lease", format!("{:?}", job.lease), "100 ms to 30 days"));
+        }
+        if job.after.len() > AFTER_MAX {
+            return Err(invalid("after", job.after.len(), format!("at most {AFTER_MAX}")));
+        }
+        for after in &job.after {
+            named("after.job", &after.job)?;
         }
         if job.attempts_max == 0 {
             return Err(invalid("attempts_max", 0, "at least 1"));

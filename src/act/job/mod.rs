@@ -28,15 +28,19 @@
 
 mod build;
 mod once;
+mod submit;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use build::{BuildError, Builder};
-pub use once::{Error, Report, Verdict};
+pub(in crate::act) use once::Driver;
+pub use once::{Report, Verdict};
+pub use submit::{Error, INPUT_MAX, Terms};
 
-use crate::act::pipeline::{Edges, Step, StepError};
+use crate::act::pipeline::{After, Edges, Step, StepError};
 use crate::base::canonical::{Fingerprint, Key};
+use crate::decide::contract::Intake;
 use crate::decide::retry;
 use crate::remember::runs::Json;
 
@@ -57,6 +61,9 @@ pub struct Job {
     crashes_max: u32,
     time_max: Option<Duration>,
     version: Option<String>,
+    after: Vec<After>,
+    intake: Option<Intake>,
+    serial: Option<FromInput<String>>,
     edges: Option<Edges>,
 }
 

@@ -1,21 +1,22 @@
 //! One call: first what is due, deferred or orphaned of this job, then the input, then leave.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::act::env::{Env, Face, OnThread};
-use crate::act::job::Job;
-use crate::act::pipeline::{Course, Holding, StepError, drive};
+use crate::act::job::{Error, Job, Terms};
+use crate::act::pipeline::{Course, Holding, drive};
+use crate::act::shutdown::Shutdown;
 use crate::base::canonical::Key;
 use crate::base::explain::Explain;
-use crate::base::fault::{Classify, Fault};
 use crate::base::time::{Moment, SleepBlocking, System, Timestamp};
 use crate::decide::claim::{Decision, Settled};
 use crate::decide::run::State;
 use crate::remember::blocking::block_on;
-use crate::remember::runs::{self, Json, NewRun, Run, Runs, StepRecord, Submitted, Taken};
-use crate::remember::store::Store;
+use crate::remember::runs::{self, NewRun, Run, Runs, Submitted, Taken, Wanted};
+use crate::remember::store::{Order, Store};
 
 /// What one call did.
 #[derive(Clone, Debug)]
@@ -47,6 +48,13 @@ pub enum Verdict {
         /// When.
         until: Timestamp,
     },
+    /// It waits for something outside.
+    Waiting {
+        /// The token.
+        on: String,
+        /// Until when at most.
+        until: Option<Timestamp>,
+    },
     /// A person is asked about it, or has put it aside.
     WithAPerson,
     /// The same key was used before with another payload; nothing was done.
@@ -75,6 +83,7 @@ impl Explain for Verdict {
             Self::Duplicate(_) => "job.duplicate",
             Self::Busy { .. } => "job.busy",
             Self::Deferred { .. } => "job.deferred",
+            Self::Waiting { .. } => "job.waiting",
             Self::WithAPerson => "job.with_a_person",
             Self::Conflict { .. } => "job.conflict",
         }
@@ -90,6 +99,8 @@ impl std::fmt::Display for Verdict {
             Self::Duplicate(Settled::NeedsReview) => f.write_str("a person is asked about the same work"),
             Self::Busy { until } => write!(f, "somebody else works on it, by lease until {until}"),
             Self::Deferred { until } => write!(f, "it failed for now and is due again at {until}"),
+            Self::Waiting { on, until: Some(until) } => write!(f, "it waits for {on}, until {until} at most"),
+            Self::Waiting { on, until: None } => write!(f, "it waits for {on}"),
             Self::WithAPerson => f.write_str("a person is asked about it, or has put it aside"),
             Self::Conflict { key, .. } => write!(f, "{key} was used before with another payload"),
         }
@@ -103,38 +114,12 @@ impl Report {
     pub fn exit_code(&self) -> u8 {
         match (&self.verdict, self.run.as_ref().map(Run::state)) {
             (Verdict::Conflict { .. }, _) => 65,
-            (Verdict::Busy { .. } | Verdict::Deferred { .. }, _) => 75,
+            (Verdict::Busy { .. } | Verdict::Deferred { .. } | Verdict::Waiting { .. }, _) => 75,
             (Verdict::Duplicate(Settled::Succeeded), _) => 0,
             (Verdict::Duplicate(_) | Verdict::WithAPerson, _) => 1,
             (Verdict::Ran, Some(State::Succeeded | State::Skipped)) => 0,
             (Verdict::Ran, Some(State::FailedTransient | State::WaitingExternal | State::Queued)) => 75,
             (Verdict::Ran, _) => 1,
-        }
-    }
-}
-
-/// A call could not do its work.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The input is not one that the job takes.
-    #[error("the input of job {job}: {why}")]
-    Input {
-        /// The job.
-        job: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The runs could not be read or written.
-    #[error(transparent)]
-    Runs(#[from] runs::Error),
-}
-
-impl Classify for Error {
-    fn fault(&self) -> Fault {
-        match self {
-            Self::Input { .. } => Fault::permanent("job.input"),
-            Self::Runs(error) => error.fault(),
         }
     }
 }
@@ -191,6 +176,17 @@ impl Job {
         C: SleepBlocking,
     {
         block_on(self.once(Self::on_thread(clock, Face::SimulatedThread), store, input))
+    }
+
+    /// The same as [`work_off_blocking`](Self::work_off_blocking) on another clock.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn work_off_blocking_on<C>(&self, clock: C, store: &Arc<dyn Store>) -> Result<Vec<Run>, Error>
+    where
+        C: SleepBlocking,
+    {
+        block_on(self.work_off_in(&Self::on_thread(clock, Face::SimulatedThread), &self.runs(store)))
     }
 
     /// Works off what is due, deferred or orphaned of this job, then works on `input`. Steps that block are moved to
@@ -255,7 +251,10 @@ impl Job {
         input: &I,
     ) -> Result<Report, Error> {
         let runs = self.runs(store);
-        let new = self.new_run(store, input)?;
+        let new = NewRun {
+            take: Some(self.lease),
+            ..self.new_run(store, self.admitted(input)?, &Terms::default())?
+        };
         let worked_off = self.work_off_in(&env, &runs).await?;
         self.edge("submit:before");
         let asked = env.now();
@@ -263,8 +262,18 @@ impl Job {
         self.edge("submit:after");
         let (run, verdict) = match submitted {
             Submitted::Created(run) => {
-                let taken = Taken { run: *run, from: State::Queued, orphan: false };
-                (Some(self.drive(&env, &runs, &taken, asked.moment).await?), Verdict::Ran)
+                let id = run.id().to_owned();
+                match runs.in_its_turn(*run, &actor(store)).await? {
+                    Some(run) => {
+                        let taken = Taken { run, from: State::Queued, orphan: false };
+                        (Some(self.drive(&env, &runs, &taken, asked.moment).await?), Verdict::Ran)
+                    }
+                    None => {
+                        let run = runs.must_get(&id).await?;
+                        let until = run.record.due_at.unwrap_or(asked.wall);
+                        (Some(run), Verdict::Deferred { until })
+                    }
+                }
             }
             Submitted::Existing(run, decision) => {
                 let (run, verdict) = self.existing(&env, &runs, *run, decision).await?;
@@ -296,6 +305,10 @@ impl Job {
         }
         if run.record.paused || run.state() == State::NeedsReview {
             return Ok((run, Verdict::WithAPerson));
+        }
+        if let (State::WaitingExternal, Some(wait)) = (run.state(), &run.body.wait) {
+            let verdict = Verdict::Waiting { on: wait.token.clone(), until: wait.deadline };
+            return Ok((run, verdict));
         }
         if let Some(until) =
             run.record.due_at.filter(|due| !run.state().is_terminal() && *due > env.now().wall)
@@ -335,8 +348,19 @@ impl Job {
             if self.time_max.is_some_and(|limit| asked.since(start) > limit / 2) {
                 break;
             }
+            if done.is_empty() {
+                runs.sweep(&self.kinds(), &actor(runs.store())).await?;
+            }
             // One at a time: a run that waits in this process while another is worked on could not be taken by others.
-            let taken = runs.claim_due(&self.name, 1, self.lease, &actor(runs.store())).await?;
+            let actor = actor(runs.store());
+            let wanted = Wanted {
+                kinds: self.kinds(),
+                limit: 1,
+                lease: self.lease,
+                order: Order::Rank,
+                actor: &actor,
+            };
+            let taken = runs.claim_of(&wanted).await?;
             let Some(taken) = taken.into_iter().next() else { break };
             done.push(self.drive(env, runs, &taken, asked).await?);
         }
@@ -351,39 +375,53 @@ impl Job {
         taken: &Taken,
         asked: Moment,
     ) -> Result<Run, Error> {
-        let host = host();
+        let driver = Driver::new(Arc::clone(env), runs.clone(), actor(runs.store()));
+        let _left = self.drive_by(&driver, taken, asked).await?;
+        // Where somebody else has it now, how it stands is the answer.
+        Ok(runs.must_get(taken.run.id()).await?)
+    }
+
+    /// The same without a look at how it stands then: says only in which state it was left.
+    pub(in crate::act) async fn drive_by(
+        &self,
+        driver: &Driver,
+        taken: &Taken,
+        asked: Moment,
+    ) -> Result<Left, runs::Error> {
         let course = Course {
             steps: &self.steps,
             retry: &self.retry,
             attempts_max: self.attempts_max,
-            host: &host,
+            host: host(),
             code_version: self.version.as_deref(),
+            after: &self.after,
+            intake: self.intake.as_ref(),
         };
-        let actor = actor(runs.store());
-        let holding =
-            Holding::new(runs.clone(), Arc::clone(env), taken, asked, self.lease, &actor, self.edges.clone());
+        let holding = Holding::new(
+            driver.runs.clone(),
+            Arc::clone(&driver.env),
+            taken,
+            asked,
+            self.lease,
+            &driver.actor,
+            self.edges.clone(),
+            driver.brake.clone(),
+        );
         match drive(&course, &holding).await {
-            // Somebody else has it now; how it stands is the answer.
-            Ok(()) | Err(runs::Error::Lost { .. }) => Ok(runs.must_get(taken.run.id()).await?),
-            Err(error) => Err(error.into()),
+            Ok(()) => Ok(Left { state: holding.left_in() }),
+            Err(runs::Error::Lost { .. }) => Ok(Left { state: None }),
+            Err(error) => Err(error),
         }
     }
 
-    fn new_run<I: Serialize + ?Sized>(&self, store: &Arc<dyn Store>, input: &I) -> Result<NewRun, Error> {
-        let refused = |error: StepError| Error::Input { job: self.name.clone(), why: error.to_string() };
-        let input: Json = serde_json::value::to_raw_value(input)
-            .map_err(|error| Error::Input { job: self.name.clone(), why: error.to_string() })?;
-        let key = self.key.as_ref().map(|key| key(&input)).transpose().map_err(refused)?;
-        let payload = self.payload.as_ref().map(|payload| payload(&input)).transpose().map_err(refused)?;
-        let steps =
-            self.steps.iter().map(|step| StepRecord::pending(step.name.as_str(), step.effect)).collect();
-        let mut new = NewRun::new(self.name.as_str(), input, steps);
-        new.key = key;
-        new.fingerprint = payload;
-        new.take = Some(self.lease);
-        new.actor = actor(store);
-        new.body.code_version.clone_from(&self.version);
-        Ok(new)
+    /// How long its leases are.
+    pub(in crate::act) const fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// After how many deaths in a row a run of it is poison.
+    pub(in crate::act) const fn deaths_max(&self) -> u32 {
+        self.crashes_max
     }
 
     fn runs(&self, store: &Arc<dyn Store>) -> Runs {
@@ -397,12 +435,43 @@ impl Job {
     }
 }
 
-fn actor(store: &Arc<dyn Store>) -> String {
+/// Who drives runs, and by what.
+pub(in crate::act) struct Driver {
+    env: Arc<dyn Env>,
+    runs: Runs,
+    actor: String,
+    brake: Option<Shutdown>,
+}
+
+impl Driver {
+    pub(in crate::act) const fn new(env: Arc<dyn Env>, runs: Runs, actor: String) -> Self {
+        Self { env, runs, actor, brake: None }
+    }
+
+    /// The same, which puts down what it drives once `brake` is triggered.
+    pub(in crate::act) fn brake(mut self, brake: Shutdown) -> Self {
+        self.brake = Some(brake);
+        self
+    }
+}
+
+/// How a driver has left a run.
+pub(in crate::act) struct Left {
+    /// In which state; `None` if it was lost to somebody else.
+    pub(in crate::act) state: Option<State>,
+}
+
+pub(super) fn actor(store: &Arc<dyn Store>) -> String {
     format!("worker:{}", store.owner())
 }
 
 /// This machine's name, for people who look for the host on which a run was worked on.
-fn host() -> String {
+fn host() -> &'static str {
+    static HOST: OnceLock<String> = OnceLock::new();
+    HOST.get_or_init(named_host)
+}
+
+fn named_host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
         .or_else(|| std::env::var("HOSTNAME").ok())

@@ -8,18 +8,18 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::act::env::Face;
+use crate::act::env::{Env, Face};
 use crate::act::exchange;
 use crate::act::keeper::{self, Keeper, Kept, Renewal};
 use crate::act::pipeline::drive::save;
 use crate::act::pipeline::step::Work;
-use crate::act::pipeline::{Course, Cx, Hold, Holding, Step, StepError, failing};
+use crate::act::pipeline::{Course, Cx, Flow, Hold, Holding, Step, StepError, failing, handing, waiting};
 use crate::base::effect::Effect;
-use crate::base::fault::{Class, Fault};
+use crate::base::fault::{Class, Fault, Panicked};
 use crate::base::rng;
 use crate::base::time::{Moment, Now};
 use crate::decide::retry;
-use crate::remember::runs::{Error, Json, Reason, StepState};
+use crate::remember::runs::{Error, Json, Reason, StepState, Wait};
 
 /// What became of a step.
 pub(super) enum Attempted {
@@ -27,8 +27,16 @@ pub(super) enum Attempted {
     Done { output: Json, reason: Reason },
     /// It is left out; the others go on.
     Skipped { reason: Reason, data: Option<String> },
-    /// It failed, and the run has been moved accordingly.
+    /// It failed for good, and what was done before is to be undone.
+    Undo,
+    /// It failed, or waits, and the run has been moved accordingly.
     Ended,
+}
+
+/// What one attempt of a step gave.
+enum Tried {
+    Done { output: Json, reason: Reason },
+    Waits(Wait),
 }
 
 /// Asks the guard, marks the step as begun, and tries until it is done or its policy says stop.
@@ -47,12 +55,20 @@ pub(super) async fn attempt_step(
         let exchanges = exchange::Log::with(step.redact.clone(), exchange::KEPT);
         let cx = Cx::new(Arc::clone(holding), Arc::from(step.name.as_str()), attempt, deadline, exchanges);
         let error = match try_once(holding, step, &cx, found).await? {
-            Ok(done) => return Ok(done),
+            Ok(Tried::Done { output, reason }) => return Ok(Attempted::Done { output, reason }),
+            Ok(Tried::Waits(wait)) => match waiting::put_down(holding, step, wait).await? {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            },
             Err(error) => error,
         };
         if error.is_lost() || holding.hold() == Hold::Lost {
             holding.lost();
             return Err(Error::Lost { winner: None });
+        }
+        if holding.was_cut() {
+            handing::back_in_the_middle(holding, step).await?;
+            return Ok(Attempted::Ended);
         }
         if let Some(handed) = &error.handed {
             return failing::hand_over(holding, step, &error, handed).await;
@@ -79,13 +95,16 @@ async fn try_once(
     step: &Step,
     cx: &Cx,
     found: StepState,
-) -> Result<Result<Attempted, StepError>, Error> {
+) -> Result<Result<Tried, StepError>, Error> {
+    if let Some(error) = waiting::timed_out(holding, step) {
+        return Ok(Err(error));
+    }
     if let Some(guard) = &step.guard {
         holding.edge(&format!("{}:guard", step.name));
-        match held(holding, step, cx, guard).await? {
+        match held(holding, step, cx, guard, true).await? {
             Ok(Some(output)) => {
                 let why = "what it is for is so already; nothing was written";
-                return Ok(Ok(Attempted::Done { output, reason: Reason::new("step.already_done", why) }));
+                return Ok(Ok(Tried::Done { output, reason: Reason::new("step.already_done", why) }));
             }
             Ok(None) => {}
             Err(error) => return Ok(Err(error)),
@@ -108,27 +127,41 @@ async fn try_once(
     }
     holding.edge(&format!("{}:begun", step.name));
     holding.set_note(None);
-    let output = held(holding, step, cx, &step.work).await?;
-    Ok(output.map(|output| {
-        let why = holding.set_note(None).map_or_else(|| String::from("done"), |note| format!("done: {note}"));
-        Attempted::Done { output, reason: Reason::new("step.done", why) }
+    let flow = held(holding, step, cx, &step.work, step.effect != Effect::Unsafe).await?;
+    Ok(flow.map(|flow| match flow {
+        Flow::Wait(wait) => Tried::Waits(wait),
+        Flow::Done(output) => {
+            let note = holding.set_note(None);
+            let why = note.map_or_else(|| String::from("done"), |note| format!("done: {note}"));
+            Tried::Done { output, reason: Reason::new("step.done", why) }
+        }
     }))
 }
 
-/// Runs `work` while the lease is kept.
-async fn held<T: Send + 'static>(
+/// Runs `work` while the lease is kept. Where it `may_be_cut`, and can be, it is dropped when the process stops.
+pub(super) async fn held<T: Send + 'static>(
     holding: &Arc<Holding>,
     step: &Step,
     cx: &Cx,
     work: &Work<T>,
+    may_be_cut: bool,
 ) -> Result<Result<T, StepError>, Error> {
     let started = holding.env.now().moment;
     let outcome = match holding.env.face() {
         Face::Future => {
             let sleep = |wait| holding.env.sleep(wait);
-            match keeper::beside(&**holding, sleep, timed(holding, step, on_future(work, cx))).await {
-                Some(outcome) => outcome,
-                None => return Err(Error::Lost { winner: None }),
+            let timed = timed(holding, step, on_future(&*holding.env, work, cx));
+            let kept = keeper::beside(&**holding, sleep, timed);
+            // What blocks a thread would go on there, and might meet whoever takes the run next.
+            let kept = if may_be_cut && matches!(work, Work::Future(_)) {
+                holding.unless_stopped(kept).await
+            } else {
+                Some(kept.await)
+            };
+            match kept {
+                Some(Some(outcome)) => outcome,
+                Some(None) => return Err(Error::Lost { winner: None }),
+                None => Err(StepError::transient("step.stopped", "the process that worked on it ends")),
             }
         }
         Face::Thread => {
@@ -185,7 +218,12 @@ async fn on_thread<T>(work: &Work<T>, cx: &Cx) -> Result<T, StepError> {
     }
 }
 
-async fn on_future<T: Send + 'static>(work: &Work<T>, cx: &Cx) -> Result<T, StepError> {
+async fn on_future<T: Send + 'static>(env: &dyn Env, work: &Work<T>, cx: &Cx) -> Result<T, StepError> {
+    if let Some(pool) = env.pool() {
+        let (work, cx) = (work.clone(), cx.clone());
+        let done = pool.run(async move { on_thread(&work, &cx).await }).await;
+        return done.unwrap_or_else(|| Err(StepError::transient("step.runtime_gone", "there is no thread")));
+    }
     match work {
         Work::Future(work) => caught(work(cx.clone())).await,
         #[cfg(feature = "tokio")]
@@ -211,16 +249,12 @@ async fn caught<T>(work: impl Future<Output = Result<T, StepError>>) -> Result<T
 }
 
 fn panicked<T>(panic: Box<dyn Any + Send>) -> Result<T, StepError> {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| String::from("no message"));
+    let text = Panicked::of(&*panic).message;
     Err(StepError::new(Fault::new(Class::Unknown, "step.panicked"), format!("it panicked: {text}")))
 }
 
 /// Waits between two attempts, in pieces, so that a lost or cancelled run is seen.
-async fn wait(holding: &Arc<Holding>, delay: Duration) -> Result<Option<Attempted>, Error> {
+pub(super) async fn wait(holding: &Arc<Holding>, delay: Duration) -> Result<Option<Attempted>, Error> {
     let Now { moment: start, .. } = holding.env.now();
     loop {
         match holding.hold() {
@@ -228,6 +262,11 @@ async fn wait(holding: &Arc<Holding>, delay: Duration) -> Result<Option<Attempte
             Hold::Lost => return Err(Error::Lost { winner: None }),
             Hold::Cancelling => {
                 failing::cancel(holding).await?;
+                return Ok(Some(Attempted::Ended));
+            }
+            Hold::Stopping => {
+                let left = delay.saturating_sub(holding.env.now().moment.since(start));
+                handing::back_between(holding, Some(left)).await?;
                 return Ok(Some(Attempted::Ended));
             }
         }

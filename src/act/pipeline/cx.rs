@@ -14,8 +14,11 @@ use crate::base::time::{Moment, Now};
 use crate::decide::run;
 use crate::remember::blocking::block_on;
 use crate::remember::ledger::Outcome;
-use crate::remember::runs::{Body, Error, Json, Move, Reason};
+use crate::remember::runs::{Body, Error, Json, Move, ProgressRecord, Reason, StepRecord};
 use crate::remember::store::{Applied, Batch};
+
+/// How often a step's progress is written by itself.
+pub const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// The step's view of its run. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +41,10 @@ impl Cx {
         Self { holding, step, attempt, deadline, exchanges }
     }
 
+    pub(super) fn holding(&self) -> &Holding {
+        &self.holding
+    }
+
     /// The run's id.
     #[must_use]
     pub fn run_id(&self) -> &str {
@@ -57,10 +64,19 @@ impl Cx {
     }
 
     /// The run's idempotency key, if it has one: hand it to the other side of an
-    /// [`Idempotent`](crate::base::effect::Effect::Idempotent) step.
+    /// [`Idempotent`](crate::base::effect::Effect::Idempotent) step. After a forced replay it ends with the generation,
+    /// `KEY#2`, so that the other side acts once more.
     #[must_use]
     pub fn key(&self) -> Option<String> {
-        self.holding.body().key.clone()
+        let body = self.holding.body();
+        let key = body.key.as_ref()?;
+        Some(if body.generation > 1 { format!("{key}#{}", body.generation) } else { key.clone() })
+    }
+
+    /// The key of one part of this step's work, such as an item of a list: [`key`](Self::key), the step and the part.
+    #[must_use]
+    pub fn key_of(&self, part: impl fmt::Display) -> Option<String> {
+        Some(format!("{}/{}/{part}", self.key()?, self.step))
     }
 
     /// The fencing token: hand it to systems that can refuse an older one.
@@ -152,6 +168,38 @@ impl Cx {
         block_on(self.save_cursor(cursor))
     }
 
+    /// Says how much of the step is done, in units of its own. It is kept with the next checkpoint or cursor, and written by
+    /// itself at most once in [`REPORT_EVERY`], so that it may be said as often as one likes; `explain` and lists of runs
+    /// show it.
+    ///
+    /// # Errors
+    /// When the run was lost, or the store cannot be written.
+    pub async fn report(&self, done: u64, total: Option<u64>) -> Result<(), StepError> {
+        self.set_progress(done, total);
+        if !self.holding.report_due(self.now().moment, REPORT_EVERY) {
+            return Ok(());
+        }
+        let Progress { batch, body, asked } = self.saved(|_| (), None)?;
+        let applied = self.holding.runs.apply_batch(batch).await?;
+        self.adopt(asked, body, &applied);
+        Ok(())
+    }
+
+    /// The same, blocking the thread.
+    ///
+    /// # Errors
+    /// As [`report`](Self::report).
+    pub fn report_blocking(&self, done: u64, total: Option<u64>) -> Result<(), StepError> {
+        block_on(self.report(done, total))
+    }
+
+    pub(super) fn set_progress(&self, done: u64, total: Option<u64>) {
+        let at = self.now().wall;
+        if let Some(step) = self.holding.body().step_mut(&self.step) {
+            step.progress = Some(ProgressRecord { done, total, at });
+        }
+    }
+
     /// The step's progress as a batch, to be committed in the caller's own transaction beside its rows
     /// (`sqlite::apply_in`): either both stand or neither. Tell [`committed`](Self::committed) once it is.
     ///
@@ -222,17 +270,28 @@ impl Cx {
     }
 
     fn checkpoint(&self, reason: Reason) -> Move<'_> {
-        Move::new(&self.holding.id, Holding::STATE, run::Event::Checkpoint, self.holding.expect(), reason)
+        Move::new(
+            &self.holding.id,
+            self.holding.state(),
+            run::Event::Checkpoint,
+            self.holding.expect(),
+            reason,
+        )
     }
 
     /// The batch that saves `cursor`, and the body that stands once it is committed.
     fn saving<C: Serialize + ?Sized>(&self, cursor: &C, result: Option<Json>) -> Result<Progress, StepError> {
+        let cursor = to_json(cursor)?;
+        self.saved(|step| step.cursor = Some(cursor), result)
+    }
+
+    fn saved(&self, keep: impl FnOnce(&mut StepRecord), result: Option<Json>) -> Result<Progress, StepError> {
         let asked = self.now().moment;
         let mut body = self.holding.body().clone();
         let step = body.step_mut(&self.step).ok_or_else(|| {
             StepError::permanent("step.cursor", format!("no step {} in the run", self.step))
         })?;
-        step.cursor = Some(to_json(cursor)?);
+        keep(step);
         // It gets somewhere: whatever killed the processes before was not this work.
         body.crash_count = 0;
         let why = match result {

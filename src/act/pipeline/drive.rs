@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use crate::act::pipeline::attempt::{Attempted, attempt_step};
-use crate::act::pipeline::{Hold, Holding, Step, failing};
+use crate::act::pipeline::{Hold, Holding, Step, StepError, failing, handing, intake, undo, waiting};
 use crate::act::runlog;
+use crate::base::canonical::Key;
 use crate::base::effect::Effect;
-use crate::base::fault::Class;
 use crate::decide::claim::{self, AfterTakeover, LastKnown};
-use crate::decide::{retry, run};
+use crate::decide::contract::Intake;
+use crate::decide::retry;
+use crate::decide::run::{self, State};
 use crate::remember::ledger::Outcome;
-use crate::remember::runs::{Body, Error, Move, Question, Reason, StepRecord, StepState, Wait};
-use crate::remember::store::{ApplyError, BODY_MAX, Batch, Write, apply_settled};
+use crate::remember::runs::{
+    Body, Error, Failure, Json, Move, Question, Reason, StepRecord, StepState, Wait,
+};
+use crate::remember::store::{ApplyError, BODY_MAX, Batch, Expect, Record, Write, Written, apply_settled};
 
 /// What a job says about how its runs are driven.
 pub(in crate::act) struct Course<'a> {
@@ -21,6 +25,18 @@ pub(in crate::act) struct Course<'a> {
     pub(in crate::act) attempts_max: u32,
     pub(in crate::act) host: &'a str,
     pub(in crate::act) code_version: Option<&'a str>,
+    /// What must be done before its runs begin.
+    pub(in crate::act) after: &'a [After],
+    /// What its input must be.
+    pub(in crate::act) intake: Option<&'a Intake>,
+}
+
+/// Another job's work that a job's runs wait for.
+#[derive(Clone)]
+pub(in crate::act) struct After {
+    pub(in crate::act) job: String,
+    /// The key of that work, made from this job's input.
+    pub(in crate::act) key: Arc<dyn Fn(&Json) -> Result<Key, StepError> + Send + Sync>,
 }
 
 /// What is kept free in a run's record for the reasons of its last moves.
@@ -39,7 +55,14 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
         body.code_version = course.code_version.map(str::to_owned);
         let now = holding.env.now().wall;
         body.started_at.get_or_insert(now);
-        body.wait = None;
+        // A deadline that has passed is the step's failure, which is still to come.
+        body.wait.take_if(|wait| !wait.over);
+    }
+    if holding.state() == State::Compensating {
+        return undo::undo_all(course, holding).await;
+    }
+    if intake::moved(course, holding).await? || waiting::on_others(course, holding).await? {
+        return Ok(());
     }
     // What an earlier holder began and did not end. A step that this driver marks as begun ahead of time is none of it.
     let mut inherited = holding.body().next_step().filter(|step| step.state == StepState::Started).cloned();
@@ -69,6 +92,12 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
         if holding.hold() == Hold::Cancelling {
             return failing::cancel(holding).await;
         }
+        if holding.hold() == Hold::Stopping {
+            return handing::back_between(holding, None).await;
+        }
+        if holding.paused() {
+            return failing::set_aside(holding).await;
+        }
         match attempt_step(course, holding, step, found).await? {
             Attempted::Done { output, reason } => {
                 let told = (reason, None);
@@ -82,6 +111,7 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
                     return Ok(());
                 }
             }
+            Attempted::Undo => return undo::undo_all(course, holding).await,
             Attempted::Ended => return Ok(()),
         }
     }
@@ -93,7 +123,7 @@ async fn settle_step(
     holding: &Arc<Holding>,
     step: &Step,
     state: StepState,
-    output: Option<crate::remember::runs::Json>,
+    output: Option<Json>,
     (reason, data): (Reason, Option<String>),
 ) -> Result<bool, Error> {
     holding.edge(&format!("{}:worked", step.name));
@@ -104,6 +134,7 @@ async fn settle_step(
             record.state = state;
             record.output = output;
             record.cursor = None;
+            record.progress = None;
         }
         body.crash_count = 0;
         let last = body.next_step().is_none();
@@ -121,7 +152,9 @@ async fn settle_step(
     let last = match last {
         Ok(last) => last,
         Err(size) => {
-            too_big(holding, step, size).await?;
+            if too_big(course, holding, step, size).await? {
+                undo::undo_all(course, holding).await?;
+            }
             return Ok(true);
         }
     };
@@ -162,7 +195,7 @@ pub(super) async fn save(
         step: Some(step),
         lease: Some(holding.lease),
         data,
-        ..Move::new(&holding.id, Holding::STATE, run::Event::Checkpoint, holding.expect(), reason)
+        ..Move::new(&holding.id, holding.state(), run::Event::Checkpoint, holding.expect(), reason)
     };
     let applied = holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
     holding.heard(asked, applied.first());
@@ -170,15 +203,15 @@ pub(super) async fn save(
 }
 
 /// What the step gave has no room in the run's record: the run ends, or it would fail to be saved for ever. The step
-/// stays as it was, so that an unsafe one is asked about before it is done again.
-async fn too_big(holding: &Holding, step: &Step, size: usize) -> Result<(), Error> {
+/// stays as it was, so that an unsafe one is asked about before it is done again. Says whether there is something to undo.
+async fn too_big(course: &Course<'_>, holding: &Holding, step: &Step, size: usize) -> Result<bool, Error> {
     let why = format!(
         "with what step {} gave, the run's record has {size} bytes of at most {BODY_MAX}; store it outside and give where",
         step.name
     );
     let code = "step.output_too_big";
-    let outcome = Outcome::Failed { class: Class::Permanent, code: code.to_owned(), why: why.clone() };
-    end(holding, run::Event::FailForGood, Reason::new(code, why), Some(&step.name), Some(outcome)).await
+    let failure = Failure::permanent(code, why.as_str());
+    undo::fail_for_good(course, holding, &step.name, Reason::new(code, why), failure, None).await
 }
 
 async fn succeed(
@@ -216,7 +249,8 @@ pub(super) async fn end_with(
     outcome: Option<Outcome>,
     data: Option<String>,
 ) -> Result<(), Error> {
-    let to = run::transition(Holding::STATE, event)?;
+    let from = holding.state();
+    let to = run::transition(from, event)?;
     let now = holding.env.now().wall;
     if to.is_terminal() {
         holding.body().finished_at = Some(now);
@@ -234,7 +268,7 @@ pub(super) async fn end_with(
         actor: &holding.actor,
         step,
         data,
-        ..Move::new(&holding.id, Holding::STATE, event, holding.expect(), reason)
+        ..Move::new(&holding.id, holding.state(), event, holding.expect(), reason)
     };
     let mut batch = Batch::of(step.write()?);
     if let Some(settling) = settling {
@@ -242,12 +276,12 @@ pub(super) async fn end_with(
     }
     holding.runs.apply_batch(batch).await.inspect_err(|error| lost(holding, error))?;
     // Work of this holder that is still about, on a thread that cannot be cut, is told to stop.
-    holding.lost();
+    holding.ended(to);
     holding.edge(&format!("{}:after", event));
     Ok(())
 }
 
-/// Puts the run down until `due_at`.
+/// Puts the run down until `due_at`: it failed for now, or what is left of its undoing waits.
 pub(super) async fn put_down(
     holding: &Holding,
     step: &str,
@@ -256,57 +290,129 @@ pub(super) async fn put_down(
     data: Option<String>,
 ) -> Result<(), Error> {
     let body = with_reason(holding, &reason);
-    runlog::moved(&holding.id, &holding.job, Some(step), "failed_transient", &reason.code, &reason.why);
+    let (from, event) = match holding.state() {
+        State::Compensating => (State::Compensating, run::Event::HandBack),
+        from => (from, run::Event::FailForNow),
+    };
+    let to = run::transition(from, event)?;
+    runlog::moved(&holding.id, &holding.job, Some(step), to.as_str(), &reason.code, &reason.why);
     let step = Move {
         body: Some(&body),
         actor: &holding.actor,
         step: Some(step),
-        due_at: Some(due_at),
+        due_in: Some(holding.due_in(due_at)),
         data,
-        ..Move::new(&holding.id, Holding::STATE, run::Event::FailForNow, holding.expect(), reason)
+        ..Move::new(&holding.id, from, event, holding.expect(), reason)
     };
-    holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
-    holding.lost();
-    Ok(())
+    let applied = holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
+    holding.ended(to);
+    cancel_now(holding, &body, to, applied.first()).await
 }
 
-/// Parks the run until `token` is resolved, if `guard` still holds; `false` if it does not.
+/// Gives the run back, due at `due_at`: it has not failed.
+pub(super) async fn hand_back(
+    holding: &Holding,
+    reason: Reason,
+    due_at: crate::base::time::Timestamp,
+) -> Result<(), Error> {
+    let from = holding.state();
+    let to = run::transition(from, run::Event::HandBack)?;
+    let body = with_reason(holding, &reason);
+    runlog::moved(&holding.id, &holding.job, None, to.as_str(), &reason.code, &reason.why);
+    let step = Move {
+        body: Some(&body),
+        actor: &holding.actor,
+        due_in: Some(holding.due_in(due_at)),
+        ..Move::new(&holding.id, from, run::Event::HandBack, holding.expect(), reason)
+    };
+    let applied = holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
+    holding.ended(to);
+    cancel_now(holding, &body, to, applied.first()).await
+}
+
+/// Ends a run that was just put down, where an operator had asked meanwhile to stop it: nobody looks at it until it is
+/// due.
+async fn cancel_now(
+    holding: &Holding,
+    body: &Body,
+    state: State,
+    written: Option<&Written>,
+) -> Result<(), Error> {
+    let Some(written) = written.filter(|written| written.cancelling) else { return Ok(()) };
+    let mut body = body.clone();
+    body.finished_at = Some(holding.env.now().wall);
+    body.wait = None;
+    let reason = failing::cancelled();
+    body.code = reason.code.clone().into_owned();
+    body.why.clone_from(&reason.why);
+    let settling = holding.runs.settle_entry(&body, &holding.id, &holding.actor, None).await?;
+    let expect = Expect::Version(written.version);
+    let step = Move::new(&holding.id, state, run::Event::Cancel, expect, reason);
+    let mut batch = Batch::of(Move { body: Some(&body), actor: &holding.actor, ..step }.write()?);
+    if let Some(settling) = settling {
+        batch.push(settling);
+    }
+    match holding.runs.apply_batch(batch).await {
+        // Somebody has moved it since: whoever that was knows of the wish.
+        Ok(_) => {
+            holding.ended(State::Cancelled);
+            Ok(())
+        }
+        Err(Error::Lost { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What became of a run that was to be parked.
+pub(super) enum Parked {
+    /// It waits.
+    Yes,
+    /// What was to hold beside it does not: this record stands there, or none.
+    No(Option<Box<Record>>),
+}
+
+/// Parks the run until the token is resolved, if `guard` still holds.
 pub(super) async fn park(
     holding: &Holding,
     step: &str,
     reason: Reason,
-    token: &str,
+    wait: Wait,
     guard: Option<Write>,
-) -> Result<bool, Error> {
-    holding.body().wait = Some(Wait::of_run(token));
+) -> Result<Parked, Error> {
+    let due_in = wait.deadline.map(|deadline| holding.due_in(deadline));
+    holding.body().wait = Some(wait);
     let body = with_reason(holding, &reason);
     let (code, why) = (reason.code.clone(), reason.why.clone());
     let parked = Move {
         body: Some(&body),
         actor: &holding.actor,
         step: Some(step),
-        ..Move::new(&holding.id, Holding::STATE, run::Event::Await, holding.expect(), reason)
+        due_in,
+        ..Move::new(&holding.id, holding.state(), run::Event::Await, holding.expect(), reason)
     };
     let mut batch = Batch::of(parked.write()?);
     if let Some(guard) = guard {
         batch.push(guard);
     }
     match apply_settled(&**holding.runs.store(), batch).await {
-        Ok(_) => {
+        Ok(applied) => {
             runlog::moved(&holding.id, &holding.job, Some(step), "waiting_external", &code, &why);
-            holding.lost();
-            Ok(true)
+            holding.ended(State::WaitingExternal);
+            cancel_now(holding, &body, State::WaitingExternal, applied.first()).await?;
+            Ok(Parked::Yes)
         }
-        Err(ApplyError::Conflict(conflicts)) => match conflicts.into_iter().find(|one| one.index == 0) {
-            Some(conflict) => {
-                holding.lost();
-                Err(Error::Lost { winner: conflict.winner.map(Box::new) })
+        Err(ApplyError::Conflict(mut conflicts)) => {
+            match conflicts.iter().position(|conflict| conflict.index == 0) {
+                Some(at) => {
+                    holding.lost();
+                    Err(Error::Lost { winner: conflicts.swap_remove(at).winner.map(Box::new) })
+                }
+                None => {
+                    holding.body().wait = None;
+                    Ok(Parked::No(conflicts.pop().and_then(|conflict| conflict.winner).map(Box::new)))
+                }
             }
-            None => {
-                holding.body().wait = None;
-                Ok(false)
-            }
-        },
+        }
         Err(ApplyError::NotApplied(error) | ApplyError::Unknown(error)) => Err(Error::Store(error)),
     }
 }

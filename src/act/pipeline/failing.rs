@@ -7,15 +7,17 @@ use serde::Serialize;
 
 use crate::act::credential::{self, Needing};
 use crate::act::pipeline::attempt::Attempted;
-use crate::act::pipeline::drive::{end, end_with, park, put_down};
-use crate::act::pipeline::{Course, Cx, Hold, Holding, Step, StepError};
+use crate::act::pipeline::drive::{Parked, end, end_with, hand_back, park, put_down};
+use crate::act::pipeline::{Course, Cx, Hold, Holding, Step, StepError, known, undo};
 use crate::base::effect::Effect;
 use crate::base::fault::{self, Reached, Severity};
 use crate::base::handover::HandedOver;
 use crate::base::time::{Now, later, millis};
-use crate::decide::{retry, run};
-use crate::remember::ledger::Outcome;
-use crate::remember::runs::{CHAIN_MAX, Error, FaultRecord, Json, Question, Reason, StepState, shortened};
+use crate::decide::retry;
+use crate::decide::run::{self, State};
+use crate::remember::runs::{
+    Body, CHAIN_MAX, Error, Failure, FaultRecord, Json, Question, Reason, StepState, Wait, shortened,
+};
 
 /// The wait before a run that used up its attempts is tried as a whole again; doubled each time.
 const AGAIN_IN: Duration = Duration::from_secs(60);
@@ -41,6 +43,12 @@ pub(super) async fn settle(
     }
     let data = fault_data(error, cx, None);
     let now = holding.env.now().wall;
+    if !matches!(next, retry::Next::Wait { .. })
+        && !unknown
+        && let Some(known) = known::instead(holding, step, error).await?
+    {
+        return Ok(known);
+    }
     let (why, disposition) = match next {
         retry::Next::Wait { .. } => return Ok(Attempted::Ended),
         retry::Next::Defer { until, why } => {
@@ -61,25 +69,30 @@ pub(super) async fn settle(
     if disposition == retry::Disposition::GiveUp {
         let tried = holding.body().attempt;
         if tried < course.attempts_max {
-            let doubled =
-                AGAIN_IN.saturating_mul(1_u32.checked_shl(tried.saturating_sub(1)).unwrap_or(u32::MAX));
-            let due = later(now, doubled.min(AGAIN_MAX));
+            let due = later(now, again_in(tried));
             put_down(holding, &step.name, reason, due, data).await?;
             return Ok(Attempted::Ended);
         }
     }
-    let outcome = Outcome::Failed {
+    let failure = Failure {
         class: error.fault.class,
         code: error.fault.code.to_string(),
         why: shortened(error.to_string(), CHAIN_MAX),
+        attempt: 0,
     };
     let data = exchange_data(cx);
-    end_with(holding, run::Event::FailForGood, reason, Some(&step.name), Some(outcome), data).await?;
-    Ok(Attempted::Ended)
+    let undo = undo::fail_for_good(course, holding, &step.name, reason, failure, data).await?;
+    Ok(if undo { Attempted::Undo } else { Attempted::Ended })
+}
+
+/// The wait before a run is tried as a whole again that was tried so often.
+pub(super) fn again_in(tried: u32) -> Duration {
+    let doubled = AGAIN_IN.saturating_mul(1_u32.checked_shl(tried.saturating_sub(1)).unwrap_or(u32::MAX));
+    doubled.min(AGAIN_MAX)
 }
 
 /// The least that a refused run is put down for, so that it is not worked off again and again.
-const PUT_OFF_MIN: Duration = Duration::from_secs(1);
+pub(super) const PUT_OFF_MIN: Duration = Duration::from_secs(1);
 /// For how long a run is put down whose credential was seen to while it was being parked.
 const SEEN_TO: Duration = Duration::from_secs(10);
 /// How often parking looks again when the credential moved under it.
@@ -131,7 +144,7 @@ async fn park_for(holding: &Holding, step: &str, name: &str, reason: &Reason) ->
             Needing::Person { version } => Some(credential::unmoved(name, version)),
             Needing::NotKept => None,
         };
-        if park(holding, step, reason.clone(), &token, guard).await? {
+        if let Parked::Yes = park(holding, step, reason.clone(), Wait::on(token.as_str()), guard).await? {
             return Ok(true);
         }
     }
@@ -147,26 +160,61 @@ pub(super) async fn ask(holding: &Holding, step: &str, reason: Reason) -> Result
 async fn ask_with(holding: &Holding, step: &str, reason: Reason, data: Option<String>) -> Result<(), Error> {
     holding.body().question = Some(Question {
         code: reason.code.clone().into_owned(),
-        text: format!("step {step} was begun and its outcome is not known: was it done?"),
+        text: match holding.state() {
+            State::Compensating => {
+                format!("the undoing of step {step} was begun and its outcome is not known: was it done?")
+            }
+            _ => format!("step {step} was begun and its outcome is not known: was it done?"),
+        },
         step: Some(step.to_owned()),
-        undo: false,
-        options: ["applied", "not_applied", "requeue", "dismiss"].map(str::to_owned).to_vec(),
+        undo: holding.state() == State::Compensating,
+        options: options(holding.state()),
     });
     end_with(holding, run::Event::AskReview, reason, Some(step), None, data).await
+}
+
+/// The answers to whether something was done.
+pub(super) fn options(state: State) -> Vec<String> {
+    let options: &[&str] = match state {
+        // Sent round again from the start, what is undone by half would be done again.
+        State::Compensating => &["applied", "not_applied", "skip", "dismiss"],
+        _ => &["applied", "not_applied", "skip", "requeue", "dismiss"],
+    };
+    options.iter().map(|option| (*option).to_owned()).collect()
 }
 
 /// Ends the run because an operator asked for it.
 pub(super) async fn cancel(holding: &Holding) -> Result<(), Error> {
     {
-        // Only called between attempts: the next step is marked at most, and not begun.
-        let mut body = holding.body();
-        let next = body.next_step().map(|step| step.name.clone());
-        if let Some(record) = next.and_then(|name| body.step_mut(&name)) {
-            record.state = StepState::Pending;
-        }
+        // Only called between attempts.
+        let state = holding.state();
+        unmark_next(state, &mut holding.body());
     }
-    let reason = Reason::new("run.cancelled", "an operator asked to stop it");
-    end(holding, run::Event::Cancel, reason, None, None).await
+    end(holding, run::Event::Cancel, cancelled(), None, None).await
+}
+
+/// The next step of a run that is put down between two attempts is marked as begun at most, and is not.
+fn unmark_next(state: State, body: &mut Body) {
+    let next = body.next_step().map(|step| step.name.clone()).filter(|_| state == State::Processing);
+    if let Some(record) = next.and_then(|name| body.step_mut(&name)) {
+        record.state = StepState::Pending;
+    }
+}
+
+/// Why a run was ended that an operator asked to stop.
+pub(super) fn cancelled() -> Reason {
+    Reason::new("run.cancelled", "an operator asked to stop it")
+}
+
+/// Puts the run down because an operator put it aside for now: it has not failed, and no attempt is used up.
+pub(super) async fn set_aside(holding: &Holding) -> Result<(), Error> {
+    {
+        let mut body = holding.body();
+        body.attempt = body.attempt.saturating_sub(1);
+        unmark_next(holding.state(), &mut body);
+    }
+    let reason = Reason::new("run.paused", "an operator put it aside for now");
+    hand_back(holding, reason, holding.env.now().wall).await
 }
 
 /// Keeps the fault in the run's body, with the whole chain of what the error said.
@@ -234,7 +282,7 @@ fn exchanges(cx: &Cx) -> Vec<Json> {
 }
 
 /// The policy's reason, and what the error said.
-fn told(why: &impl crate::base::explain::Explain, error: &StepError) -> Reason {
+pub(super) fn told(why: &impl crate::base::explain::Explain, error: &StepError) -> Reason {
     let text = format!("{why}: {}: {error}", error.fault.code);
     Reason::new(why.code(), shortened(text, CHAIN_MAX))
 }

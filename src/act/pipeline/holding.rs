@@ -1,12 +1,17 @@
 //! A run that this process holds: its body, its fence, and whether it still holds it.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::act::env::Env;
 use crate::act::keeper::{self, Kept, Renewal, usable};
 use crate::act::runlog;
-use crate::base::time::{BoxFuture, Moment};
+use crate::act::shutdown::{Phase, Shutdown};
+use crate::base::time::{BoxFuture, Moment, Timestamp, between};
 use crate::decide::run::State;
 use crate::remember::runs::{Body, Error, Runs, Taken};
 use crate::remember::store::{ApplyError, Batch, Expect, Ns, Put, Write, Written};
@@ -23,18 +28,29 @@ pub(in crate::act) struct Holding {
     pub(in crate::act) actor: String,
     pub(in crate::act) fence: u64,
     pub(in crate::act) lease: Duration,
+    expires_at: Option<Timestamp>,
     body: Mutex<Body>,
     standing: Mutex<Standing>,
     note: Mutex<Option<String>>,
     edges: Option<Edges>,
+    /// When a step's progress was last written by itself.
+    reported: Mutex<Option<Moment>>,
+    /// Triggered when the process stops what it works on.
+    brake: Option<Shutdown>,
+    /// Whether work was cut because of that.
+    cut: AtomicBool,
 }
 
 /// What the last word from the store was.
 #[derive(Clone, Copy, Debug)]
 struct Standing {
     until: Moment,
+    state: State,
     cancelling: bool,
+    paused: bool,
     lost: bool,
+    /// The state in which this holder has left the run.
+    ended: Option<State>,
 }
 
 /// Whether work may go on.
@@ -44,6 +60,8 @@ pub(in crate::act) enum Hold {
     Ours,
     /// It is ours, and an operator asked to stop it.
     Cancelling,
+    /// It is ours, and this process is about to end.
+    Stopping,
     /// Somebody took it over, or its lease is about to end and could not be renewed.
     Lost,
 }
@@ -58,6 +76,7 @@ impl Holding {
         lease: Duration,
         actor: &str,
         edges: Option<Edges>,
+        brake: Option<Shutdown>,
     ) -> Arc<Self> {
         let until = usable(asked, lease);
         Arc::new(Self {
@@ -68,10 +87,21 @@ impl Holding {
             actor: actor.to_owned(),
             fence: taken.run.record.fence,
             lease,
+            expires_at: taken.run.record.expires_at,
             body: Mutex::new(taken.run.body.clone()),
-            standing: Mutex::new(Standing { until, cancelling: taken.run.record.cancelling, lost: false }),
+            standing: Mutex::new(Standing {
+                until,
+                state: taken.run.state(),
+                cancelling: taken.run.record.cancelling,
+                paused: taken.run.record.paused,
+                lost: false,
+                ended: None,
+            }),
             note: Mutex::new(None),
             edges,
+            reported: Mutex::new(None),
+            brake,
+            cut: AtomicBool::new(false),
         })
     }
 
@@ -85,8 +115,27 @@ impl Holding {
         Expect::Fence(self.fence)
     }
 
-    /// The state in which every write of this holder finds the run.
-    pub(in crate::act) const STATE: State = State::Processing;
+    /// The state in which the next write of this holder finds the run: it is worked on, or its steps are undone.
+    pub(in crate::act) fn state(&self) -> State {
+        self.standing().state
+    }
+
+    /// The run's steps are undone from now on.
+    pub(in crate::act) fn compensating(&self) {
+        self.standing().state = State::Compensating;
+    }
+
+    /// How long a run is put down until `due_at` by this process's clock: by the store's it may be another instant. No longer
+    /// than its work is worth doing.
+    pub(in crate::act) fn due_in(&self, due_at: Timestamp) -> Duration {
+        let due_at = self.expires_at.map_or(due_at, |at| due_at.min(at));
+        between(self.env.now().wall, due_at)
+    }
+
+    /// Whether an operator has put the run aside for now.
+    pub(in crate::act) fn paused(&self) -> bool {
+        self.standing().paused
+    }
 
     /// Whether work may go on.
     pub(in crate::act) fn hold(&self) -> Hold {
@@ -94,7 +143,10 @@ impl Holding {
         if standing.lost || self.env.now().moment >= standing.until {
             return Hold::Lost;
         }
-        if standing.cancelling { Hold::Cancelling } else { Hold::Ours }
+        if standing.cancelling {
+            return Hold::Cancelling;
+        }
+        if self.brake.as_ref().is_some_and(Shutdown::is_triggered) { Hold::Stopping } else { Hold::Ours }
     }
 
     /// Takes in what the store said about a write of ours that began at `asked`: the lease counts from before the
@@ -106,11 +158,46 @@ impl Holding {
             standing.until = usable(asked, self.lease);
         }
         standing.cancelling = written.cancelling;
+        standing.paused = written.paused;
     }
 
     /// The run is somebody else's.
     pub(in crate::act) fn lost(&self) {
         self.standing().lost = true;
+    }
+
+    /// This holder has left the run in `state`: what is left of its work is told to stop.
+    pub(in crate::act) fn ended(&self, state: State) {
+        let mut standing = self.standing();
+        standing.lost = true;
+        standing.ended = Some(state);
+    }
+
+    /// The state in which this holder has left the run, if it has.
+    pub(in crate::act) fn left_in(&self) -> Option<State> {
+        self.standing().ended
+    }
+
+    /// What `work` gives; `None` if the process stops first, and then `work` is dropped.
+    pub(in crate::act) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let Some(brake) = &self.brake else { return Some(work.await) };
+        let (mut work, mut stop) = (pin!(work), pin!(brake.reached(Phase::Draining)));
+        let done = poll_fn(move |context| {
+            if let Poll::Ready(done) = work.as_mut().poll(context) {
+                return Poll::Ready(Some(done));
+            }
+            stop.as_mut().poll(context).map(|()| None)
+        })
+        .await;
+        if done.is_none() {
+            self.cut.store(true, Ordering::Relaxed);
+        }
+        done
+    }
+
+    /// Whether work was cut because the process stops.
+    pub(in crate::act) fn was_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
     }
 
     /// Makes the lease longer. An error that is not a loss is not one: work goes on until the lease's end.
@@ -133,6 +220,16 @@ impl Holding {
     /// Keeps what a step says of itself until its checkpoint is written.
     pub(in crate::act) fn set_note(&self, note: Option<String>) -> Option<String> {
         std::mem::replace(&mut *self.note.lock().unwrap_or_else(PoisonError::into_inner), note)
+    }
+
+    /// Whether progress is to be written now, if it is at most `every` so long; says so once.
+    pub(in crate::act) fn report_due(&self, now: Moment, every: Duration) -> bool {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = reported.is_none_or(|last| now.since(last) >= every);
+        if due {
+            *reported = Some(now);
+        }
+        due
     }
 
     /// Tells whoever wants to know that a point between two writes was reached.

@@ -11,10 +11,21 @@ mod attempt;
 mod cx;
 mod drive;
 mod failing;
+mod fan_out;
+mod handing;
 mod holding;
+mod intake;
+mod known;
 mod step;
+mod undo;
+mod waiting;
 
-pub use cx::{Cx, Progress};
+pub use cx::{Cx, Progress, REPORT_EVERY};
+pub(in crate::act) use drive::After;
 pub(in crate::act) use drive::{Course, drive};
+pub use fan_out::AT_ONCE_MAX;
 pub(in crate::act) use holding::{Edges, Hold, Holding};
-pub use step::{Step, StepError};
+pub use known::Known;
+pub use step::{Flow, Step, StepError};
+
+pub use crate::remember::runs::{Otherwise, Wait};

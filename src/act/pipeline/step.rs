@@ -18,7 +18,7 @@ use crate::base::redact::Redact;
 use crate::base::time::BoxFuture;
 use crate::decide::{breaker, retry};
 use crate::remember::runs::{self, Json};
-use crate::remember::{ledger, store};
+use crate::remember::{file, ledger, payload, snapshots, store};
 
 /// One step of a job.
 ///
@@ -39,11 +39,38 @@ use crate::remember::{ledger, store};
 pub struct Step {
     pub(in crate::act) name: String,
     pub(in crate::act) effect: Effect,
-    pub(in crate::act) work: Work<Json>,
+    pub(in crate::act) work: Work<Flow<Json>>,
     pub(in crate::act) guard: Option<Work<Option<Json>>>,
     pub(in crate::act) retry: Option<retry::Policy>,
     pub(in crate::act) timeout: Option<Duration>,
     pub(in crate::act) redact: Option<Arc<dyn Redact>>,
+    pub(in crate::act) undo: Option<Undo>,
+    pub(in crate::act) known_good: bool,
+}
+
+/// How a finished step is undone.
+#[derive(Clone)]
+pub(in crate::act) struct Undo {
+    pub(in crate::act) effect: Effect,
+    pub(in crate::act) work: Work<()>,
+}
+
+/// What a step gave: its output, or what it waits for.
+#[derive(Clone, Debug)]
+pub enum Flow<T> {
+    /// It is done, and gave this.
+    Done(T),
+    /// The run is put down until the token is resolved: the answer becomes the step's output.
+    Wait(runs::Wait),
+}
+
+impl<T: Serialize> Flow<T> {
+    fn written(self) -> Result<Flow<Json>, StepError> {
+        Ok(match self {
+            Self::Done(output) => Flow::Done(to_json(&output)?),
+            Self::Wait(wait) => Flow::Wait(wait),
+        })
+    }
 }
 
 /// The closures of a step, both kinds of them.
@@ -75,9 +102,9 @@ impl Step {
         Fut: Future<Output = Result<T, StepError>> + Send + 'static,
         T: Serialize,
     {
-        let work = move |cx: Cx| -> BoxFuture<'static, Result<Json, StepError>> {
+        let work = move |cx: Cx| -> BoxFuture<'static, Result<Flow<Json>, StepError>> {
             let work = work(cx);
-            Box::pin(async move { to_json(&work.await?) })
+            Box::pin(async move { Flow::Done(work.await?).written() })
         };
         Self::of(name, effect, Work::Future(Arc::new(work)))
     }
@@ -89,11 +116,97 @@ impl Step {
         F: Fn(&Cx) -> Result<T, StepError> + Send + Sync + 'static,
         T: Serialize,
     {
-        Self::of(name, effect, Work::Blocking(Arc::new(move |cx| to_json(&work(cx)?))))
+        Self::of(name, effect, Work::Blocking(Arc::new(move |cx| Flow::Done(work(cx)?).written())))
     }
 
-    fn of(name: impl Into<String>, effect: Effect, work: Work<Json>) -> Self {
-        Self { name: name.into(), effect, work, guard: None, retry: None, timeout: None, redact: None }
+    /// A step that may have to wait for something outside: an approval, a payment, the end of somebody else's batch.
+    /// It asks, and gives [`Flow::Wait`] with the token under which the answer will come; the run is then put down, and
+    /// nothing in this process waits. `Runs::resolve` (or an operator) gives the answer, which becomes the step's
+    /// output. An answer that was there first, or that comes after the deadline, is kept.
+    ///
+    /// ```
+    /// use unattended::effect::Effect;
+    /// use unattended::pipeline::{Flow, Step, Wait};
+    ///
+    /// let approve = Step::waiting("approve", Effect::Idempotent, |cx| async move {
+    ///     let token = format!("approval:{}", cx.key().unwrap_or_default());
+    ///     // … ask for it, with the token …
+    ///     Ok::<Flow<bool>, _>(Flow::Wait(Wait::on(token)))
+    /// });
+    /// # drop(approve);
+    /// ```
+    #[must_use]
+    pub fn waiting<F, Fut, T>(name: impl Into<String>, effect: Effect, work: F) -> Self
+    where
+        F: Fn(Cx) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Flow<T>, StepError>> + Send + 'static,
+        T: Serialize,
+    {
+        let work = move |cx: Cx| -> BoxFuture<'static, Result<Flow<Json>, StepError>> {
+            let work = work(cx);
+            Box::pin(async move { work.await?.written() })
+        };
+        Self::of(name, effect, Work::Future(Arc::new(work)))
+    }
+
+    /// The same, for work that blocks its thread.
+    #[must_use]
+    pub fn waiting_blocking<F, T>(name: impl Into<String>, effect: Effect, work: F) -> Self
+    where
+        F: Fn(&Cx) -> Result<Flow<T>, StepError> + Send + Sync + 'static,
+        T: Serialize,
+    {
+        Self::of(name, effect, Work::Blocking(Arc::new(move |cx| work(cx)?.written())))
+    }
+
+    fn of(name: impl Into<String>, effect: Effect, work: Work<Flow<Json>>) -> Self {
+        Self {
+            name: name.into(),
+            effect,
+            work,
+            guard: None,
+            retry: None,
+            timeout: None,
+            redact: None,
+            undo: None,
+            known_good: false,
+        }
+    }
+
+    /// How it is undone. When the run fails for good, its finished steps are undone in reverse order, each at most once
+    /// unless `effect` says that it may be done again, and each is recorded. An undo that fails for good, or whose outcome
+    /// is not known, is a question for a person.
+    ///
+    /// `effect` is the class of the undoing itself; [`Verifiable`](Effect::Verifiable) is refused when the job is built,
+    /// as there is nothing to ask. [`Cx::output`] of the step's own name is what it gave.
+    #[must_use]
+    pub fn undo<F, Fut>(mut self, effect: Effect, undo: F) -> Self
+    where
+        F: Fn(Cx) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), StepError>> + Send + 'static,
+    {
+        let work = move |cx: Cx| -> BoxFuture<'static, Result<(), StepError>> { Box::pin(undo(cx)) };
+        self.undo = Some(Undo { effect, work: Work::Future(Arc::new(work)) });
+        self
+    }
+
+    /// The same, for an undoing that blocks its thread.
+    #[must_use]
+    pub fn undo_blocking<F>(mut self, effect: Effect, undo: F) -> Self
+    where
+        F: Fn(&Cx) -> Result<(), StepError> + Send + Sync + 'static,
+    {
+        self.undo = Some(Undo { effect, work: Work::Blocking(Arc::new(undo)) });
+        self
+    }
+
+    /// Where it cannot be done now, what it gave in the last run of this job that succeeded is taken instead, and the run's
+    /// history says so. Only for a [`Pure`](Effect::Pure) step: what it would have changed outside cannot be had from the
+    /// past.
+    #[must_use]
+    pub const fn or_last_known_good(mut self) -> Self {
+        self.known_good = true;
+        self
     }
 
     /// Asks first whether the desired end state exists already: `Some(output)` means it does, and the step is done
@@ -297,13 +410,20 @@ fn of_ours(error: &(dyn Error + 'static)) -> Option<Fault> {
             .downcast_ref::<store::Error>()
             .map(Classify::fault)
             .or_else(|| error.downcast_ref::<runs::Error>().map(Classify::fault))
-            .or_else(|| error.downcast_ref::<ledger::Error>().map(Classify::fault));
+            .or_else(|| error.downcast_ref::<ledger::Error>().map(Classify::fault))
+            .or_else(|| error.downcast_ref::<payload::Error>().map(Classify::fault))
+            .or_else(|| error.downcast_ref::<snapshots::FileError>().map(Classify::fault))
+            .or_else(|| error.downcast_ref::<file::Error>().map(Classify::fault));
         #[cfg(feature = "sqlite")]
         let fault = fault.or_else(|| error.downcast_ref().and_then(crate::remember::sqlite::error::fault));
+        #[cfg(feature = "postgres")]
+        let fault = fault.or_else(|| error.downcast_ref().and_then(crate::remember::postgres::error::fault));
         if fault.is_some() {
             return fault;
         }
-        next = error.source();
+        // The source of an io::Error that was made from another error is that of the error within.
+        let within = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = within.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source());
     }
     None
 }

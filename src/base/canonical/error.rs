@@ -106,7 +106,7 @@ pub struct Position {
 }
 
 impl Position {
-    pub(super) fn in_text(text: &[u8], offset: usize) -> Self {
+    pub(crate) fn in_text(text: &[u8], offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or(text);
         let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
         let line = 1 + before.iter().filter(|b| **b == b'\n').count();

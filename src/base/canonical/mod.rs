@@ -35,6 +35,7 @@
 mod error;
 mod fingerprint;
 mod key;
+mod lex;
 mod name;
 mod number;
 mod ser;
@@ -49,6 +50,7 @@ use serde::Serialize;
 pub use error::{Error, Place, Position, Problem};
 pub use fingerprint::{Fingerprint, Form, Hasher, InvalidFingerprint};
 pub use key::{InvalidKey, Key};
+pub(crate) use lex::{Flaw, Lexer};
 
 /// How deep arrays and objects may be nested.
 pub const DEPTH_MAX: usize = 128;

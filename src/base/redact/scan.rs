@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::{REDACTED, TEXT_MAX};
+use super::REDACTED;
 
 /// A text, with pieces of it replaced from the left to the right.
 pub(super) struct Edits<'a> {
@@ -47,15 +47,6 @@ pub(super) fn find(text: &str, from: usize, is: impl Fn(u8) -> bool) -> Option<u
 /// Where the white space that begins at `from` ends.
 pub(super) fn skip_space(text: &str, from: usize) -> usize {
     find(text, from, |byte| !byte.is_ascii_whitespace()).unwrap_or(text.len())
-}
-
-/// At most [`TEXT_MAX`] bytes of it.
-pub(super) fn bounded(text: &str) -> &str {
-    if text.len() <= TEXT_MAX {
-        return text;
-    }
-    let end = (0..=TEXT_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-    &text[..end]
 }
 
 /// What the string that opens at `open` contains, up to its end or that of the text.

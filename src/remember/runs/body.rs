@@ -72,6 +72,9 @@ pub struct Body {
     /// What it gave, once it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Json>,
+    /// Why its finished steps are undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
     /// When work on it first began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
@@ -104,6 +107,7 @@ impl Body {
             wait: None,
             faults: Vec::new(),
             output: None,
+            failure: None,
             started_at: None,
             finished_at: None,
         }
@@ -284,6 +288,27 @@ pub struct FaultRecord {
     pub at: Timestamp,
 }
 
+/// The failure for good whose run is being undone: what its key will tell a second delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Its class.
+    pub class: Class,
+    /// Its stable word.
+    pub code: String,
+    /// What the error and its sources said.
+    pub why: String,
+    /// The run's attempt in which it happened.
+    pub attempt: u32,
+}
+
+impl Failure {
+    /// A failure that trying again would not help.
+    #[must_use]
+    pub fn permanent(code: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { class: Class::Permanent, code: code.into(), why: why.into(), attempt: 0 }
+    }
+}
+
 /// What a person is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
@@ -321,10 +346,24 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// A run that waits for `token`, for as long as it takes.
+    /// Waits for `token`, for as long as it takes.
     #[must_use]
-    pub fn of_run(token: impl Into<String>) -> Self {
+    pub fn on(token: impl Into<String>) -> Self {
         Self { token: token.into(), deadline: None, step: None, otherwise: Otherwise::Fail, over: false }
+    }
+
+    /// Waits until `at` at most. What happens then is [`Otherwise::Fail`] unless [`otherwise`](Self::otherwise) says more.
+    #[must_use]
+    pub const fn until(mut self, at: Timestamp) -> Self {
+        self.deadline = Some(at);
+        self
+    }
+
+    /// What happens when nothing has come until then.
+    #[must_use]
+    pub fn otherwise(mut self, otherwise: Otherwise) -> Self {
+        self.otherwise = otherwise;
+        self
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::base::time::{Timestamp, later};
 use crate::decide::run::{self, State};
+use crate::remember::runs::waits::tell;
 use crate::remember::runs::{Error, FORMAT, Move, Question, Reason, Run, Runs};
 use crate::remember::store::{Batch, ClaimDue, Claimed, Expect, Ns, Order, PAGE_MAX, Query, Record};
 
@@ -67,11 +68,16 @@ impl Runs {
         lease: Duration,
         actor: &str,
     ) -> Result<Vec<Taken>, Error> {
-        let wanted = Wanted { kinds: vec![job.to_owned()], limit, lease, order: Order::Rank, actor };
-        let mut taken = self.claim_orphans(&wanted).await?;
-        let left = limit.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
+        let kinds = vec![job.to_owned()];
+        self.claim_of(&Wanted { kinds, limit, lease, order: Order::Rank, actor }).await
+    }
+
+    /// The same of several kinds.
+    pub(crate) async fn claim_of(&self, wanted: &Wanted<'_>) -> Result<Vec<Taken>, Error> {
+        let mut taken = self.claim_orphans(wanted).await?;
+        let left = wanted.limit.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
         if left > 0 {
-            taken.extend(self.claim_queued(&Wanted { limit: left, ..wanted }).await?);
+            taken.extend(self.claim_queued(&Wanted { limit: left, ..wanted.clone() }).await?);
         }
         Ok(taken)
     }
@@ -171,12 +177,15 @@ impl Runs {
             Ok(run) if state == State::Processing && run.record.expires_at.is_some_and(|at| at <= now) => {
                 self.expire(run, now, actor).await
             }
-            Ok(run) => match self.in_front(&run).await? {
+            Ok(mut run) => match self.in_front(&run).await? {
                 None => return Ok(Some(run)),
                 Some(other) => {
                     let why = format!("run {other}, with the same serial key, was taken first");
                     let step = back("run.serial", why);
-                    self.apply(Move { due_at: Some(now), actor, ..step }).await.map(drop)
+                    tell(&mut run.body, &step.reason);
+                    self.apply(Move { due_at: Some(now), body: Some(&run.body), actor, ..step })
+                        .await
+                        .map(drop)
                 }
             },
             Err(Error::Unreadable { detail, .. }) => {
@@ -196,9 +205,17 @@ impl Runs {
         }
     }
 
+    /// The run, which was just taken, unless another with its serial key was faster: then it is put down again.
+    pub(crate) async fn in_its_turn(&self, run: Run, actor: &str) -> Result<Option<Run>, Error> {
+        if run.record.serial_key.is_none() {
+            return Ok(Some(run));
+        }
+        self.fit_for_work(run.record, actor).await
+    }
+
     /// The run that has the serial key of `run`, which is held, by an earlier claim. Two that were claimed at the same time
     /// both look after they were written, so the later one sees the earlier.
-    pub(super) async fn in_front(&self, run: &Run) -> Result<Option<String>, Error> {
+    async fn in_front(&self, run: &Run) -> Result<Option<String>, Error> {
         let Some(serial_key) = run.record.serial_key.clone() else { return Ok(None) };
         let query = Query {
             states: [State::Processing, State::Compensating].map(|state| state.as_str().to_owned()).to_vec(),

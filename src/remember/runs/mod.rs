@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 pub(crate) use body::shortened;
 pub use body::{
-    Body, CHAIN_MAX, FAULTS_MAX, FORMAT, FaultRecord, Json, Otherwise, ProgressRecord, Question, StepRecord,
-    StepState, UndoState, Wait,
+    Body, CHAIN_MAX, FAULTS_MAX, FORMAT, Failure, FaultRecord, Json, Otherwise, ProgressRecord, Question,
+    StepRecord, StepState, UndoState, Wait,
 };
 pub(crate) use claim::Wanted;
 pub use claim::{CRASHES_MAX, Taken};
@@ -160,6 +160,9 @@ impl Runs {
             run::transition(run.state(), event)?;
             let before = (run.body.wait.clone(), run.body.crash_count);
             review::revive(&mut run.body, &reason);
+            if !undo {
+                run.body.failure = None;
+            }
             if run.state() == run::State::FailedTransient {
                 (run.body.wait, run.body.crash_count) = before;
             }

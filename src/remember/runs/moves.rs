@@ -47,6 +47,8 @@ pub struct Move<'a> {
     pub body: Option<&'a Body>,
     /// When it next needs attention.
     pub due_at: Option<Timestamp>,
+    /// The same, this long after the store's now: for whoever waits, and does not go by a date.
+    pub due_in: Option<Duration>,
     /// The lease that a claim takes or a checkpoint extends.
     pub lease: Option<Duration>,
     /// Why.
@@ -69,6 +71,7 @@ impl<'a> Move<'a> {
             expect,
             body: None,
             due_at: None,
+            due_in: None,
             lease: None,
             reason,
             actor: "system",
@@ -87,6 +90,7 @@ impl<'a> Move<'a> {
         let mut put = Put {
             state: Some(to.as_str().to_owned()),
             due_at: Change::Set(self.due_at),
+            due_in: self.due_in,
             body: self.body.map(to_text),
             ..Put::default()
         };

@@ -79,12 +79,15 @@ impl Runs {
                 let held_by = run.record.owner.clone().filter(|_| run.record.leased());
                 return Err(Error::Live { id: run.id().to_owned(), state: run.state(), held_by });
             }
-            let told = if verb == Verb::Force {
-                self.forced(&run).await?
-            } else {
-                self.honoured(&run, word.at).await?
+            let told = match verb {
+                Verb::Force => self.forced(&run).await,
+                _ => self.honoured(&run, word.at).await,
             };
-            let (entry, generation) = match told {
+            if let Err(Error::KeyTaken { .. }) = &told {
+                // Perhaps by somebody who replays it at this moment: then that is the answer.
+                self.unmoved(seen).await?;
+            }
+            let (entry, generation) = match told? {
                 Told::Open(entry, generation) => (entry, generation),
                 Told::Done(replayed) => return Ok(replayed),
             };
@@ -133,9 +136,8 @@ impl Runs {
             }
         }
         let begun = |step: &&StepRecord| {
-            step.effect == Effect::Unsafe
-                && matches!(step.state, StepState::Started | StepState::Done)
-                && step.undo != UndoState::Done
+            // One that was left out may have been begun before that.
+            step.effect == Effect::Unsafe && step.state != StepState::Pending && step.undo != UndoState::Done
         };
         if let Some(step) = run.body.steps.iter().find(begun) {
             return Err(Error::UnsafeAgain { id: id(), step: step.name.clone() });
@@ -200,7 +202,7 @@ fn creating(
     new.serial_key.clone_from(&run.record.serial_key);
     new.due_at = Some(word.at);
     word.by.clone_into(&mut new.actor);
-    let mut opening = submit::opening_run(id, &new, &mut body, &print, word.at);
+    let mut opening = submit::opening_run(id, &new, &mut body, &print);
     let again = if verb == Verb::Force { "forced" } else { "submitted" };
     if let Some(event) = &mut opening.event {
         let why = word.why.trim();

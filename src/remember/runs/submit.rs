@@ -105,7 +105,7 @@ impl Runs {
             })?,
         };
         let Some(key) = new.key.clone() else {
-            return match self.create(&new, &fingerprint, None, now).await? {
+            return match self.create(&new, &fingerprint, None).await? {
                 Creation::Done(run) => Ok(Submitted::Created(run)),
                 Creation::Raced(_) => Err(Error::Contended { id: new.job, attempts: 1 }),
             };
@@ -121,7 +121,7 @@ impl Runs {
                     Judged::Conflict => return Ok(conflict(key, entry, &fingerprint)),
                 },
             };
-            match self.create(&new, &fingerprint, Some((&key, free)), now).await? {
+            match self.create(&new, &fingerprint, Some((&key, free))).await? {
                 Creation::Done(run) => return Ok(Submitted::Created(run)),
                 Creation::Raced(entry) => seen = entry,
             }
@@ -173,7 +173,6 @@ impl Runs {
         new: &NewRun,
         fingerprint: &Fingerprint,
         key: Option<(&Key, Option<&entry::Entry>)>,
-        now: Timestamp,
     ) -> Result<Creation, Error> {
         let id = uuid::Uuid::now_v7().to_string();
         let mut body = new.body.clone();
@@ -181,7 +180,7 @@ impl Runs {
         if let Some((_, Some(free))) = key {
             body.generation = free.body.generation;
         }
-        let mut writes = vec![opening_run(&id, new, &mut body, fingerprint, now)];
+        let mut writes = vec![opening_run(&id, new, &mut body, fingerprint)];
         if let Some((key, free)) = key {
             let expect = free.map_or(Expect::Absent, |entry| Expect::Version(entry.record.version));
             let from = free.map(|entry| entry.status.as_str());
@@ -327,6 +326,11 @@ pub(super) fn not_to_be_repeated(run: &Body) -> Option<Outcome> {
         let why = format!("{}; step {} was begun and its outcome is not known", run.why, step.name);
         return Some(Outcome::NeedsReview { why });
     }
+    if let Some(step) = of(StepState::Skipped) {
+        let why =
+            format!("{}; step {} was left out, and may have been begun before that", run.why, step.name);
+        return Some(Outcome::NeedsReview { why });
+    }
     of(StepState::Done).map(|step| Outcome::Failed {
         class: Class::Permanent,
         code: run.code.clone(),
@@ -355,13 +359,7 @@ fn conflict(key: Key, entry: &entry::Entry, given: &Fingerprint) -> Submitted {
     }
 }
 
-pub(super) fn opening_run(
-    id: &str,
-    new: &NewRun,
-    body: &mut Body,
-    fingerprint: &Fingerprint,
-    now: Timestamp,
-) -> Write {
+pub(super) fn opening_run(id: &str, new: &NewRun, body: &mut Body, fingerprint: &Fingerprint) -> Write {
     let (state, why) = match new.take {
         Some(_) => (State::Processing, "submitted, and taken at once"),
         None => (State::Queued, "submitted"),
@@ -373,7 +371,9 @@ pub(super) fn opening_run(
         kind: Some(kind_of(&new.job, body.schema)),
         rank: Some(new.rank),
         serial_key: Change::Set(new.serial_key.clone()),
-        due_at: Change::to(new.due_at.unwrap_or(now)),
+        due_at: Change::Set(new.due_at),
+        // By the store's clock: that of whoever submits it may be ahead.
+        due_in: new.due_at.is_none().then_some(Duration::ZERO),
         expires_at: Change::Set(new.expires_at),
         fingerprint: Change::to(fingerprint.to_string()),
         body: Some(moves::to_text(body)),
@@ -383,6 +383,7 @@ pub(super) fn opening_run(
         put.fence = crate::remember::store::Fencing::Grant;
         put.lease = LeaseChange::For(lease);
         put.due_at = Change::CLEAR;
+        put.due_in = None;
     }
     let event = Event::new(None, state.as_str(), &new.actor, "run.submitted", why);
     Write::new(Ns::RUN, id, Expect::Absent, put).event(event)

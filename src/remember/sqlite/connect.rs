@@ -71,11 +71,14 @@ pub(super) fn check(connection: &Connection, purpose: Use) -> Result<(), Error> 
         ("foreign_keys", 1),
         ("trusted_schema", 0),
         ("application_id", i64::from(APPLICATION_ID)),
-        ("user_version", i64::from(FORMAT)),
         ("wal_autocheckpoint", i64::from(CHECKPOINT_PAGES)),
     ];
     if cfg!(target_os = "macos") {
         needed.extend([("fullfsync", 1), ("checkpoint_fullfsync", 1)]);
+    }
+    // A store that is only read was not brought up to date; what this release reads of it is in every format.
+    if purpose != Use::ReadOnly {
+        needed.push(("user_version", i64::from(FORMAT)));
     }
     for (name, needed) in needed {
         expect(name, number(connection, name)?.to_string(), &needed.to_string())?;

@@ -38,6 +38,7 @@ mod rows;
 mod schema;
 mod site;
 mod turn;
+mod views;
 mod write;
 mod writer;
 

@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use crate::remember::sqlite::turn::{lock_file, try_lock};
+use crate::remember::file::{lock_file, same_file, try_lock};
 use crate::remember::store::{BatchId, Error};
 
 /// The most files of the dead that one opening clears away.
@@ -28,7 +28,7 @@ impl Owner {
             let id = BatchId::new().to_string();
             let name = format!("sqlite:{}:{}", std::process::id(), id.rsplit('-').next().unwrap_or(&id));
             let Some(path) = path_of(folder, &name) else { continue };
-            let file = lock_file(&path).filter(try_lock);
+            let file = lock_file(&path).ok().filter(try_lock);
             // Somebody who clears away the dead may have removed it before it was locked.
             match file {
                 Some(file) if same_file(&file, &path) => return Ok(Self { name, path, file }),
@@ -83,20 +83,6 @@ fn path_of(folder: &Path, name: &str) -> Option<PathBuf> {
     let (_, id) = name.strip_prefix("sqlite:")?.split_once(':')?;
     let plain = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     plain.then(|| folder.join(format!("{PREFIX}{id}")))
-}
-
-#[cfg(unix)]
-fn same_file(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let Ok((ours, theirs)) = file.metadata().and_then(|ours| Ok((ours, fs::metadata(path)?))) else {
-        return false;
-    };
-    (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino())
-}
-
-#[cfg(not(unix))]
-fn same_file(_file: &File, path: &Path) -> bool {
-    path.exists()
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use crate::remember::sqlite::views::V2;
 use crate::remember::sqlite::{busy, error};
 use crate::remember::store::Error;
 
 /// `user_version` of the format that this release writes, and the newest that it reads.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 /// `application_id`: "UnAt".
 pub(super) const APPLICATION_ID: i32 = 0x556e_4174;
 /// The bits of a record's id that hold the version which created it; the bits above hold the namespace, so that the
@@ -20,7 +21,7 @@ pub(super) const ID_BITS: u32 = 47;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// What each format adds to the one before.
-const STEPS: [&str; FORMAT as usize] = [V1];
+const STEPS: [&str; FORMAT as usize] = [V1, V2];
 
 const V1: &str = "
 CREATE TABLE store (

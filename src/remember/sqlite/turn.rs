@@ -7,12 +7,13 @@
 //! The locks only order writers; what is written is kept whole by the engine alone, so that doing without a turn is
 //! slow for others, never wrong.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::time::{Clock, Moment, SleepBlocking, System};
+use crate::remember::file::{lock_file, try_lock};
 
 /// How many pairs of locks there are. Each stopped process makes one of them useless until it goes on.
 const PAIRS: u8 = 8;
@@ -57,7 +58,7 @@ enum Wait {
 
 impl Turnstile {
     pub(super) fn new(folder: &Path) -> Self {
-        let pair = lock_file(&folder.join("turn"));
+        let pair = lock_file(&folder.join("turn")).ok();
         Self { folder: folder.to_owned(), pair, locks: [const { None }; PAIRS as usize] }
     }
 
@@ -140,8 +141,8 @@ impl Turnstile {
     fn open(&mut self, pair: u8) {
         let Some(slot) = self.locks.get_mut(usize::from(pair)) else { return };
         if slot.is_none() {
-            let turn = lock_file(&self.folder.join(format!("turn-{pair}")));
-            let main = lock_file(&self.folder.join(format!("main-{pair}")));
+            let turn = lock_file(&self.folder.join(format!("turn-{pair}"))).ok();
+            let main = lock_file(&self.folder.join(format!("main-{pair}"))).ok();
             *slot = turn.zip(main);
         }
     }
@@ -174,7 +175,7 @@ impl Drop for Held {
 
 /// Waits up to `patience` for the lock of `path`; `None` when it was not to be had.
 pub(super) fn hold(path: &Path, patience: Duration) -> Option<Held> {
-    let file = lock_file(path)?;
+    let file = lock_file(path).ok()?;
     poll(&file, Duration::from_micros(500), patience, || false).then_some(Held(file))
 }
 
@@ -192,23 +193,6 @@ fn poll(file: &File, every: Duration, patience: Duration, given_up: impl Fn() ->
             return false;
         }
     }
-}
-
-pub(super) fn try_lock(file: &File) -> bool {
-    match file.try_lock() {
-        Ok(()) => true,
-        // A file system without locks has no turns; the engine would not have opened there either.
-        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
-    }
-}
-
-/// Opens a file that is only ever locked. Never deleted: a lock on a deleted file locks nobody out.
-pub(super) fn lock_file(path: &Path) -> Option<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).ok()
 }
 
 #[cfg(test)]

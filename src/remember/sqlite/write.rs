@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
+use crate::base::time::later;
 use crate::remember::replay::{self, Proof, Trace};
 use crate::remember::sqlite::read;
 use crate::remember::sqlite::rows::{self, Bind, Judge, id_of};
@@ -235,6 +236,9 @@ impl<'a> Session<'a> {
         update.set("updated_at", Bind::Int(self.judge.now.wall_ms));
         self.lease_and_fence(&mut update, &write.put, version);
         update.fields(&write.put);
+        if let Some(wait) = write.put.due_in {
+            update.set("due_at", Bind::at(Some(later(self.judge.now.wall(), wait))));
+        }
         update.sql += " WHERE ns = ? AND key = ?";
         update.binds.extend([Bind::Int(i64::from(write.ns.number())), Bind::text(&write.key)]);
         let number = |number: u64| i64::try_from(number).ok().filter(|number| *number > 0).map(Bind::Int);
@@ -413,6 +417,9 @@ impl<'a> Update<'a> {
         let instants =
             [("due_at", &put.due_at), ("expires_at", &put.expires_at), ("reviewed_at", &put.reviewed_at)];
         for (column, change) in instants {
+            if column == "due_at" && put.due_in.is_some() {
+                continue;
+            }
             if let Change::Set(at) = change {
                 self.set(column, Bind::at(*at));
             }

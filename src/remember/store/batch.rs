@@ -235,6 +235,9 @@ pub struct Put {
     pub serial_key: Change<String>,
     /// When it next needs attention. Stored to the millisecond.
     pub due_at: Change<Timestamp>,
+    /// It needs attention this long after the store's now, whatever `due_at` says: what is to happen after a while does
+    /// not depend on the clock of whoever writes it.
+    pub due_in: Option<Duration>,
     /// When it may be forgotten. Stored to the millisecond.
     pub expires_at: Change<Timestamp>,
     /// Whether it is paused.
@@ -414,7 +417,10 @@ impl Put {
         set(&mut record.cancelling, self.cancelling);
         set(&mut record.body, self.body);
         self.serial_key.apply(&mut record.serial_key);
-        self.due_at.apply(&mut record.due_at);
+        match self.due_in {
+            Some(wait) => record.due_at = Some(later(stamp.now, wait)),
+            None => self.due_at.apply(&mut record.due_at),
+        }
         self.expires_at.apply(&mut record.expires_at);
         self.reviewed_at.apply(&mut record.reviewed_at);
         self.fingerprint.apply(&mut record.fingerprint);

@@ -81,6 +81,12 @@ pub enum Error {
         /// The bound, in milliseconds.
         allowed_ms: u64,
     },
+    /// The server could not be reached, or did not answer in time. It is worth another try later.
+    #[error("the store is out of reach: {detail}")]
+    Unreachable {
+        /// What was seen of it.
+        detail: String,
+    },
     /// An earlier I/O error made this handle untrustworthy; open the store again.
     #[error("the store handle was closed by an earlier error: {detail}")]
     Latched {
@@ -133,6 +139,8 @@ impl Classify for Error {
         let code = |class, code| Fault::new(class, code).reached(Reached::No);
         match self {
             Self::Busy { .. } => code(Class::Transient, "store.busy"),
+            // Whether it arrived is not known here.
+            Self::Unreachable { .. } => Fault::new(Class::Transient, "store.unreachable"),
             Self::Full { .. } => code(Class::Permanent, "store.full").severity(Severity::Fatal),
             Self::ReadOnly { .. } => code(Class::Permanent, "store.read_only").severity(Severity::Fatal),
             Self::Corrupt { .. } => code(Class::Permanent, "store.corrupt").severity(Severity::Fatal),

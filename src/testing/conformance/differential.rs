@@ -310,7 +310,9 @@ impl<'a> Side<'a> {
         let make = |(number, guess, change): &(u64, Guess, Edit)| {
             let current = self.store().get(Ns::RUN, &key(*number)).ok().flatten();
             let (version, fence) = current.map_or((7, 7), |record| (record.version, record.fence));
-            let (old_version, old_fence) = self.past.get(number).copied().unwrap_or((3, 3));
+            // Where there was none before, a number that no store has come to: each counts in steps of its own.
+            let never = i64::MAX.unsigned_abs();
+            let (old_version, old_fence) = self.past.get(number).copied().unwrap_or((never, never));
             let expect = match guess {
                 Guess::Absent => Expect::Absent,
                 Guess::Version => Expect::Version(version),

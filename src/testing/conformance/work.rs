@@ -25,6 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check { name: "claim_due never takes what is paused, not yet due, or leased", run: left_alone },
     Check { name: "claim_due gives out one record of a serial key, in its turn", run: serial },
     Check { name: "claim_due takes the oldest first where it is told to", run: oldest_first },
+    Check { name: "what is due in a while is due by the store's clock", run: due_in },
     Check { name: "no two claimers get one record", run: claimers },
     Check { name: "of concurrent writers at one version one wins, and none is lost", run: writers },
     Check { name: "prune takes what is settled and old, up to its limit, with its events", run: prunes },
@@ -232,6 +233,26 @@ fn oldest_first(h: &dyn Harness) -> Verdict {
     }
     same!(names(&take(h, ClaimDue { order: Order::Oldest, ..claim(1) })?), "old", "the oldest");
     same!(names(&take(h, claim(1))?), "new", "the highest in rank");
+    Ok(())
+}
+
+fn due_in(h: &dyn Harness) -> Verdict {
+    let start = now(h)?;
+    let wait = |secs: u32| Put { due_in: Some(SEC * secs), ..state("queued") };
+    write(h, insert("at once", wait(0)), "insert")?;
+    // The date says otherwise, as that of a clock that is an hour ahead would.
+    let ahead = Put { due_at: Change::to(start + SEC * 3600), ..wait(60) };
+    write(h, insert("soon", ahead.clone()), "insert")?;
+    let idle = write(h, insert("idle", state("queued")), "insert")?;
+    write(h, Write::new(NS, "idle", Expect::Version(idle.version), ahead), "an update")?;
+    same!(needs(h)?, "at once", "what needs attention at first");
+    for key in ["soon", "idle"] {
+        let record = get(h, key)?;
+        let wait = record.due_at.map(|due| due - record.updated_at);
+        same!(wait.and_then(|wait| wait.to_std().ok()), Some(SEC * 60), format!("the wait of {key}"));
+    }
+    h.advance(SEC * 61);
+    same!(needs(h)?, "at once soon idle", "what needs attention a minute later");
     Ok(())
 }
 

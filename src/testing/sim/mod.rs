@@ -47,6 +47,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
+use crate::base::fault::Panicked;
 use crate::base::rng::Rng;
 use crate::base::time::{BoxFuture, Clock, Moment, Now, Sleep, SleepBlocking, Timestamp};
 use schedule::{Shared, Turn};
@@ -273,7 +274,7 @@ impl<T> Thread<T> {
         self.shared.join(self.id)?;
         match self.handle.take() {
             Some(Ok(handle)) => {
-                handle.join().map_err(|panic| Stuck::Panicked { message: message(panic.as_ref()) })
+                handle.join().map_err(|panic| Stuck::Panicked { message: Panicked::of(&*panic).message })
             }
             Some(Err(error)) => Err(Stuck::NoThread { kind: error.kind() }),
             None => Err(self.shared.lock().stalled()),
@@ -287,11 +288,6 @@ impl<T> Drop for Thread<T> {
             self.shared.release();
         }
     }
-}
-
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 /// The future of [`Sim::outside`].

@@ -15,11 +15,11 @@ use unattended::call::{Builder, ByTrait, Call, Stopped};
 use unattended::effect::Effect;
 use unattended::memory::Memory;
 use unattended::retry;
-use unattended::store::{
-    Applied, ApplyError, Batch, Caps, Error, Ns, Page, Prune, Query, Record, Store, StoredEvent,
-};
+use unattended::store::{Applied, ApplyError, Batch, Error, Ns, Record, Store};
 use unattended::testing::sim::Sim;
 use unattended::time::{BoxFuture, Sleep, Timestamp};
+
+use crate::forward::forward;
 
 pub(crate) type Api = Call<ByTrait, Sim>;
 
@@ -68,13 +68,7 @@ impl Slow {
 }
 
 impl Store for Slow {
-    fn caps(&self) -> Caps {
-        self.inner.caps()
-    }
-
-    fn owner(&self) -> &str {
-        self.inner.owner()
-    }
+    forward!(caps owner scan events prune => (inner));
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, ApplyError>> {
         Box::pin(async move {
@@ -92,23 +86,5 @@ impl Store for Slow {
             self.pause().await;
             found
         })
-    }
-
-    fn scan(&self, query: Query) -> BoxFuture<'_, Result<Page, Error>> {
-        self.inner.scan(query)
-    }
-
-    fn events<'a>(
-        &'a self,
-        ns: Ns,
-        key: &'a str,
-        after: u64,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
-        self.inner.events(ns, key, after, limit)
-    }
-
-    fn prune(&self, prune: Prune) -> BoxFuture<'_, Result<u64, Error>> {
-        self.inner.prune(prune)
     }
 }

@@ -10,15 +10,22 @@ use unattended::breaker;
 use unattended::credential::{Credential, Due, Refusing, Renew, Serving, Token};
 use unattended::explain::Explain;
 use unattended::fault::{Class, Classify, Fault};
+use unattended::testing::sim::Sim;
 use unattended::time::{BoxFuture, Clock, Sleep};
 
 use super::{HOUR, MINUTE, Provider, alone, builder, get, name, refusal, sim};
 
-#[test]
-fn the_first_caller_gets_a_token_and_the_next_ones_the_same() {
+/// Tokens that last an hour, and a credential that has none yet.
+fn hourly() -> (Sim, Arc<Provider>, Credential<String>) {
     let sim = sim();
     let provider = Provider::new(&sim, HOUR);
     let credential = alone(&provider);
+    (sim, provider, credential)
+}
+
+#[test]
+fn the_first_caller_gets_a_token_and_the_next_ones_the_same() {
+    let (sim, provider, credential) = hourly();
     let first = get(&sim, &credential).unwrap();
     assert!(matches!(first.why, Serving::Refreshed { because: Due::Absent }), "{first:?}");
     let second = get(&sim, &credential).unwrap();
@@ -29,9 +36,7 @@ fn the_first_caller_gets_a_token_and_the_next_ones_the_same() {
 
 #[test]
 fn one_refresh_is_under_way_under_a_hundred_callers_who_have_nothing_else() {
-    let sim = sim();
-    let provider = Provider::new(&sim, HOUR);
-    let credential = alone(&provider);
+    let (sim, provider, credential) = hourly();
     for round in 1..=3 {
         let all = sim.join((0..100).map(|_| credential.get())).unwrap();
         assert!(all.iter().all(|given| *given.as_ref().unwrap().expose() == name(round)));
@@ -43,9 +48,7 @@ fn one_refresh_is_under_way_under_a_hundred_callers_who_have_nothing_else() {
 
 #[test]
 fn before_its_end_one_caller_refreshes_and_the_others_get_the_valid_token_at_once() {
-    let sim = sim();
-    let provider = Provider::new(&sim, HOUR);
-    let credential = alone(&provider);
+    let (sim, provider, credential) = hourly();
     get(&sim, &credential).unwrap();
     sim.advance(55 * MINUTE);
     *provider.takes.lock().unwrap() = Duration::from_secs(20);
@@ -66,9 +69,7 @@ fn before_its_end_one_caller_refreshes_and_the_others_get_the_valid_token_at_onc
 
 #[test]
 fn a_leader_that_goes_away_leaves_the_refresh_to_another_and_it_is_not_sent_twice() {
-    let sim = sim();
-    let provider = Provider::new(&sim, HOUR);
-    let credential = alone(&provider);
+    let (sim, provider, credential) = hourly();
     let mut leader = Box::pin(credential.get());
     assert!(leader.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     assert_eq!(provider.calls(), 1);
@@ -87,9 +88,7 @@ fn a_leader_that_goes_away_leaves_the_refresh_to_another_and_it_is_not_sent_twic
 
 #[test]
 fn a_refresh_that_nobody_waits_for_any_more_is_taken_up_by_the_next_caller() {
-    let sim = sim();
-    let provider = Provider::new(&sim, HOUR);
-    let credential = alone(&provider);
+    let (sim, provider, credential) = hourly();
     let mut leader = Box::pin(credential.get());
     assert!(leader.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     drop(leader);
@@ -124,9 +123,7 @@ fn a_panic_in_the_refresh_does_not_wedge_it() {
 
 #[test]
 fn a_failed_refresh_serves_the_old_token_until_its_hard_expiry() {
-    let sim = sim();
-    let provider = Provider::new(&sim, HOUR);
-    let credential = alone(&provider);
+    let (sim, provider, credential) = hourly();
     let first = get(&sim, &credential).unwrap();
     provider.then(&[Some(Class::Transient); 1000]);
     let ends = first.token.expires_at() - Duration::from_secs(10);
@@ -176,9 +173,7 @@ fn the_refresh_has_a_breaker_of_its_own() {
 
 #[test]
 fn a_refresh_that_answers_nothing_is_cut_and_holds_nobody_who_has_a_valid_token() {
-    let sim = sim();
-    let provider = Provider::new(&sim, HOUR);
-    let credential = alone(&provider);
+    let (sim, provider, credential) = hourly();
     get(&sim, &credential).unwrap();
     sim.advance(55 * MINUTE);
     *provider.takes.lock().unwrap() = 1000 * HOUR;
@@ -203,9 +198,7 @@ fn a_refresh_that_answers_nothing_is_cut_and_holds_nobody_who_has_a_valid_token(
 
 #[test]
 fn a_hundred_refusals_of_one_token_make_one_refresh() {
-    let sim = sim();
-    let provider = Provider::new(&sim, HOUR);
-    let credential = alone(&provider);
+    let (sim, provider, credential) = hourly();
     let seen = get(&sim, &credential).unwrap().generation;
     let all = sim.join((0..100).map(|_| credential.renew(seen))).unwrap();
     assert!(all.iter().all(Result::is_ok));
@@ -218,9 +211,7 @@ fn a_hundred_refusals_of_one_token_make_one_refresh() {
 
 #[test]
 fn a_token_that_the_other_side_has_refused_is_not_given_again() {
-    let sim = sim();
-    let provider = Provider::new(&sim, HOUR);
-    let credential = alone(&provider);
+    let (sim, provider, credential) = hourly();
     let seen = get(&sim, &credential).unwrap().generation;
     provider.then(&[Some(Class::Transient)]);
     let why = sim.block_on(credential.renew(seen)).unwrap().unwrap_err();
@@ -259,9 +250,7 @@ fn refused_for_good_it_needs_a_person_and_is_refreshed_no_more() {
 
 #[test]
 fn a_new_token_ends_the_need_for_a_person() {
-    let sim = sim();
-    let provider = Provider::new(&sim, HOUR);
-    let credential = alone(&provider);
+    let (sim, provider, credential) = hourly();
     provider.then(&[Some(Class::Permanent)]);
     assert!(refusal(get(&sim, &credential)).needs_human());
     credential.put_blocking(Token::lasting(String::from("by hand"), sim.now().wall, HOUR)).unwrap();
@@ -271,9 +260,7 @@ fn a_new_token_ends_the_need_for_a_person() {
 
 #[test]
 fn it_is_refreshed_first_for_a_run_that_would_outlast_it() {
-    let sim = sim();
-    let provider = Provider::new(&sim, HOUR);
-    let credential = alone(&provider);
+    let (sim, provider, credential) = hourly();
     get(&sim, &credential).unwrap();
     sim.advance(20 * MINUTE);
     let until = |minutes: u32| sim.block_on(credential.get_until(sim.now().wall + minutes * MINUTE)).unwrap();
@@ -288,9 +275,7 @@ fn it_is_refreshed_first_for_a_run_that_would_outlast_it() {
 
 #[test]
 fn a_step_of_the_wall_clock_neither_lengthens_it_nor_wedges_it() {
-    let sim = sim();
-    let provider = Provider::new(&sim, HOUR);
-    let credential = alone(&provider);
+    let (sim, _, credential) = hourly();
     get(&sim, &credential).unwrap();
     sim.step_wall(TimeDelta::hours(-5));
     sim.advance(HOUR);
@@ -383,9 +368,7 @@ fn a_credential_that_could_not_work_is_refused_with_the_field() {
 #[test]
 fn callers_that_go_away_harm_nobody() {
     // A caller that is dropped before its first poll has begun nothing.
-    let sim = sim();
-    let provider = Provider::new(&sim, HOUR);
-    let credential = alone(&provider);
+    let (sim, provider, credential) = hourly();
     drop(credential.get());
     assert_eq!(provider.calls(), 0);
     let mut two = [Box::pin(credential.get()), Box::pin(credential.get())];

@@ -18,13 +18,12 @@ use unattended::pipeline::{Step, StepError};
 use unattended::retry;
 use unattended::run::State;
 use unattended::runs::{Filter, Run, Runs};
-use unattended::store::{
-    Applied, ApplyError, Batch, Caps, Error, Ns, Page, Prune, Query, Record, Store, StoredEvent,
-};
+use unattended::store::{Error, Ns, Record, Store};
 use unattended::testing::sim::Sim;
 use unattended::time::{BoxFuture, Clock, Timestamp};
 
 use super::{HOUR, MINUTE, Provider};
+use crate::forward::forward;
 
 struct World {
     sim: Sim,
@@ -150,6 +149,26 @@ fn a_refusal_and_a_deferral_of_a_call_are_no_failures_either() {
 }
 
 #[test]
+fn a_call_whose_credential_needs_a_person_parks_the_run_as_the_credential_itself_does() {
+    let world = World::new();
+    let provider = Provider::new(&world.sim, HOUR);
+    provider.then(&[Some(Class::Unauthorized)]);
+    let credential = world.credential(&provider);
+    let asked = credential.get_blocking().unwrap_err();
+    assert!(asked.to_string().contains("youtube"), "{asked}");
+    let call = Call::to("yt").credential(credential).effect(Effect::Idempotent).build().unwrap();
+    let step = Step::blocking("upload", Effect::Idempotent, move |_| {
+        Ok(call.run_blocking(|_| Ok::<_, std::io::Error>("done"))?)
+    });
+    let run = world.run(&keyed("called").step(step).build().unwrap(), "a").run.unwrap();
+    assert_eq!((run.state(), run.body.attempt), (State::WaitingExternal, 0), "{}", run.body.why);
+    assert_eq!(run.body.wait.as_ref().unwrap().token, "credential:youtube");
+    let now = world.sim.now().wall;
+    let released = block_on(world.operator().credential_ok("youtube", now, RELEASE_RATE)).unwrap();
+    assert_eq!(released.outcomes.len(), 1);
+}
+
+#[test]
 fn an_unsafe_step_that_was_put_off_after_it_may_have_arrived_asks_a_person() {
     let world = World::new();
     let step = Step::blocking("pay", Effect::Unsafe, |_| {
@@ -187,7 +206,8 @@ fn a_revoked_credential_parks_runs_and_a_persons_word_releases_them_one_by_one()
         world.sim.advance(24 * HOUR);
         let report = world.run(&job, input);
         assert!(report.worked_off.is_empty());
-        assert!(matches!(report.verdict, Verdict::Deferred { .. }), "{:?}", report.verdict);
+        let waits = Verdict::Waiting { on: "credential:youtube".into(), until: None };
+        assert_eq!(report.verdict, waits);
     }
     assert_eq!((provider.calls(), done.load(SeqCst)), (1, 0));
     let alerts = block_on(world.store.events(Ns::SNAPSHOT, "credential/youtube", 0, 100)).unwrap();
@@ -208,7 +228,7 @@ fn a_revoked_credential_parks_runs_and_a_persons_word_releases_them_one_by_one()
     assert_eq!(due, [0, 6, 12, 18, 24], "ten in a minute");
     let mut ended = Vec::new();
     for _ in 0..5 {
-        let worked_off = job.work_off_blocking_on(&world);
+        let worked_off = job.work_off_blocking_on(world.sim.clone(), &world.store).unwrap();
         assert_eq!(worked_off.len(), 1, "one at a time");
         assert_eq!((worked_off[0].state(), worked_off[0].body.attempt), (State::Succeeded, 1));
         ended.push(worked_off[0].body.input.get().to_owned());
@@ -232,18 +252,6 @@ fn a_revoked_credential_parks_runs_and_a_persons_word_releases_them_one_by_one()
     // Said again, it does no harm.
     let again = block_on(world.operator().credential_ok("youtube", now, RELEASE_RATE)).unwrap();
     assert_eq!((again.cleared, again.outcomes.len()), (credential::Cleared::NotNeeded, 0));
-}
-
-/// The backlog alone, on the simulated clock: another input would be a run of its own.
-trait WorkOff {
-    fn work_off_blocking_on(&self, world: &World) -> Vec<Run>;
-}
-
-impl WorkOff for Job {
-    fn work_off_blocking_on(&self, world: &World) -> Vec<Run> {
-        // An input that is done already: it gives nothing to do but the backlog.
-        world.run(self, "a").worked_off
-    }
 }
 
 #[test]
@@ -273,15 +281,8 @@ struct Racing {
 }
 
 impl Store for Racing {
-    fn caps(&self) -> Caps {
-        self.store.caps()
-    }
-    fn owner(&self) -> &str {
-        self.store.owner()
-    }
-    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, ApplyError>> {
-        self.store.apply(batch)
-    }
+    forward!(caps owner apply scan events prune => (store));
+
     fn get<'a>(&'a self, ns: Ns, key: &'a str) -> BoxFuture<'a, Result<Option<Record>, Error>> {
         Box::pin(async move {
             let found = self.store.get(ns, key).await;
@@ -292,21 +293,6 @@ impl Store for Racing {
             }
             found
         })
-    }
-    fn scan(&self, query: Query) -> BoxFuture<'_, Result<Page, Error>> {
-        self.store.scan(query)
-    }
-    fn events<'a>(
-        &'a self,
-        ns: Ns,
-        key: &'a str,
-        after: u64,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
-        self.store.events(ns, key, after, limit)
-    }
-    fn prune(&self, prune: Prune) -> BoxFuture<'_, Result<u64, Error>> {
-        self.store.prune(prune)
     }
 }
 

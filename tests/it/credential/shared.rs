@@ -9,13 +9,12 @@ use unattended::blocking::block_on;
 use unattended::credential::{self, Cleared, Credential, Due, Refusing, Renew, Serving, Token};
 use unattended::fault::{Class, Fault};
 use unattended::memory::Memory;
-use unattended::store::{
-    Applied, ApplyError, Batch, Caps, Error, Ns, Page, Prune, Query, Record, Store, StoredEvent,
-};
+use unattended::store::{Applied, ApplyError, Batch, Error, Ns, Record, Store};
 use unattended::testing::sim::Sim;
 use unattended::time::{BoxFuture, Clock, Sleep, SleepBlocking};
 
 use super::{HOUR, MINUTE, Provider, builder, get, name, refusal, sim};
+use crate::forward::forward;
 
 /// Two processes on one store: their stores and their credentials.
 fn two(sim: &Sim, provider: &Arc<Provider>) -> [(Arc<dyn Store>, Credential<String>); 2] {
@@ -215,12 +214,8 @@ impl Cut {
 }
 
 impl Store for Cut {
-    fn caps(&self) -> Caps {
-        self.0.caps()
-    }
-    fn owner(&self) -> &str {
-        self.0.owner()
-    }
+    forward!(caps owner scan events prune => (0));
+
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, ApplyError>> {
         match self.check() {
             Ok(()) => self.0.apply(batch),
@@ -232,21 +227,6 @@ impl Store for Cut {
             Ok(()) => self.0.get(ns, key),
             Err(error) => Box::pin(async { Err(error) }),
         }
-    }
-    fn scan(&self, query: Query) -> BoxFuture<'_, Result<Page, Error>> {
-        self.0.scan(query)
-    }
-    fn events<'a>(
-        &'a self,
-        ns: Ns,
-        key: &'a str,
-        after: u64,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
-        self.0.events(ns, key, after, limit)
-    }
-    fn prune(&self, prune: Prune) -> BoxFuture<'_, Result<u64, Error>> {
-        self.0.prune(prune)
     }
 }
 

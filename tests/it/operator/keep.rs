@@ -24,7 +24,7 @@ fn waiting(desk: &Desk, id: u32, token: &str, secs: Option<u64>) -> runs::Run {
     let held = desk.held(id);
     let deadline = secs.map(|secs| desk.now() + Duration::from_secs(secs));
     let mut body = held.body.clone();
-    body.wait = Some(Wait { step: Some(String::from("prepare")), deadline, ..Wait::of_run(token) });
+    body.wait = Some(Wait { step: Some(String::from("prepare")), deadline, ..Wait::on(token) });
     let step = runs::Move {
         body: Some(&body),
         due_at: deadline,

@@ -421,7 +421,7 @@ fn an_answer_ends_a_wait_that_has_run_out() {
     let desk = Desk::new();
     let held = desk.held(1);
     let failed = desk.work(&held, run::Event::FailForGood, |body| {
-        body.wait = Some(Wait { over: true, ..Wait::of_run("mail:1") });
+        body.wait = Some(Wait { over: true, ..Wait::on("mail:1") });
     });
     let run = block_on(desk.ada().review(&failed, &Answer::NotApplied, "")).unwrap();
     assert!(run.body.wait.is_none(), "it would fail again at once");

@@ -16,7 +16,7 @@ use crate::act::call::kept::{
 use crate::act::log;
 use crate::base::fault::Fault;
 use crate::base::rng::{self, Rng};
-use crate::base::time::{Clock, Moment, Now, later, nanos};
+use crate::base::time::{Clock, Moment, Now, Timestamp, later, nanos};
 use crate::decide::budget::{self, Budget, Spend};
 use crate::decide::quota::{self, Block, Limit, Reserve, TakeBlock};
 
@@ -29,7 +29,7 @@ const BLOCK_LASTS: Duration = Duration::from_millis(50);
 const LIMIT_TRIES_MAX: u32 = 64;
 
 /// Why there is no block, and when there is one.
-type NoBlock = (quota::Refusing, Duration, crate::base::time::Timestamp);
+type NoBlock = (quota::Refusing, Duration, Timestamp);
 
 impl Keeper {
     /// Takes one from the quota `index`, waiting for it at most until the moment `until`.
@@ -44,7 +44,7 @@ impl Keeper {
         let clock = passage.clock();
         let turn = self.turn_of(gate);
         loop {
-            if self.use_block(gate, index, passage, clock.now().moment) {
+            if self.use_block(gate, index, passage, clock.moment()) {
                 return Ok(());
             }
             let mine = self.wait(face, &turn).await;
@@ -177,7 +177,7 @@ impl Keeper {
         budget: &Budget,
         fault: &Fault,
         now: Now,
-    ) -> Result<Result<(), (budget::Refusing, crate::base::time::Timestamp)>, PersistError> {
+    ) -> Result<Result<(), (budget::Refusing, Timestamp)>, PersistError> {
         let (name, policy) = (format!("budget/{dependency}"), budget.policy());
         let turn = self.budget_turn();
         let _mine = self.wait(face, &turn).await?;

@@ -1,6 +1,6 @@
 //! The state of a call between processes.
 //!
-//! Two ways. Processes that follow each other ([`Together`] is `None`): the breaker is loaded at first use, and written
+//! Two ways. Processes that follow each other (`together` is `None`): the breaker is loaded at first use, and written
 //! when it has moved. Processes that run together: it is read before each attempt, a probe is written before it is made,
 //! and a failure is counted by compare-and-set on top of what the others have counted. Quotas and budgets are taken by
 //! compare-and-set in both ways, quotas a block at a time, so that not even a kill lets the next process take too much.
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::act::call::Refusing;
 use crate::act::call::face::{Face, within};
-use crate::act::call::gate::{Gate, Mark, Passage, block_for, told};
+use crate::act::call::gate::{Gate, Mark, Passage, block_for};
 use crate::act::log;
 use crate::base::fault::Fault;
 use crate::base::time::{Clock, Now, Timestamp, between, later};
@@ -125,7 +125,7 @@ impl Ended<'_> {
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
         if self.permit.is_some() {
-            told(self.gate.name(), self.settle());
+            log::moved(self.gate.name(), &self.settle());
         }
     }
 }
@@ -152,8 +152,10 @@ impl Keeper {
         gate: Gate<'_>,
         clock: &K,
     ) -> Result<Permit, Refused> {
-        self.with(gate, |cell| cell.used = true);
-        let turn = self.turn_of(gate);
+        let turn = self.with(gate, |cell| {
+            cell.used = true;
+            Arc::clone(&cell.turn)
+        });
         let mine = match self.admit_quietly(face, gate, clock).await {
             Ok(Some(permit)) => return Ok(permit),
             Ok(None) if self.together.is_some() => self.wait(face, &turn).await.map(Some),
@@ -247,12 +249,12 @@ impl Keeper {
         let plain = outcome == Outcome::Success && !permit.is_probe();
         let mut ended = Ended { gate, permit: Some(permit), outcome, fault, now };
         if self.together.is_none() {
-            told(gate.name(), ended.settle());
+            log::moved(gate.name(), &ended.settle());
             let kept = self.keep_merging(face, gate, now).await;
             return log::kept(gate.name(), &kept);
         }
         if plain && self.with(gate, |cell| cell.clean) {
-            told(gate.name(), ended.settle());
+            log::moved(gate.name(), &ended.settle());
             return self.with(gate, |cell| cell.pending = cell.pending.saturating_add(1));
         }
         let turn = self.turn_of(gate);
@@ -269,7 +271,7 @@ impl Keeper {
             match self.write(face, gate, now).await {
                 Err(PersistError::Conflict) => ended.permit = again,
                 written => {
-                    told(gate.name(), moved);
+                    log::moved(gate.name(), &moved);
                     return log::kept(gate.name(), &written);
                 }
             }
@@ -457,7 +459,10 @@ impl Keeper {
             return work(&mut self.own.lock().unwrap_or_else(PoisonError::into_inner));
         };
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if accounts.len() >= ACCOUNTS_MAX && !accounts.contains_key(account) {
+        if let Some(cell) = accounts.get_mut(account) {
+            return work(cell);
+        }
+        if accounts.len() >= ACCOUNTS_MAX {
             accounts.clear();
         }
         work(accounts.entry(account.into()).or_default())

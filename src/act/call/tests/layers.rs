@@ -15,7 +15,7 @@ use crate::decide::quota::Quota;
 /// Everything at once, so that the first layer that refuses shows which is the outer one.
 #[test]
 fn the_layers_refuse_from_the_outside_in() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let call = Call::to("api")
         .budget(budget::Policy::cron().tokens_max(2))
         .breaker(breaker::Policy::never().consecutive(2))
@@ -42,13 +42,13 @@ fn the_layers_refuse_from_the_outside_in() {
     assert_eq!((stopped.code(), stopped.attempts().count()), ("breaker.open", 2));
     // Breaker, quota and budget would all refuse now; the breaker is the outermost of them that is asked before a call.
     assert_eq!(call.run_blocking(|_| Ok::<_, io::Error>(())).unwrap_err().code(), "breaker.open");
-    clock.0.advance(secs(3600));
+    clock.advance(secs(3600));
     assert_eq!(call.run_blocking(|_| Ok::<_, io::Error>(())).unwrap_err().code(), "quota.spent");
 }
 
 #[test]
 fn an_answer_that_breaks_the_contract_is_permanent_and_proves_the_service_alive() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let positive = contract::of("answer/1", |value: &i64| {
         let mut found = Violations::default();
         found.unless(*value > 0, "value", "above zero", value);
@@ -70,7 +70,7 @@ fn an_answer_that_breaks_the_contract_is_permanent_and_proves_the_service_alive(
 
 #[test]
 fn an_ok_that_stands_for_a_failure_is_one() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let empty = |page: &String| page.is_empty().then(|| io::Error::from(io::ErrorKind::TimedOut));
     let call = youtube(&clock).reject(empty).build().unwrap();
     let answered = call.run_blocking(|attempt| {
@@ -81,7 +81,7 @@ fn an_ok_that_stands_for_a_failure_is_one() {
 
 #[test]
 fn the_class_table_of_a_dependency_overrides_the_classifier() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let call = youtube(&clock).class_of("http.403", Class::Transient).build().unwrap();
     let stopped = call.run_blocking(|_| Err::<(), _>(Fault::permanent("http.403"))).unwrap_err();
     assert_eq!(stopped.attempts().count(), 3, "retried until the breaker opened");
@@ -94,11 +94,11 @@ fn the_class_table_of_a_dependency_overrides_the_classifier() {
 
 #[test]
 fn absurd_policies_are_errors_that_name_the_field() {
-    let build = |builder: Builder<ByTrait, Shared>| {
+    let build = |builder: Builder<ByTrait, SimClock>| {
         crate::base::fault::chain(&builder.build().map(drop).unwrap_err())
     };
-    let clock = Shared::default();
-    clock.0.advance(secs(3600));
+    let clock = SimClock::default();
+    clock.advance(secs(3600));
     let call = || youtube(&clock);
     let retry = retry::Policy::cron();
     let past = crate::base::time::Timestamp::UNIX_EPOCH;
@@ -130,7 +130,7 @@ fn absurd_policies_are_errors_that_name_the_field() {
 
 #[test]
 fn a_call_that_panics_gives_back_its_slot() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let call = youtube(&clock).concurrency(1).concurrency_wait(Duration::ZERO).build().unwrap();
     for _ in 0..3 {
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -180,14 +180,14 @@ fn unauthorized() -> Fault {
 
 #[test]
 fn a_401_forces_one_refresh_and_one_attempt_at_once() {
-    let (clock, token) = (Shared::default(), Arc::new(Numbered::default()));
+    let (clock, token) = (SimClock::default(), Arc::new(Numbered::default()));
     let call = youtube(&clock).credential(Arc::clone(&token) as Arc<dyn Renew>).build().unwrap();
     let answered = call.run_blocking(|_| match token.generation() {
         0 => Err(unauthorized()),
         generation => Ok(generation),
     });
     assert_eq!((answered.unwrap(), token.renewed.load(Ordering::SeqCst)), (1, 1));
-    assert_eq!(clock.0.elapsed(), Duration::ZERO, "at once");
+    assert_eq!(clock.elapsed(), Duration::ZERO, "at once");
     let stopped = call.run_blocking(|_| Err::<(), _>(unauthorized())).unwrap_err();
     assert_eq!((stopped.code(), stopped.attempts().count()), ("retry.unauthorized_again", 2));
     assert_eq!(token.renewed.load(Ordering::SeqCst), 2, "the second 401 refreshes nothing");
@@ -195,7 +195,7 @@ fn a_401_forces_one_refresh_and_one_attempt_at_once() {
 
 #[test]
 fn a_token_that_somebody_else_has_refreshed_meanwhile_is_not_refreshed_again() {
-    let (clock, token) = (Shared::default(), Arc::new(Numbered::default()));
+    let (clock, token) = (SimClock::default(), Arc::new(Numbered::default()));
     let call = youtube(&clock).credential(Arc::clone(&token) as Arc<dyn Renew>).build().unwrap();
     let answered = call.run_blocking(|attempt| {
         if attempt.number() == 1 {
@@ -210,7 +210,7 @@ fn a_token_that_somebody_else_has_refreshed_meanwhile_is_not_refreshed_again() {
 
 #[test]
 fn nothing_is_called_while_a_credential_needs_a_person() {
-    let (clock, token) = (Shared::default(), Arc::new(Numbered::default()));
+    let (clock, token) = (SimClock::default(), Arc::new(Numbered::default()));
     let of = Arc::clone(&token);
     let call = youtube(&clock)
         .credential_of(move |account| (account == "alice").then(|| Arc::clone(&of) as Arc<dyn Renew>))
@@ -232,7 +232,7 @@ fn nothing_is_called_while_a_credential_needs_a_person() {
 
 #[test]
 fn no_first_attempt_begins_past_the_deadline() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let at = crate::base::time::later(clock.now().wall, secs(100));
     let call = youtube(&clock).retry(retry::Policy::cron().deadline(at)).build().unwrap();
     let mut called = 0;
@@ -243,7 +243,7 @@ fn no_first_attempt_begins_past_the_deadline() {
         })
     };
     assert!(run().is_ok());
-    clock.0.advance(secs(100));
+    clock.advance(secs(100));
     let refused = run().unwrap_err();
     assert_eq!((refused.code(), refused.exit_code(), called), ("call.out_of_time", 75, 1));
 }

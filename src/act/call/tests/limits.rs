@@ -8,48 +8,48 @@ use super::*;
 use crate::decide::budget;
 use crate::decide::quota::{Calendar, Quota, Zone};
 
-fn api(clock: &Shared) -> Builder<ByTrait, Shared> {
+fn api(clock: &SimClock) -> Builder<ByTrait, SimClock> {
     Call::to("api").effect(Effect::Idempotent).on(clock.clone())
 }
 
-fn ok(call: &Call<ByTrait, Shared>) -> Result<(), Stopped<io::Error>> {
+fn ok(call: &Call<ByTrait, SimClock>) -> Result<(), Stopped<io::Error>> {
     call.run_blocking(|_| Ok(()))
 }
 
 #[test]
 fn a_quota_is_waited_for_as_long_as_a_process_is_held_and_refused_beyond() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let quota = Quota::per_minute(60).unwrap().burst(1).unwrap();
     let call = api(&clock).quota(quota).build().unwrap();
     (0..10).for_each(|_| ok(&call).unwrap());
-    assert_eq!(clock.0.elapsed(), secs(9), "the tenth had to wait nine times");
+    assert_eq!(clock.elapsed(), secs(9), "the tenth had to wait nine times");
 
     let hourly = api(&clock).quota(Quota::per_hour(2).unwrap().burst(1).unwrap()).build().unwrap();
     ok(&hourly).unwrap();
-    let before = clock.0.elapsed();
+    let before = clock.elapsed();
     let refused = ok(&hourly).unwrap_err();
     assert_eq!((refused.code(), refused.exit_code(), refused.attempts().count()), ("quota.spent", 75, 0));
     assert_eq!(refused.retry_at(), Some(crate::base::time::later(clock.now().wall, secs(1800))));
-    assert_eq!(clock.0.elapsed(), before, "nobody has waited");
+    assert_eq!(clock.elapsed(), before, "nobody has waited");
 }
 
 #[test]
 fn what_an_outer_quota_gave_is_given_back_when_an_inner_one_refuses() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let call =
         api(&clock).quota(Quota::per_day(3).unwrap()).quota(Quota::per_hour(1).unwrap()).build().unwrap();
     ok(&call).unwrap();
     // The hour is used up: none of these may cost anything of the day.
     (0..5).for_each(|_| assert_eq!(ok(&call).unwrap_err().code(), "quota.spent"));
-    clock.0.advance(secs(3600));
+    clock.advance(secs(3600));
     ok(&call).unwrap();
-    clock.0.advance(secs(3600));
+    clock.advance(secs(3600));
     ok(&call).unwrap();
 }
 
 #[test]
 fn each_attempt_takes_one_of_the_quota() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let call = api(&clock).quota(Quota::per_day(3).unwrap()).build().unwrap();
     let stopped = call.run_blocking(|_| Err::<(), _>(down())).unwrap_err();
     assert_eq!((stopped.code(), stopped.attempts().count()), ("quota.spent", 3));
@@ -58,26 +58,26 @@ fn each_attempt_takes_one_of_the_quota() {
 
 #[test]
 fn a_calendar_quota_ends_at_its_reset_and_not_a_day_later() {
-    let clock = Shared::default();
-    clock.0.advance(secs(23 * 3600));
+    let clock = SimClock::default();
+    clock.advance(secs(23 * 3600));
     let noon = chrono::NaiveTime::from_hms_opt(0, 0, 0).unwrap();
     let call = api(&clock).quota(Calendar::new(2, noon, Zone::Utc).unwrap()).build().unwrap();
     ok(&call).unwrap();
     ok(&call).unwrap();
     assert_eq!(ok(&call).unwrap_err().exit_code(), 75);
-    clock.0.advance(secs(3600));
+    clock.advance(secs(3600));
     ok(&call).unwrap();
 }
 
 #[test]
 fn the_budget_is_asked_before_the_wait_and_holds_for_all_calls_together() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let policy = budget::Policy::cron().tokens_max(4);
     let call = api(&clock).budget(policy).build().unwrap();
     let fault = Fault::transient("http.503");
     let (mut tries, mut codes) = (0, Vec::new());
     for _ in 0..3 {
-        let before = clock.0.elapsed();
+        let before = clock.elapsed();
         let stopped = call
             .run_blocking(|_| {
                 tries += 1;
@@ -85,7 +85,7 @@ fn the_budget_is_asked_before_the_wait_and_holds_for_all_calls_together() {
             })
             .unwrap_err();
         if stopped.attempts().count() == 1 {
-            assert_eq!(clock.0.elapsed(), before, "a retry that is refused is not waited for");
+            assert_eq!(clock.elapsed(), before, "a retry that is refused is not waited for");
         }
         codes.push((stopped.code(), stopped.attempts().count(), stopped.exit_code()));
     }
@@ -99,7 +99,7 @@ fn the_budget_is_asked_before_the_wait_and_holds_for_all_calls_together() {
 
 #[test]
 fn a_full_bulkhead_refuses_after_a_bounded_wait_and_gives_back_what_was_taken() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let call = api(&clock)
         .quota(Quota::per_day(2).unwrap())
         .concurrency(1)
@@ -161,7 +161,7 @@ async fn a_call_that_is_dropped_while_it_waits_leaves_nothing_behind() {
 
 #[test]
 fn an_account_has_a_breaker_a_block_and_a_quota_of_its_own() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let call =
         api(&clock).breaker(breaker::Policy::cron()).quota(Quota::per_day(9).unwrap()).build().unwrap();
     let alice = call.key("alice").run_blocking(|_| Err::<(), _>(down())).unwrap_err();
@@ -178,11 +178,11 @@ fn an_account_has_a_breaker_a_block_and_a_quota_of_its_own() {
 #[test]
 fn a_rate_limit_of_the_process_is_waited_for_and_may_be_one_for_each_account() {
     use crate::act::limit::{KeyedRate, Rate};
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let rate = Rate::new(60, secs(60), 1).unwrap();
     let call = api(&clock).rate_limit(rate).build().unwrap();
     (0..4).for_each(|_| ok(&call).unwrap());
-    assert_eq!(clock.0.elapsed(), secs(3));
+    assert_eq!(clock.elapsed(), secs(3));
     let each = api(&clock).rate_limit(KeyedRate::new(1, secs(3600), 1).unwrap()).build().unwrap();
     let ask = |account: &'static str| each.key(account).run_blocking(|_| Ok::<_, io::Error>(()));
     assert!(ask("alice").is_ok() && ask("bob").is_ok() && ok(&each).is_ok());

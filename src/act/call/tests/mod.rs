@@ -21,30 +21,7 @@ const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A clock that a call owns and a test can still move.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Shared(pub(super) Arc<SimClock>);
-
-impl Clock for Shared {
-    fn now(&self) -> crate::base::time::Now {
-        self.0.now()
-    }
-}
-
-impl SleepBlocking for Shared {
-    fn sleep_blocking(&self, duration: Duration) {
-        self.0.sleep_blocking(duration);
-    }
-}
-
-#[cfg(feature = "tokio")]
-impl crate::base::time::Sleep for Shared {
-    fn sleep(&self, duration: Duration) -> crate::base::time::BoxFuture<'_, ()> {
-        self.0.sleep(duration)
-    }
-}
-
-fn youtube(clock: &Shared) -> Builder<ByTrait, Shared> {
+fn youtube(clock: &SimClock) -> Builder<ByTrait, SimClock> {
     Call::to("youtube").breaker(breaker::Policy::cron()).effect(Effect::Idempotent).on(clock.clone())
 }
 
@@ -67,7 +44,7 @@ fn a_policy_that_cannot_be_meant_is_an_error_of_build() {
 
 #[test]
 fn the_breaker_scores_each_try_and_its_refusal_ends_the_call() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let call = youtube(&clock).build().unwrap();
     let mut tries = 0;
     let stopped = call
@@ -82,33 +59,33 @@ fn the_breaker_scores_each_try_and_its_refusal_ends_the_call() {
     assert_eq!(stopped.last().and_then(Last::error).map(io::Error::kind), Some(io::ErrorKind::TimedOut));
     let refused = call.run_blocking(|_| Ok::<_, io::Error>(())).unwrap_err();
     assert_eq!((refused.attempts().count(), refused.last().is_none()), (0, true));
-    clock.0.advance(secs(360));
+    clock.advance(secs(360));
     assert!(call.run_blocking(|_| Ok::<_, io::Error>(())).is_ok());
     assert_eq!(call.breaker().standing(), Standing::Closed);
 }
 
 #[test]
 fn a_rate_limit_blocks_the_dependency_for_every_call() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let call = youtube(&clock).build().unwrap();
     let fault = Fault::rate_limited(Some(secs(300)));
     let stopped = call.run_blocking(|_| Err::<(), _>(fault.clone())).unwrap_err();
     assert_eq!(stopped.code(), "retry.too_long_to_hold");
     let refused = call.run_blocking(|_| Ok::<_, Fault>(())).unwrap_err();
     assert_eq!((refused.code(), refused.exit_code()), ("breaker.blocked", 75));
-    clock.0.advance(secs(301));
+    clock.advance(secs(301));
     assert!(call.run_blocking(|_| Ok::<_, Fault>(())).is_ok());
 }
 
 #[test]
 fn an_attempt_is_told_its_time_and_its_overrun_is_reported() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let call = youtube(&clock).attempt_timeout(secs(30)).deadline_total(secs(50)).build().unwrap();
     let mut told = Vec::new();
     let stopped = call
         .run_blocking(|attempt| {
             told.push(attempt.remaining());
-            clock.0.advance(secs(33));
+            clock.advance(secs(33));
             Err::<(), _>(down())
         })
         .unwrap_err();
@@ -121,7 +98,7 @@ fn an_attempt_is_told_its_time_and_its_overrun_is_reported() {
 
 #[test]
 fn an_unsafe_call_that_may_have_arrived_is_not_repeated() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let call = youtube(&clock).effect(Effect::Unsafe).build().unwrap();
     let stopped = call.run_blocking(|_| Err::<(), _>(down())).unwrap_err();
     assert!(matches!(
@@ -133,7 +110,7 @@ fn an_unsafe_call_that_may_have_arrived_is_not_repeated() {
 
 #[test]
 fn a_foreign_error_is_classified_by_a_closure() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let call = youtube(&clock).classify(|_: &std::fmt::Error| Fault::permanent("input.bad")).build().unwrap();
     let stopped = call.run_blocking(|_| Err::<(), _>(std::fmt::Error)).unwrap_err();
     assert_eq!(stopped.attempts().last().map(|tried| &*tried.code), Some("input.bad"));
@@ -176,7 +153,7 @@ fn a_thread_that_panics_is_an_unknown_fault_with_what_it_said() {
 #[cfg(feature = "tokio")]
 #[tokio::test]
 async fn an_attempt_that_does_not_end_is_dropped() {
-    let clock = Shared::default();
+    let clock = SimClock::default();
     let call = youtube(&clock).attempt_timeout(secs(7)).build().unwrap();
     let stopped = call.run(|_| std::future::pending::<Result<(), io::Error>>()).await.unwrap_err();
     assert!(matches!(stopped.last(), Some(Last::TimedOut { after }) if *after == secs(7)));

@@ -28,19 +28,12 @@ impl<T: Send + Sync + 'static> State<T> {
         crew: &Crew<T>,
         now: Now,
     ) -> Landed {
-        let flight = match &self.flight {
-            Some(flight) if flight.id == id => self.flight.take(),
-            _ => None,
-        };
-        let outcome = match &landing {
-            Landing::Refreshed { .. } => Outcome::Success,
-            Landing::Failed { failed, .. } => Outcome::Failure(failed.class),
-            Landing::Refused { class, .. } => Outcome::Failure(*class),
-            _ => Outcome::Abandoned,
-        };
-        let hint = match &landing {
-            Landing::Failed { hint, .. } => *hint,
-            _ => None,
+        let flight = self.flight.take_if(|flight| flight.id == id);
+        let (outcome, hint) = match &landing {
+            Landing::Refreshed { .. } => (Outcome::Success, None),
+            Landing::Failed { failed, hint } => (Outcome::Failure(failed.class), *hint),
+            Landing::Refused { class, .. } => (Outcome::Failure(*class), None),
+            _ => (Outcome::Abandoned, None),
         };
         // Taken for lost, or overtaken by a token that was put there: what still counts is a token that lasts longer.
         let late = flight.as_ref().is_none_or(|flight| flight.generation != self.generation);
@@ -155,11 +148,7 @@ impl<T: Send + Sync + 'static> State<T> {
                 && held.from.is_some_and(|from| !from.1)
         });
         if over {
-            let fault = Fault::new(Class::Unknown, "credential.stillborn");
-            let seed = self.rng.next_u64();
-            if let Landing::Failed { failed, .. } = crew.failed(&fault, self.failures(), seed) {
-                self.fail(failed, crew, now);
-            }
+            self.fail_by(&Fault::new(Class::Unknown, "credential.stillborn"), crew, now);
         }
     }
 }

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
 use super::*;
-use crate::act::call::tests::{Shared, down};
+use crate::act::call::tests::down;
 use crate::act::call::{ByTrait, Call};
+use crate::act::testing::SimClock;
 use crate::base::effect::Effect;
 use crate::base::fault::Fault;
 use crate::base::time::BoxFuture;
@@ -64,7 +65,7 @@ impl Saved for InMemory {
 }
 
 /// What one process of a cron job has.
-fn process(clock: &Shared, store: &Arc<InMemory>) -> Call<ByTrait, Shared> {
+fn process(clock: &SimClock, store: &Arc<InMemory>) -> Call<ByTrait, SimClock> {
     Call::to("youtube")
         .retry(retry::Policy::once())
         .breaker(breaker::Policy::cron())
@@ -75,28 +76,28 @@ fn process(clock: &Shared, store: &Arc<InMemory>) -> Call<ByTrait, Shared> {
         .unwrap()
 }
 
-fn fails(call: &Call<ByTrait, Shared>) -> u8 {
+fn fails(call: &Call<ByTrait, SimClock>) -> u8 {
     call.run_blocking(|_| Err::<(), _>(down())).unwrap_err().exit_code()
 }
 
 #[test]
 fn three_failing_runs_trip_it_for_the_fourth() {
-    let (clock, store) = (Shared::default(), Arc::default());
+    let (clock, store) = (SimClock::default(), Arc::default());
     for _ in 0..3 {
         let call = process(&clock, &store);
         assert_eq!(fails(&call), 1);
         call.flush_blocking().unwrap();
-        clock.0.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_secs(60));
     }
     assert_eq!(fails(&process(&clock, &store)), 75);
-    clock.0.advance(Duration::from_secs(360));
+    clock.advance(Duration::from_secs(360));
     assert!(process(&clock, &store).run_blocking(|_| Ok::<_, io::Error>(())).is_ok());
     assert_eq!(fails(&process(&clock, &store)), 1, "closed again, and that was written without a flush");
 }
 
 #[test]
 fn a_transition_and_a_block_are_written_before_the_call_returns() {
-    let (clock, store) = (Shared::default(), Arc::default());
+    let (clock, store) = (SimClock::default(), Arc::default());
     let call = process(&clock, &store);
     let fault = Fault::rate_limited(Some(Duration::from_secs(300)));
     let _failed = call.run_blocking(|_| Err::<(), _>(fault.clone()));
@@ -106,10 +107,10 @@ fn a_transition_and_a_block_are_written_before_the_call_returns() {
 
 #[test]
 fn a_probe_is_written_before_it_is_made() {
-    let (clock, store) = (Shared::default(), Arc::default());
+    let (clock, store) = (SimClock::default(), Arc::default());
     let first = process(&clock, &store);
     assert_eq!([fails(&first), fails(&first), fails(&first), fails(&first)], [1, 1, 1, 75]);
-    clock.0.advance(Duration::from_secs(360));
+    clock.advance(Duration::from_secs(360));
     let probing = process(&clock, &store);
     let second = probing.run_blocking(|_| {
         // While the probe is out, another process starts.
@@ -122,7 +123,7 @@ fn a_probe_is_written_before_it_is_made() {
 
 #[test]
 fn of_two_that_write_the_newer_generation_wins() {
-    let (clock, store) = (Shared::default(), Arc::default());
+    let (clock, store) = (SimClock::default(), Arc::default());
     let (a, b) = (process(&clock, &store), process(&clock, &store));
     assert!(a.run_blocking(|_| Ok::<_, io::Error>(())).is_ok());
     assert!(b.run_blocking(|_| Ok::<_, io::Error>(())).is_ok());
@@ -134,7 +135,7 @@ fn of_two_that_write_the_newer_generation_wins() {
 
 #[test]
 fn a_store_that_is_down_fails_the_flush_and_not_the_call() {
-    let (clock, store) = (Shared::default(), Arc::<InMemory>::default());
+    let (clock, store) = (SimClock::default(), Arc::<InMemory>::default());
     store.down.store(true, Ordering::SeqCst);
     let call = process(&clock, &store);
     assert!(call.run_blocking(|_| Ok::<_, io::Error>(())).is_ok());

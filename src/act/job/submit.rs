@@ -1,0 +1,234 @@
+//! How work comes in: checked before anything is claimed or spent, then queued for a worker or taken at once.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::act::job::Job;
+use crate::act::job::once::actor;
+use crate::act::pipeline::StepError;
+use crate::base::fault::{Classify, Fault};
+use crate::base::time::{Clock, System, Timestamp};
+use crate::decide::contract::Refused;
+use crate::remember::blocking::block_on;
+use crate::remember::runs::{self, Json, NewRun, Runs, StepRecord, Submitted, kind_of};
+use crate::remember::store::{BODY_MAX, KEY_MAX, Store};
+
+/// The most bytes that an input may have: the rest of a run's record is for what its steps give. What is bigger stays
+/// outside, and the input says where (`payload::PayloadRef`).
+pub const INPUT_MAX: usize = 48 * 1024;
+
+/// On what terms work is queued.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// How urgent it is: higher first. Default: 0.
+    pub rank: i64,
+    /// When it becomes due. Default: at once.
+    pub due_at: Option<Timestamp>,
+    /// After which it is not worth doing: it expires then, if nobody has begun. Default: never.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// An input that the job takes.
+pub(super) struct Admitted {
+    input: Json,
+    schema: u32,
+}
+
+impl Job {
+    /// Queues `input` for a worker: its run and its ledger entry in one commit. What was submitted before is found by its
+    /// key and not submitted again.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] and [`Error::Input`] for an input that the job does not take; what the store said when it could
+    /// not be used.
+    pub async fn submit<I>(
+        &self,
+        store: &Arc<dyn Store>,
+        input: &I,
+        terms: &Terms,
+    ) -> Result<Submitted, Error>
+    where
+        I: Serialize + ?Sized,
+    {
+        self.queue(store, self.admitted(input)?, terms, System.now().wall).await
+    }
+
+    /// The same, blocking the thread.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub fn submit_blocking<I>(
+        &self,
+        store: &Arc<dyn Store>,
+        input: &I,
+        terms: &Terms,
+    ) -> Result<Submitted, Error>
+    where
+        I: Serialize + ?Sized,
+    {
+        block_on(self.submit(store, input, terms))
+    }
+
+    /// The same for JSON text from outside, in `version` of the job's contract (`None`: the present one). Every violation
+    /// of the contract is told, with its path.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub async fn submit_text(
+        &self,
+        store: &Arc<dyn Store>,
+        version: Option<u32>,
+        text: &str,
+        terms: &Terms,
+    ) -> Result<Submitted, Error> {
+        self.queue(store, self.admitted_text(version, text)?, terms, System.now().wall).await
+    }
+
+    /// The same as [`submit`](Self::submit) on another clock: for tests under simulated time.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn submit_on<I>(
+        &self,
+        clock: &impl Clock,
+        store: &Arc<dyn Store>,
+        input: &I,
+        terms: &Terms,
+    ) -> Result<Submitted, Error>
+    where
+        I: Serialize + Sync + ?Sized,
+    {
+        self.queue(store, self.admitted(input)?, terms, clock.now().wall).await
+    }
+
+    async fn queue(
+        &self,
+        store: &Arc<dyn Store>,
+        admitted: Admitted,
+        terms: &Terms,
+        now: Timestamp,
+    ) -> Result<Submitted, Error> {
+        let new = self.new_run(store, admitted, terms)?;
+        Ok(Runs::new(Arc::clone(store)).submit(new, now).await?)
+    }
+
+    /// The input as it is stored, if the job takes it.
+    pub(super) fn admitted<I: Serialize + ?Sized>(&self, input: &I) -> Result<Admitted, Error> {
+        let input: Json = serde_json::value::to_raw_value(input).map_err(|error| self.bad_input(error))?;
+        match &self.intake {
+            Some(_) => self.admitted_text(None, input.get()),
+            None => self.bounded(Admitted { input, schema: 1 }),
+        }
+    }
+
+    fn admitted_text(&self, version: Option<u32>, text: &str) -> Result<Admitted, Error> {
+        // Before it is read: a text of any size may come from outside.
+        if text.len() > BODY_MAX.saturating_mul(4) {
+            return Err(self.bad_input(too_big(text.len())));
+        }
+        match (&self.intake, version) {
+            (Some(intake), version) => {
+                let refused = |refused| Error::Refused { job: self.name.clone(), refused: Box::new(refused) };
+                let admitted = intake.admit(version, text).map_err(refused)?;
+                self.bounded(Admitted { input: admitted.input, schema: intake.version() })
+            }
+            (None, None | Some(1)) => {
+                let input = serde_json::from_str(text).map_err(|error| self.bad_input(error))?;
+                self.bounded(Admitted { input, schema: 1 })
+            }
+            (None, Some(version)) => {
+                let why = format!("it has version {version}, and the job has no contract: allowed is 1");
+                Err(self.bad_input(why))
+            }
+        }
+    }
+
+    fn bounded(&self, admitted: Admitted) -> Result<Admitted, Error> {
+        match admitted.input.get().len() {
+            size if size > INPUT_MAX => Err(self.bad_input(too_big(size))),
+            _ => Ok(admitted),
+        }
+    }
+
+    fn bad_input(&self, why: impl ToString) -> Error {
+        Error::Input { job: self.name.clone(), why: why.to_string() }
+    }
+
+    pub(super) fn new_run(
+        &self,
+        store: &Arc<dyn Store>,
+        Admitted { input, schema }: Admitted,
+        terms: &Terms,
+    ) -> Result<NewRun, Error> {
+        let refused = |error: StepError| self.bad_input(error);
+        let key = self.key.as_ref().map(|key| key(&input)).transpose().map_err(refused)?;
+        let payload = self.payload.as_ref().map(|payload| payload(&input)).transpose().map_err(refused)?;
+        let serial_key = self.serial.as_ref().map(|serial| serial(&input)).transpose().map_err(refused)?;
+        if let Some(key) = serial_key.as_ref().filter(|key| key.len() > KEY_MAX) {
+            let why = format!("its serial key has {} bytes; allowed are {KEY_MAX}", key.len());
+            return Err(self.bad_input(why));
+        }
+        let steps =
+            self.steps.iter().map(|step| StepRecord::pending(step.name.as_str(), step.effect)).collect();
+        let mut new = NewRun::new(self.name.as_str(), input, steps);
+        new.key = key;
+        new.fingerprint = payload;
+        new.serial_key = serial_key;
+        new.rank = terms.rank;
+        new.due_at = terms.due_at;
+        new.expires_at = terms.expires_at;
+        new.actor = actor(store);
+        new.body.schema = schema;
+        new.body.code_version.clone_from(&self.version);
+        Ok(new)
+    }
+
+    /// The kinds of runs that it knows: one for each version of its input.
+    pub(in crate::act) fn kinds(&self) -> Vec<String> {
+        match &self.intake {
+            Some(intake) => intake.versions().map(|version| kind_of(&self.name, version)).collect(),
+            None => vec![kind_of(&self.name, 1)],
+        }
+    }
+}
+
+fn too_big(size: usize) -> String {
+    format!("it has {size} bytes; allowed are {INPUT_MAX}: store it outside and give where")
+}
+
+/// A call could not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The input is not one that the job takes.
+    #[error("the input of job {job}: {why}")]
+    Input {
+        /// The job.
+        job: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The input breaks the job's contract.
+    #[error("the input of job {job}: {refused}")]
+    Refused {
+        /// The job.
+        job: String,
+        /// Every violation, by its path.
+        #[source]
+        refused: Box<Refused>,
+    },
+    /// The runs could not be read or written.
+    #[error(transparent)]
+    Runs(#[from] runs::Error),
+}
+
+impl Classify for Error {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Input { .. } => Fault::permanent("job.input"),
+            Self::Refused { refused, .. } => refused.fault(),
+            Self::Runs(error) => error.fault(),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The input of a run that another release may have submitted: brought to the version that this job takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::act::pipeline::drive::{end, hand_back};
+use crate::act::pipeline::{Course, Holding};
+use crate::base::time::later;
+use crate::decide::run;
+use crate::remember::runs::{CHAIN_MAX, Error, Question, Reason, shortened};
+
+/// When a run whose input is of a newer version is looked at again.
+const NEWER_AGAIN_IN: Duration = Duration::from_secs(60);
+
+/// Brings the run's input to the contract's version. Says whether the run has been moved instead: what only a newer
+/// release knows is left to that, and what cannot be read is a question for a person.
+pub(super) async fn moved(course: &Course<'_>, holding: &Arc<Holding>) -> Result<bool, Error> {
+    let Some(intake) = course.intake else { return Ok(false) };
+    let (version, input) = {
+        let body = holding.body();
+        (body.schema, body.input.clone())
+    };
+    if version == intake.version() {
+        return Ok(false);
+    }
+    if version > intake.version() {
+        let known = intake.version();
+        let why =
+            format!("its input has version {version} of {}, this release knows up to {known}", intake.name());
+        {
+            let mut body = holding.body();
+            body.attempt = body.attempt.saturating_sub(1);
+        }
+        let due = later(holding.env.now().wall, NEWER_AGAIN_IN);
+        hand_back(holding, Reason::new("contract.newer", why), due).await?;
+        return Ok(true);
+    }
+    match intake.admit(Some(version), input.get()) {
+        Ok(admitted) => {
+            let mut body = holding.body();
+            body.input = admitted.input;
+            body.schema = intake.version();
+            Ok(false)
+        }
+        Err(refused) => {
+            let why = shortened(format!("its input of version {version}: {refused}"), CHAIN_MAX);
+            holding.body().question = Some(Question {
+                code: String::from("contract.refused"),
+                text: format!("{why}: what is the right one?"),
+                step: None,
+                undo: false,
+                options: ["fixed_input", "requeue", "dismiss"].map(str::to_owned).to_vec(),
+            });
+            end(holding, run::Event::AskReview, Reason::new("contract.refused", why), None, None).await?;
+            Ok(true)
+        }
+    }
+}

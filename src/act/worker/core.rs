@@ -1,0 +1,367 @@
+//! The one future that is a worker: it looks, begins, takes in what has ended, and stops.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::act::env::Env;
+use crate::act::job::Driver;
+use crate::act::runlog;
+use crate::act::shutdown::{Phase, Reached, Shutdown};
+use crate::act::worker::lanes::{Lane, Lanes, Open};
+use crate::act::worker::look::{Claimed, Found, HandedBack, Looker};
+use crate::act::worker::plan::{Load, Look, Next, Plan};
+use crate::act::worker::slots::Slots;
+use crate::act::worker::{Stopped, Summary, Worker};
+use crate::base::explain::Explain;
+use crate::base::fault::chain;
+use crate::base::rng;
+use crate::base::time::{BoxFuture, Moment};
+use crate::decide::run::State;
+use crate::remember::runs::{Error, Runs};
+use crate::remember::store;
+
+/// How long what is put down at the end of the grace may take to be written.
+const PUT_DOWN_MAX: Duration = Duration::from_secs(5);
+/// The same after a second signal.
+const AT_ONCE_MAX: Duration = Duration::from_secs(1);
+/// How often it goes round before it lets others have a turn.
+const ROUNDS_MAX: u32 = 64;
+
+/// Whose run is in a slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whose {
+    lane: usize,
+    /// It has a serial key: another one may wait for its end.
+    serial: bool,
+}
+
+/// What became of a run here.
+pub(super) enum Outcome {
+    /// It was left in this state.
+    Left(State),
+    /// Somebody else has it.
+    Lost,
+    /// It stands as it was last committed, by a lease that is not renewed any more.
+    Failed(String),
+}
+
+/// How a run's future is driven: beside the others, or as a task of a runtime.
+pub(super) type Spawn = fn(BoxFuture<'static, Outcome>) -> BoxFuture<'static, Outcome>;
+
+/// How far the end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    Running,
+    /// What runs may finish until then.
+    Draining(Moment),
+    /// What runs is put down, until then.
+    Stopping(Moment),
+}
+
+/// What is asked of the store at the moment; one thing at a time.
+enum Asking {
+    Look(Look, Option<Moment>, BoxFuture<'static, Found>),
+    HandBack(BoxFuture<'static, HandedBack>),
+}
+
+pub(super) struct Core<'a> {
+    worker: &'a Worker,
+    env: &'a Arc<dyn Env>,
+    spawn: Spawn,
+    shutdown: &'a Shutdown,
+    /// The next phase of the shutdown.
+    phase: Reached,
+    brake: Shutdown,
+    driver: Arc<Driver>,
+    looker: Looker,
+    slots: Slots<Whose, Outcome>,
+    lanes: Lanes,
+    plan: Plan,
+    asking: Option<Asking>,
+    timer: Option<(Moment, BoxFuture<'a, ()>)>,
+    course: Course,
+    summary: Summary,
+}
+
+impl<'a> Core<'a> {
+    pub(super) fn new(
+        worker: &'a Worker,
+        env: &'a Arc<dyn Env>,
+        shutdown: &'a Shutdown,
+        spawn: Spawn,
+    ) -> Self {
+        let lanes = worker.jobs.iter().map(|entry| Lane {
+            kinds: entry.job.kinds(),
+            lease: entry.job.lease(),
+            deaths_max: entry.job.deaths_max(),
+            concurrency: entry.concurrency,
+            meter: entry.meter,
+            running: 0,
+        });
+        let store = Arc::clone(&worker.store);
+        let brake = Shutdown::new();
+        let runs = Runs::new(Arc::clone(&store));
+        let driver = Driver::new(Arc::clone(env), runs, worker.actor.to_string()).brake(brake.clone());
+        Self {
+            worker,
+            env,
+            spawn,
+            shutdown,
+            phase: shutdown.reached(Phase::Draining),
+            brake,
+            driver: Arc::new(driver),
+            looker: Looker { store, actor: Arc::clone(&worker.actor), kinds: Arc::clone(&worker.kinds) },
+            slots: Slots::new(worker.concurrency),
+            lanes: Lanes::new(lanes.collect(), worker.meter),
+            plan: Plan::new(worker.pace, env.now().moment, rng::entropy()),
+            asking: None,
+            timer: None,
+            course: Course::Running,
+            summary: Summary::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Summary {
+        runlog::worker(&self.worker.name, "started", "worker.started", "");
+        poll_fn(|context| self.poll(context)).await;
+        let Summary { stopped, .. } = &self.summary;
+        runlog::worker(&self.worker.name, "stopped", stopped.code(), &self.summary.to_string());
+        self.summary
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..ROUNDS_MAX {
+            self.heed(context);
+            self.take_in(context);
+            self.hear(context);
+            let now = self.env.now().moment;
+            if self.has_ended(now) {
+                return Poll::Ready(());
+            }
+            let until = match self.next(now) {
+                Some(Next::Look(look)) => {
+                    self.begin_look(look, now);
+                    continue;
+                }
+                Some(Next::Until(until)) => Some(until),
+                None => None,
+            };
+            if !self.wait(until, now, context) {
+                return Poll::Pending;
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Sees whether the end is asked for.
+    fn heed(&mut self, context: &mut Context<'_>) {
+        while Pin::new(&mut self.phase).poll(context).is_ready() {
+            let now = self.env.now().moment;
+            match self.shutdown.phase() {
+                Phase::AtOnce => {
+                    if !self.brake.is_triggered() {
+                        self.summary.stopped = Stopped::AtOnce;
+                    }
+                    return self.stop(now.after(AT_ONCE_MAX));
+                }
+                Phase::Running | Phase::Draining => self.drain(now),
+            }
+            self.phase = self.shutdown.reached(Phase::AtOnce);
+        }
+    }
+
+    fn drain(&mut self, now: Moment) {
+        if self.course == Course::Running {
+            let why = format!("{} run; they have {:?}", self.slots.running(), self.worker.grace);
+            runlog::worker(&self.worker.name, "draining", "worker.draining", &why);
+            self.course = Course::Draining(now.after(self.worker.grace));
+        }
+    }
+
+    /// Tells what runs to stop, and gives it until `end`.
+    fn stop(&mut self, end: Moment) {
+        self.brake.trigger();
+        self.course = Course::Stopping(match self.course {
+            Course::Stopping(before) => before.min(end),
+            Course::Running | Course::Draining(_) => end,
+        });
+    }
+
+    /// Whether everything is over; at the end of a period, goes on to the next.
+    fn has_ended(&mut self, now: Moment) -> bool {
+        if self.course == Course::Running {
+            return false;
+        }
+        if self.slots.running() == 0 && self.asking.is_none() {
+            return true;
+        }
+        match self.course {
+            Course::Draining(end) if now >= end => {
+                self.summary.stopped = Stopped::GraceOver;
+                self.stop(now.after(PUT_DOWN_MAX));
+                false
+            }
+            Course::Stopping(end) if now >= end => {
+                self.summary.left = self.summary.left.saturating_add(self.slots.clear() as u64);
+                self.asking = None;
+                true
+            }
+            Course::Running | Course::Draining(_) | Course::Stopping(_) => false,
+        }
+    }
+
+    /// What to do next; `None` if that is up to others.
+    fn next(&mut self, now: Moment) -> Option<Next> {
+        match self.course {
+            Course::Draining(end) | Course::Stopping(end) => Some(Next::Until(end)),
+            Course::Running if self.asking.is_some() => None,
+            Course::Running => {
+                let open = self.lanes.open(self.slots.free(), now);
+                let load = Load {
+                    open: open.limit,
+                    more_at: open.more_at,
+                    running: self.slots.running(),
+                    slots: self.worker.concurrency,
+                };
+                Some(self.plan.next(load, now))
+            }
+        }
+    }
+
+    fn begin_look(&mut self, look: Look, now: Moment) {
+        let open = match look {
+            Look::Sweep => Open::default(),
+            Look::Due(_) | Look::Orphans => self.lanes.open(self.slots.free(), now),
+        };
+        let (env, more_at) = (Arc::clone(self.env), open.more_at);
+        let asked = self.looker.clone().look(look, open, move || env.now().moment);
+        self.asking = Some(Asking::Look(look, more_at, Box::pin(asked)));
+    }
+
+    /// Waits until then; `true` if it is then.
+    fn wait(&mut self, until: Option<Moment>, now: Moment, context: &mut Context<'_>) -> bool {
+        let Some(until) = until else { return false };
+        // One that rings too early does no harm, and need not be set again.
+        if self.timer.as_ref().is_none_or(|(at, _)| *at > until) {
+            self.timer = Some((until, self.env.sleep(until.since(now))));
+        }
+        let rung = self.timer.as_mut().is_none_or(|(_, timer)| timer.as_mut().poll(context).is_ready());
+        if rung {
+            self.timer = None;
+        }
+        rung
+    }
+
+    /// Takes in the runs that have ended.
+    fn take_in(&mut self, context: &mut Context<'_>) {
+        let Self { slots, lanes, plan, summary, env, worker, .. } = self;
+        let mut read = None;
+        slots.poll(context, |whose, outcome| {
+            let now = *read.get_or_insert_with(|| env.now().moment);
+            let waited_for = lanes.end(whose.lane);
+            plan.ended(waited_for || whose.serial, now);
+            match outcome {
+                // It goes on elsewhere.
+                Ok(Outcome::Left(State::Queued | State::Compensating)) => summary.handed_back += 1,
+                Ok(Outcome::Left(state)) => *summary.ended.entry(state).or_default() += 1,
+                Ok(Outcome::Lost) => summary.lost += 1,
+                Ok(Outcome::Failed(why)) | Err(why) => {
+                    summary.left += 1;
+                    summary.errors += 1;
+                    runlog::worker(&worker.name, "run_left", "worker.run_left", &why);
+                }
+            }
+        });
+    }
+
+    /// Hears what the store has answered.
+    fn hear(&mut self, context: &mut Context<'_>) {
+        match &mut self.asking {
+            None => {}
+            Some(Asking::Look(look, more_at, answer)) => {
+                let (look, more_at) = (*look, *more_at);
+                if let Poll::Ready(found) = answer.as_mut().poll(context) {
+                    self.asking = None;
+                    self.found(look, more_at, found);
+                }
+            }
+            Some(Asking::HandBack(answer)) => {
+                if let Poll::Ready(done) = answer.as_mut().poll(context) {
+                    self.asking = None;
+                    self.summary.handed_back += done.back;
+                    self.summary.lost += done.lost;
+                    self.summary.left += done.left;
+                    self.summary.errors += u64::from(done.error.is_some());
+                }
+            }
+        }
+    }
+
+    fn found(&mut self, look: Look, more_at: Option<Moment>, found: Found) {
+        let now = self.env.now().moment;
+        let Found { claimed, swept, error } = found;
+        self.summary.swept += u64::from(swept);
+        self.summary.claimed += claimed.len() as u64;
+        self.summary.taken_over += claimed.iter().filter(|one| one.taken.orphan).count() as u64;
+        match error {
+            Some(error) => self.failed(&error, now),
+            None => {
+                if self.plan.failures() > 0 {
+                    let why = format!("it answers again, after {} failures", self.plan.failures());
+                    runlog::worker(&self.worker.name, "store_back", "worker.store_back", &why);
+                }
+                let count = claimed.len().saturating_add(usize::try_from(swept).unwrap_or(usize::MAX));
+                self.plan.found(look, count, more_at, now);
+            }
+        }
+        if self.course == Course::Running {
+            self.begin(claimed, now);
+        } else if !claimed.is_empty() {
+            self.give_back(claimed);
+        }
+    }
+
+    fn failed(&mut self, error: &Error, now: Moment) {
+        self.summary.errors += 1;
+        let wait = self.plan.failed(now);
+        let why = format!("{}; it is asked again in {wait:?}", chain(error));
+        runlog::worker(&self.worker.name, "store_failed", "worker.store_failed", &why);
+        if let Error::Store(store::Error::Closed | store::Error::Latched { .. }) = error {
+            self.summary.stopped = Stopped::StoreClosed { why: chain(error) };
+            self.drain(now);
+        }
+    }
+
+    fn begin(&mut self, claimed: Vec<Claimed>, now: Moment) {
+        let mut not_begun = Vec::new();
+        for one in claimed {
+            let lane = self.lanes.of(&one.taken.run.record.kind);
+            let (Some(lane), true) = (lane, self.slots.free() > 0) else {
+                not_begun.push(one);
+                continue;
+            };
+            let Some(entry) = self.worker.jobs.get(lane) else { continue };
+            self.lanes.begin(lane, now);
+            let whose = Whose { lane, serial: one.taken.run.record.serial_key.is_some() };
+            let (job, driver) = (Arc::clone(&entry.job), Arc::clone(&self.driver));
+            let work = async move {
+                match job.drive_by(&driver, &one.taken, one.asked).await {
+                    Ok(left) => left.state.map_or(Outcome::Lost, Outcome::Left),
+                    Err(error) => Outcome::Failed(format!("run {}: {}", one.taken.run.id(), chain(&error))),
+                }
+            };
+            self.slots.begin(whose, (self.spawn)(Box::pin(work)));
+        }
+        if !not_begun.is_empty() {
+            self.give_back(not_begun);
+        }
+    }
+
+    fn give_back(&mut self, claimed: Vec<Claimed>) {
+        self.asking = Some(Asking::HandBack(Box::pin(self.looker.clone().hand_back(claimed))));
+    }
+}

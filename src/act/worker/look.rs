@@ -1,0 +1,144 @@
+//! One look at the store, and what it brings.
+
+use std::sync::Arc;
+
+use crate::act::worker::lanes::{Ask, Open};
+use crate::act::worker::plan::Look;
+use crate::base::time::Moment;
+use crate::decide::run::{self, State};
+use crate::remember::runs::{Error, Move, Reason, Runs, Taken, Wanted};
+use crate::remember::store::{Expect, Ns, Order, PAGE_MAX, Query, Store};
+
+/// A run that was claimed, by a lease that was asked for at this moment.
+pub(super) struct Claimed {
+    pub(super) taken: Taken,
+    pub(super) asked: Moment,
+}
+
+/// What a look has brought. What was claimed before an error is there beside it.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) claimed: Vec<Claimed>,
+    pub(super) swept: u32,
+    pub(super) error: Option<Error>,
+}
+
+/// Where to look, and as whom.
+#[derive(Clone)]
+pub(super) struct Looker {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) actor: Arc<str>,
+    pub(super) kinds: Arc<[String]>,
+}
+
+impl Looker {
+    /// Looks; `now` reads the monotonic clock.
+    pub(super) async fn look(self, look: Look, open: Open, now: impl Fn() -> Moment) -> Found {
+        let mut found = Found::default();
+        let done = match look {
+            Look::Sweep => {
+                Runs::new(Arc::clone(&self.store)).sweep(&self.kinds, &self.actor).await.map(|count| {
+                    found.swept = count;
+                })
+            }
+            Look::Orphans => self.claim(None, open, now, &mut found).await,
+            Look::Due(order) => match self.narrowed(order, open).await {
+                Ok(open) => self.claim(Some(order), open, now, &mut found).await,
+                Err(error) => Err(error),
+            },
+        };
+        found.error = done.err();
+        found
+    }
+
+    /// Claims what `open` allows: due runs in `order`, or those whose worker is gone.
+    async fn claim(
+        &self,
+        order: Option<Order>,
+        open: Open,
+        now: impl Fn() -> Moment,
+        found: &mut Found,
+    ) -> Result<(), Error> {
+        for ask in open.asks {
+            let left = open.limit.saturating_sub(found.claimed.len()).min(ask.limit);
+            let Some(limit) = u32::try_from(left).ok().filter(|left| *left > 0) else { continue };
+            let asked = now();
+            let wanted = Wanted {
+                kinds: ask.kinds,
+                limit,
+                lease: ask.lease,
+                order: order.unwrap_or(Order::Oldest),
+                actor: &self.actor,
+            };
+            let runs = Runs::new(Arc::clone(&self.store)).crashes_max(ask.deaths_max);
+            let taken = match order {
+                Some(_) => runs.claim_queued(&wanted).await?,
+                None => runs.claim_orphans(&wanted).await?,
+            };
+            found.claimed.extend(taken.into_iter().map(|taken| Claimed { taken, asked }));
+        }
+        Ok(())
+    }
+
+    /// Where jobs have bounds of their own each is asked for itself; so that the best of all come first all the same, it is
+    /// looked first which they are.
+    async fn narrowed(&self, order: Order, mut open: Open) -> Result<Open, Error> {
+        if open.asks.len() < 2 {
+            return Ok(open);
+        }
+        let limit = u32::try_from(open.limit).unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+        let query = Query {
+            states: [State::Queued, State::FailedTransient].map(|state| state.as_str().to_owned()).to_vec(),
+            kinds: open.asks.iter().flat_map(|ask| ask.kinds.iter().cloned()).collect(),
+            attention: true,
+            order,
+            limit,
+            ..Query::all(Ns::RUN)
+        };
+        let page = self.store.scan(query).await?.records;
+        for ask in &mut open.asks {
+            let of = |ask: &Ask| page.iter().filter(|record| ask.kinds.contains(&record.kind)).count();
+            ask.limit = ask.limit.min(of(ask));
+        }
+        Ok(open)
+    }
+
+    /// Gives runs back that were claimed and not begun, because the worker ends.
+    pub(super) async fn hand_back(self, claimed: Vec<Claimed>) -> HandedBack {
+        let runs = Runs::new(Arc::clone(&self.store));
+        let mut done = HandedBack::default();
+        for Claimed { taken, .. } in claimed {
+            match self.hand_one_back(&runs, &taken).await {
+                Ok(()) => done.back = done.back.saturating_add(1),
+                Err(Error::Lost { .. }) => done.lost = done.lost.saturating_add(1),
+                Err(error) => {
+                    done.left = done.left.saturating_add(1);
+                    done.error = Some(error);
+                }
+            }
+        }
+        done
+    }
+
+    async fn hand_one_back(&self, runs: &Runs, taken: &Taken) -> Result<(), Error> {
+        let reason = Reason::new("worker.not_begun", "the worker that had it ends, and had not begun it");
+        let (id, expect) = (taken.run.id(), Expect::Fence(taken.run.record.fence));
+        let step = Move {
+            // It was due when it was claimed.
+            due_at: Some(taken.run.record.updated_at),
+            actor: &self.actor,
+            ..Move::new(id, taken.run.state(), run::Event::HandBack, expect, reason)
+        };
+        runs.apply(step).await.map(drop)
+    }
+}
+
+/// What became of runs that were given back.
+#[derive(Default)]
+pub(super) struct HandedBack {
+    pub(super) back: u64,
+    pub(super) lost: u64,
+    /// They could not be given back, and wait for their lease's end.
+    pub(super) left: u64,
+    pub(super) error: Option<Error>,
+}
