@@ -6,11 +6,10 @@ mod reasons {}
 #[doc = include_str!("../docs/runs.md")]
 mod runs {}
 
-#[doc = include_str!("../docs/operator.md")]
-mod operator {}
-
 #[doc = include_str!("../docs/sql.md")]
 mod sql {}
+#[doc = include_str!("../docs/operator.md")]
+mod operator {}
 
 #[doc = include_str!("../docs/architecture.md")]
 mod architecture {}

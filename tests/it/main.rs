@@ -50,6 +50,8 @@ mod payloads;
 mod pg;
 #[cfg(all(feature = "postgres", feature = "testing"))]
 mod postgres;
+#[cfg(all(feature = "full", unix))]
+mod queue_worker;
 mod reasons;
 mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
@@ -57,4 +59,7 @@ mod sqlite;
 mod untrusted_intent;
 #[cfg(feature = "testing")]
 mod views;
+#[cfg(feature = "testing")]
+mod worker;
+#[cfg(feature = "testing")]
 mod world;

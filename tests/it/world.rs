@@ -129,8 +129,7 @@ fn check_entry(store: &Arc<dyn Store>, run: &Run) {
         State::Succeeded => entry == "succeeded",
         // The work may count as done before its last step is.
         State::FailedPermanent => matches!(entry, "failed" | "succeeded" | "needs_review"),
-        State::Compensated => entry == "failed",
-        State::Cancelled | State::Expired | State::Skipped => entry != "claimed",
+        State::Cancelled | State::Expired | State::Skipped | State::Compensated => entry != "claimed",
         _ => matches!(entry, "claimed" | "succeeded"),
     };
     assert!(agree, "run {} is {state}, its entry is {entry}", run.id());
@@ -170,11 +169,11 @@ fn check_record(run: &Run) {
 const MARKS: [&str; 7] = [
     "run.note",
     "run.reviewed",
-    "run.late_answer",
     "run.paused",
     "run.resumed",
     "run.cancel_asked",
     "run.replayed",
+    "run.late_answer",
 ];
 
 /// Walks a run's history: it begins at the beginning, no link is missing, every move is in the table, and it ends where

@@ -28,6 +28,8 @@ pub fn run() {
         "zombie" => zombie(&path),
         "matrix" => crate::matrix::child(),
         "hold" => hold(&path),
+        #[cfg(all(feature = "signals", feature = "tokio"))]
+        "worker" => crate::workers::child(),
         "fail" => fail(&path),
         other => panic!("no child plays {other:?}"),
     }

@@ -21,6 +21,8 @@ mod kill;
 mod kit;
 mod matrix;
 mod shared;
+#[cfg(all(feature = "signals", feature = "tokio"))]
+mod workers;
 
 /// Not a test: what a child process runs.
 #[test]

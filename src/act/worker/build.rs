@@ -46,6 +46,7 @@ pub struct Builder {
     grace: Duration,
     orphans_every: Option<Duration>,
     sweep_every: Duration,
+    seed: Option<u64>,
 }
 
 impl Builder {
@@ -61,6 +62,7 @@ impl Builder {
             grace: Duration::from_secs(30),
             orphans_every: None,
             sweep_every: Duration::from_secs(10),
+            seed: None,
         }
     }
 
@@ -126,6 +128,13 @@ impl Builder {
         self
     }
 
+    /// What its jitter is drawn from: the same seed gives the same story under simulated time. Default: another one each
+    /// time.
+    pub const fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// The worker.
     ///
     /// # Errors
@@ -174,6 +183,7 @@ impl Builder {
             meter: self.rate.map(|rate| metered("rate", rate)).transpose()?,
             pace: Pace { poll: self.poll, orphans_every, sweep_every: self.sweep_every },
             grace: self.grace,
+            seed: self.seed,
             store: self.store,
         })
     }

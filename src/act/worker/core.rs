@@ -116,7 +116,7 @@ impl<'a> Core<'a> {
             looker: Looker { store, actor: Arc::clone(&worker.actor), kinds: Arc::clone(&worker.kinds) },
             slots: Slots::new(worker.concurrency),
             lanes: Lanes::new(lanes.collect(), worker.meter),
-            plan: Plan::new(worker.pace, env.now().moment, rng::entropy()),
+            plan: Plan::new(worker.pace, env.now().moment, worker.seed.unwrap_or_else(rng::entropy)),
             asking: None,
             timer: None,
             course: Course::Running,

@@ -71,6 +71,7 @@ pub struct Worker {
     meter: Option<Meter>,
     pace: Pace,
     grace: Duration,
+    seed: Option<u64>,
 }
 
 /// A job of a worker.
