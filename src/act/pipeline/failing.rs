@@ -183,16 +183,22 @@ pub(super) fn options(state: State) -> Vec<String> {
     options.iter().map(|option| (*option).to_owned()).collect()
 }
 
+/// Between two attempts the next step is marked at most, and not begun. While steps are undone it is the one that failed,
+/// and what its mark says stays.
+pub(super) fn unmark_next(holding: &Holding) {
+    if holding.state() != State::Processing {
+        return;
+    }
+    let mut body = holding.body();
+    let next = body.next_step().map(|step| step.name.clone());
+    if let Some(record) = next.and_then(|name| body.step_mut(&name)) {
+        record.state = StepState::Pending;
+    }
+}
+
 /// Ends the run because an operator asked for it.
 pub(super) async fn cancel(holding: &Holding) -> Result<(), Error> {
-    {
-        // Only called between attempts: the next step is marked at most, and not begun.
-        let mut body = holding.body();
-        let next = body.next_step().map(|step| step.name.clone());
-        if let Some(record) = next.and_then(|name| body.step_mut(&name)) {
-            record.state = StepState::Pending;
-        }
-    }
+    unmark_next(holding);
     end(holding, run::Event::Cancel, cancelled(), None, None).await
 }
 
@@ -203,6 +209,7 @@ pub(super) fn cancelled() -> Reason {
 
 /// Puts the run down because an operator put it aside for now: it has not failed, and no attempt is used up.
 pub(super) async fn set_aside(holding: &Holding) -> Result<(), Error> {
+    unmark_next(holding);
     {
         let mut body = holding.body();
         body.attempt = body.attempt.saturating_sub(1);
