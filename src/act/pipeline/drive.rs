@@ -40,7 +40,7 @@ pub(in crate::act) struct After {
 }
 
 /// What is kept free in a run's record for the reasons of its last moves.
-const REASON_ROOM: usize = 4096;
+pub(super) const REASON_ROOM: usize = 4096;
 
 /// Drives the run until it ends, is put down, or is lost.
 ///
