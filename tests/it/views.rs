@@ -92,7 +92,7 @@ fn sqlite_shows_what_it_keeps() {
     let connection = sqlite::connect_like(&store).unwrap();
     for (view, columns) in VIEWS {
         let statement = connection.prepare(&format!("SELECT * FROM {view}")).unwrap();
-        let found: Vec<&str> = statement.column_names().into_iter().collect();
+        let found = Vec::from_iter(statement.column_names());
         assert_eq!(found.join(" "), columns, "{view}");
     }
     for (question, answer) in ANSWERS {

@@ -96,7 +96,7 @@ impl Drop for Database {
     fn drop(&mut self) {
         // A cluster of our own goes as a whole, but somebody else's is left as it was.
         if std::env::var("UNATTENDED_TEST_POSTGRES").is_ok() {
-            self.run("DROP SCHEMA IF EXISTS SCHEMA CASCADE");
+            self.run_as_it_is(&format!("DROP SCHEMA IF EXISTS {} CASCADE", self.schema));
         }
     }
 }
@@ -119,9 +119,11 @@ pub(crate) fn url() -> Option<&'static str> {
 }
 
 /// Says that something is left out, or fails where nothing may be.
-pub(crate) fn skip(what: &str, why: &str) {
+fn skip(what: &str, why: &str) {
     let required = std::env::var("UNATTENDED_REQUIRE_POSTGRES").is_ok_and(|value| value == "1");
-    assert!(!required, "no {what}: {why}");
+    // What needs a cluster of our own cannot be had of somebody else's.
+    let given = what != "PostgreSQL" && std::env::var("UNATTENDED_TEST_POSTGRES").is_ok();
+    assert!(!required || given, "no {what}: {why}");
     // Past the harness, which keeps the output of tests that pass to itself.
     drop(writeln!(std::io::stderr().lock(), "skipped: no {what} ({why})"));
 }
@@ -157,10 +159,63 @@ impl Cluster {
         for setting in ["max_connections=300", "shared_buffers=64MB", "log_min_messages=warning"] {
             server.args(["-c", setting]);
         }
+        if certify(user.as_deref(), &folder).is_ok() {
+            drop(AUTHORITY.set(folder.join("ca.pem")));
+            for (setting, file) in [("ssl_cert_file", "server.pem"), ("ssl_key_file", "server.key")] {
+                server.arg("-c").arg(format!("{setting}={}", folder.join(file).display()));
+            }
+            server.args(["-c", "ssl=on"]);
+        }
         static PIPE: OnceLock<ChildStdin> = OnceLock::new();
         drop(PIPE.set(watched(&server, &folder)));
         Ok(format!("postgres://postgres@127.0.0.1:{port}/postgres"))
     }
+}
+
+/// The certificate of the authority that vouches for the throwaway server.
+static AUTHORITY: OnceLock<PathBuf> = OnceLock::new();
+
+/// `None` after one line that says so, where the server has no certificate of a known authority.
+pub(crate) fn authority() -> Option<&'static Path> {
+    url()?;
+    let found = AUTHORITY.get();
+    if found.is_none() {
+        skip("TLS", "the server is not a cluster of our own, or openssl is not on this machine");
+    }
+    found.map(PathBuf::as_path)
+}
+
+/// Makes an authority, and a certificate of it for the loopback.
+fn certify(user: Option<&str>, folder: &Path) -> Result<(), String> {
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+    let openssl = |words: &[&str]| {
+        let mut command = as_user(user, Path::new("openssl"));
+        ran(command.args(words).current_dir(folder))
+    };
+    let words =
+        ["req", "-x509", "-subj", "/CN=an authority for tests", "-keyout", "ca.key", "-out", "ca.pem"];
+    openssl(&[&words[..], &key[..]].concat())?;
+    let request = ["req", "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr"];
+    openssl(&[&request[..], &key[..5]].concat())?;
+    std::fs::write(folder.join("names"), "subjectAltName = IP:127.0.0.1\n")
+        .map_err(|error| error.to_string())?;
+    openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        "server.csr",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-days",
+        "2",
+        "-extfile",
+        "names",
+        "-out",
+        "server.pem",
+    ])
 }
 
 /// A PgBouncer before the server, pooling transactions: its URL, once for each program.
@@ -176,6 +231,9 @@ fn start_pgbouncer() -> Result<(String, ChildStdin), String> {
     folders.push(PathBuf::from("/usr/sbin"));
     let program = folders.iter().map(|folder| folder.join("pgbouncer")).find(|program| program.exists());
     let program = program.ok_or("pgbouncer is not on this machine")?;
+    if std::env::var("UNATTENDED_TEST_POSTGRES").is_ok() {
+        return Err(String::from("the server is not a cluster of our own"));
+    }
     let behind: tokio_postgres::Config = url().ok_or("there is no PostgreSQL")?.parse().unwrap();
     let server = behind.get_ports().first().copied().unwrap_or(5432);
     let folder = tempfile::Builder::new()
@@ -204,11 +262,12 @@ fn start_pgbouncer() -> Result<(String, ChildStdin), String> {
 
 /// Starts `server` under a watcher that stops it and removes its folder when this process ends, however it ends: it
 /// reads from a pipe whose other end nobody else has.
+#[allow(clippy::zombie_processes, reason = "it ends after this process")]
 fn watched(server: &Command, folder: &Path) -> ChildStdin {
     const WATCH: &str = r#"folder=$1; shift; cd /
 "$@" >"$folder/log" 2>&1 </dev/null & server=$!
 cat >/dev/null
-kill -QUIT "$server" 2>/dev/null; wait "$server"; rm -rf "$folder""#;
+kill -QUIT "$server" 2>/dev/null; kill -TERM "$server" 2>/dev/null; wait "$server"; rm -rf "$folder""#;
     let mut watcher = Command::new("sh");
     watcher.args(["-c", WATCH, "watch"]).arg(folder).arg(server.get_program()).args(server.get_args());
     let mut watcher =

@@ -36,8 +36,11 @@ pub(in crate::act) struct Course<'a> {
 pub(in crate::act) struct After {
     pub(in crate::act) job: String,
     /// The key of that work, made from this job's input.
-    pub(in crate::act) key: Arc<dyn Fn(&Json) -> Result<Key, StepError> + Send + Sync>,
+    pub(in crate::act) key: Arc<KeyOf>,
 }
+
+/// Makes a key from an input.
+type KeyOf = dyn Fn(&Json) -> Result<Key, StepError> + Send + Sync;
 
 /// What is kept free in a run's record for the reasons of its last moves.
 pub(super) const REASON_ROOM: usize = 4096;

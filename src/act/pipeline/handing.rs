@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::act::pipeline::drive::hand_back;
-use crate::act::pipeline::{Holding, Step, failing};
+use crate::act::pipeline::{Holding, Step};
 use crate::base::effect::Effect;
 use crate::base::time::later;
 use crate::decide::run::State;
@@ -11,7 +11,14 @@ use crate::remember::runs::{Error, Reason, StepState};
 
 /// Hands the run back between two steps, or between two attempts of one: it goes on after `wait`, or at once.
 pub(super) async fn back_between(holding: &Holding, wait: Option<Duration>) -> Result<(), Error> {
-    failing::unmark_next(holding);
+    if holding.state() == State::Processing {
+        // The next step is marked at most, and not begun.
+        let mut body = holding.body();
+        let next = body.next_step().map(|step| step.name.clone());
+        if let Some(record) = next.and_then(|name| body.step_mut(&name)) {
+            record.state = StepState::Pending;
+        }
+    }
     let why = "the worker that had it ends; nothing was in the middle";
     back(holding, Reason::new("worker.stopping", why), wait.unwrap_or_default()).await
 }

@@ -79,6 +79,12 @@ pub(in crate::act) enum Hold {
     Lost,
 }
 
+/// What hears of a run's way, and what ends it.
+pub(in crate::act) struct Hooks {
+    pub(in crate::act) edges: Option<Edges>,
+    pub(in crate::act) brake: Option<Shutdown>,
+}
+
 impl Holding {
     /// `asked` is from before the request that gave the lease.
     pub(in crate::act) fn new(
@@ -88,8 +94,7 @@ impl Holding {
         asked: Moment,
         lease: Duration,
         actor: &str,
-        edges: Option<Edges>,
-        brake: Option<Shutdown>,
+        Hooks { edges, brake }: Hooks,
     ) -> Arc<Self> {
         let until = usable(asked, lease);
         Arc::new(Self {

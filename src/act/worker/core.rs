@@ -318,7 +318,8 @@ impl<'a> Core<'a> {
                 self.plan.found(look, count, more_at, now);
             }
         }
-        if self.course == Course::Running {
+        // Also where the end was asked for while the store was asked.
+        if self.course == Course::Running && !self.shutdown.is_triggered() {
             self.begin(claimed, now);
         } else if !claimed.is_empty() {
             self.give_back(claimed);

@@ -86,7 +86,8 @@ impl Operator {
     }
 
     /// Puts a run aside until it is resumed: nobody claims it, and neither its expiry nor the deadline of what it waits
-    /// for is acted upon. Whoever holds it now is not interrupted by this. Saying it twice changes nothing.
+    /// for is acted upon. Whoever holds it ends the step that it is at, then puts the run
+    /// down. Saying it twice changes nothing.
     ///
     /// # Errors
     /// As [`cancel`](Self::cancel).

@@ -30,6 +30,9 @@ pub(super) async fn events(
     limit: u32,
 ) -> Result<Vec<StoredEvent>, Error> {
     let Ok(after) = i64::try_from(after) else { return Ok(Vec::new()) };
+    if key.contains('\0') {
+        return Ok(Vec::new());
+    }
     let sql = format!(
         "SELECT {EVENT_COLUMNS} FROM SCHEMA.event
          WHERE record_id = (SELECT id FROM SCHEMA.record WHERE ns = $1 AND key = $2) AND seq > $3 ORDER BY seq LIMIT $4"
@@ -169,7 +172,7 @@ impl Select {
         let order = match (query.order, query.attention) {
             (Order::Newest, false) => "r.id DESC",
             (Order::Oldest, false) => "r.id",
-            // The sum keeps the planner from walking through the finished in the order of their ids.
+            // The sum is what the index on those that are due has.
             (Order::Newest, true) => "r.id + 0 DESC",
             (Order::Oldest, true) => "r.id + 0",
             (Order::Rank, _) => "r.rank DESC, r.due_at NULLS FIRST, r.id",

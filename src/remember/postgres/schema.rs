@@ -29,7 +29,7 @@ impl Name {
     }
 
     /// `template` with this schema's name in it.
-    pub(super) fn into_sql(&self, template: &str) -> String {
+    pub(super) fn sql(&self, template: &str) -> String {
         template.replace("SCHEMA", &format!("\"{}\"", self.0))
     }
 
@@ -58,7 +58,7 @@ pub(super) enum Found {
 /// What each format adds to the one before.
 fn steps() -> [String; FORMAT as usize] {
     let by_rank = ("claim_by_rank", "r.rank DESC, r.due_at, r.id", "r.rank DESC, r.due_at NULLS FIRST, r.id");
-    // The sum keeps the planner from walking through the finished in the order of their ids.
+    // The sum is what the index on those that are due has.
     let oldest = ("claim_oldest", "r.id + 0", "r.id + 0");
     let newest = ("claim_newest", "(r.id + 0) DESC", "(r.id + 0) DESC");
     let mut first = String::from(include_str!("sql/tables.sql"));
@@ -73,9 +73,9 @@ fn steps() -> [String; FORMAT as usize] {
 
 /// All statements that make an empty schema of that name, for somebody who lets no program change the database.
 pub(super) fn script(name: &Name) -> String {
-    let steps = name.into_sql(&steps().join("\n"));
+    let steps = name.sql(&steps().join("\n"));
     let made = format!("INSERT INTO SCHEMA.store (format, reads_from) VALUES ({FORMAT}, {READS_FROM});\n");
-    format!("CREATE SCHEMA IF NOT EXISTS \"{}\";\n\n{steps}\n{}", name.as_str(), name.into_sql(&made))
+    format!("CREATE SCHEMA IF NOT EXISTS \"{}\";\n\n{steps}\n{}", name.as_str(), name.sql(&made))
 }
 
 /// Reads what stands there; refuses what this release cannot work with.
@@ -106,7 +106,7 @@ pub(super) async fn identify(client: &Client, name: &Name) -> Result<Found, Erro
     if !there {
         return Ok(Found::Nothing);
     }
-    let format = name.into_sql("SELECT format, reads_from FROM SCHEMA.store");
+    let format = name.sql("SELECT format, reads_from FROM SCHEMA.store");
     let rows = client.query_typed(&format, &[]).await.map_err(failed)?;
     let path = || std::path::PathBuf::from(format!("the schema {}", name.as_str()));
     let Some(row) = rows.first() else {
@@ -141,10 +141,10 @@ pub(super) async fn migrate(client: &mut Client, name: &Name) -> Result<Found, E
         tx.batch_execute(&script(name)).await.map_err(failed)?;
     } else {
         for step in steps().iter().skip(done as usize) {
-            tx.batch_execute(&name.into_sql(step)).await.map_err(failed)?;
+            tx.batch_execute(&name.sql(step)).await.map_err(failed)?;
         }
         let set = format!("UPDATE SCHEMA.store SET format = {FORMAT}, reads_from = {READS_FROM}");
-        tx.batch_execute(&name.into_sql(&set)).await.map_err(failed)?;
+        tx.batch_execute(&name.sql(&set)).await.map_err(failed)?;
     }
     tx.commit().await.map_err(failed)?;
     Ok(found)

@@ -31,8 +31,7 @@ pub(super) const REPLAYED: &str = "run.replayed";
 
 impl Runs {
     /// Puts a run aside: nobody claims it, it does not expire and its waits do not run out until it is resumed. One that
-    /// is held is not interrupted by this: its holder may go on, and nobody takes it up after that. Saying it twice
-    /// changes nothing.
+    /// is held is not interrupted by this: its driver puts it down between two steps. Saying it twice changes nothing.
     ///
     /// # Errors
     /// [`Error::NoSuchRun`]; [`Error::NotFor`] if it has ended; when the store cannot be written.

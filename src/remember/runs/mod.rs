@@ -160,6 +160,9 @@ impl Runs {
             run::transition(run.state(), event)?;
             let before = (run.body.wait.clone(), run.body.crash_count);
             review::revive(&mut run.body, &reason);
+            if !undo {
+                run.body.failure = None;
+            }
             if run.state() == run::State::FailedTransient {
                 (run.body.wait, run.body.crash_count) = before;
             }

@@ -36,7 +36,7 @@ pub enum Replayed {
 /// What the ledger makes of a replay.
 enum Told {
     /// The key is free for the new run: the entry that stands there, and the generation of the run.
-    Open(Option<entry::Entry>, u32),
+    Open(Option<Box<entry::Entry>>, u32),
     Done(Replayed),
 }
 
@@ -79,17 +79,20 @@ impl Runs {
                 let held_by = run.record.owner.clone().filter(|_| run.record.leased());
                 return Err(Error::Live { id: run.id().to_owned(), state: run.state(), held_by });
             }
-            let told = if verb == Verb::Force {
-                self.forced(&run).await?
-            } else {
-                self.honoured(&run, word.at).await?
+            let told = match verb {
+                Verb::Force => self.forced(&run).await,
+                _ => self.honoured(&run, word.at).await,
             };
-            let (entry, generation) = match told {
+            if let Err(Error::KeyTaken { .. }) = &told {
+                // Perhaps by somebody who replays it at this moment: then that is the answer.
+                self.unmoved(seen).await?;
+            }
+            let (entry, generation) = match told? {
                 Told::Open(entry, generation) => (entry, generation),
                 Told::Done(replayed) => return Ok(replayed),
             };
             let id = uuid::Uuid::now_v7().to_string();
-            let batch = creating(&id, &run, entry.as_ref(), generation, verb, word)?;
+            let batch = creating(&id, &run, entry.as_deref(), generation, verb, word)?;
             match self.apply_batch(batch).await {
                 Ok(_) => return Ok(Replayed::Created(Box::new(self.must_get(&id).await?))),
                 Err(Error::Lost { .. }) => {}
@@ -133,15 +136,14 @@ impl Runs {
             }
         }
         let begun = |step: &&StepRecord| {
-            step.effect == Effect::Unsafe
-                && matches!(step.state, StepState::Started | StepState::Done)
-                && step.undo != UndoState::Done
+            // One that was left out may have been begun before that.
+            step.effect == Effect::Unsafe && step.state != StepState::Pending && step.undo != UndoState::Done
         };
         if let Some(step) = run.body.steps.iter().find(begun) {
             return Err(Error::UnsafeAgain { id: id(), step: step.name.clone() });
         }
         let generation = entry.as_ref().map_or(run.body.generation, |entry| entry.body.generation);
-        Ok(Told::Open(entry, generation))
+        Ok(Told::Open(entry.map(Box::new), generation))
     }
 
     /// The next generation of the key, unless somebody works under it.
@@ -161,7 +163,7 @@ impl Runs {
             }
         }
         let known = entry.as_ref().map_or(1, |entry| entry.body.generation);
-        Ok(Told::Open(entry, known.max(run.body.generation).saturating_add(1)))
+        Ok(Told::Open(entry.map(Box::new), known.max(run.body.generation).saturating_add(1)))
     }
 }
 

@@ -11,10 +11,11 @@ use crate::base::effect::Effect;
 use crate::base::explain::Explain;
 use crate::base::fault::Class;
 use crate::decide::claim::Status;
-use crate::decide::run;
+use crate::decide::run::{self, State};
 use crate::remember::ledger::{Outcome, entry};
 use crate::remember::runs::{
-    ATTEMPTS_MAX, Body, Error, Json, Move, Reason, Run, Runs, StepState, UndoState, Verb, Word, submit, waits,
+    ATTEMPTS_MAX, Body, Error, Failure, Json, Move, Reason, Run, Runs, StepState, UndoState, Verb, Word,
+    submit, waits,
 };
 use crate::remember::store::{Batch, Change, Event, Expect, PAGE_MAX, StoredEvent, Write};
 
@@ -179,6 +180,17 @@ impl Runs {
                 return Err(Error::not_for(&run, Verb::Compensate));
             }
             let reason = Reason::new("run.compensating", word.said("has what it did undone"));
+            if run.body.failure.is_none() {
+                // What the key will tell a second delivery once it is undone.
+                let failed = run.state() == State::FailedPermanent;
+                let (code, why) = if failed {
+                    (run.body.code.as_str(), &run.body.why)
+                } else {
+                    (&*reason.code, &reason.why)
+                };
+                run.body.failure =
+                    Some(Failure { attempt: run.body.attempt, ..Failure::permanent(code, why.as_str()) });
+            }
             revive(&mut run.body, &reason);
             run.body.fit_or_keep();
             let reopening = self.reopen_entry(&run, word.by).await?;
@@ -223,6 +235,9 @@ impl Runs {
             _ => self.reopen_entry(&run, word.by).await?,
         };
         settle(&mut run.body, step.as_deref(), undo, answer);
+        if !undo {
+            run.body.failure = None;
+        }
         let of_what = match (&step, undo) {
             (None, _) => String::new(),
             (Some(step), false) => format!(" of step {step}"),

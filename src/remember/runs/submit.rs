@@ -290,7 +290,7 @@ impl Runs {
                 return Ok(None);
             };
             // Forgotten meanwhile: the key is free, and the run's once more.
-            return Ok(print.parse().ok().map(|print| opening_again(run, &print, by)).transpose()?);
+            return print.parse().ok().map(|print| opening_again(run, &print, by)).transpose();
         };
         if matches!(entry.status, Status::Claimed | Status::Succeeded) {
             return Ok(None);
@@ -324,6 +324,11 @@ pub(super) fn not_to_be_repeated(run: &Body) -> Option<Outcome> {
     };
     if let Some(step) = of(StepState::Started) {
         let why = format!("{}; step {} was begun and its outcome is not known", run.why, step.name);
+        return Some(Outcome::NeedsReview { why });
+    }
+    if let Some(step) = of(StepState::Skipped) {
+        let why =
+            format!("{}; step {} was left out, and may have been begun before that", run.why, step.name);
         return Some(Outcome::NeedsReview { why });
     }
     of(StepState::Done).map(|step| Outcome::Failed {

@@ -127,7 +127,7 @@ impl Desk {
                 State::Succeeded => Some(unattended::ledger::Outcome::Succeeded {
                     result: body.output.clone().unwrap_or_else(|| json("null")),
                 }),
-                State::FailedPermanent => Some(unattended::ledger::Outcome::Failed {
+                State::FailedPermanent | State::Compensated => Some(unattended::ledger::Outcome::Failed {
                     class: unattended::fault::Class::Permanent,
                     code: String::from("http.422"),
                     why: String::from("refused"),

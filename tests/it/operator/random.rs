@@ -185,7 +185,8 @@ fn work(desk: &Desk, outside: &mut Outside, steps: usize, end: usize) {
 fn ask(desk: &Desk, run: &Run, step: &str) {
     let step = step.to_owned();
     desk.work(run, run::Event::AskReview, |body| {
-        body.question = Some(question(&step, &["applied", "not_applied", "requeue", "dismiss"], false));
+        body.question =
+            Some(question(&step, &["applied", "not_applied", "skip", "requeue", "dismiss"], false));
     });
 }
 

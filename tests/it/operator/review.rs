@@ -378,6 +378,7 @@ fn what_a_failed_run_did_is_undone_on_a_persons_word() {
         assert_eq!((run.state(), run.record.due_at), (State::Compensating, Some(desk.now())));
         assert!(run.record.lease.is_none() && run.body.finished_at.is_none());
         assert_eq!(desk.told(1).0, "claimed", "the key is the run's while it is at it");
+        assert_eq!(run.body.failure.as_ref().unwrap().code, "test.worked", "why it had failed is kept");
         assert_eq!(desk.last(run.id()).event.code, "run.compensating");
         let taken = block_on(desk.runs().claim(&run, crate::world::LEASE, "worker:b")).unwrap().unwrap();
         desk.check();
@@ -426,4 +427,26 @@ fn an_answer_ends_a_wait_that_has_run_out() {
     let run = block_on(desk.ada().review(&failed, &Answer::NotApplied, "")).unwrap();
     assert!(run.body.wait.is_none(), "it would fail again at once");
     assert_eq!(step(&run, "prepare").effect, Effect::Pure);
+}
+
+#[test]
+fn an_unsafe_step_that_was_left_out_is_done_by_no_second_delivery_and_no_rerun() {
+    let desk = Desk::new();
+    let held = desk.held(1);
+    let asked = desk.work(&held, run::Event::AskReview, |body| {
+        body.step_mut("pay").unwrap().state = StepState::Started;
+        body.question = Some(question("pay", &["applied", "not_applied", "skip"], false));
+    });
+    let run = block_on(desk.ada().review(&asked, &Answer::Skip, "we shall see")).unwrap();
+    block_on(desk.ada().cancel(&run, "")).unwrap();
+    assert_eq!(desk.told(1).0, "needs_review", "it may have been done before it was left out");
+    let again = block_on(desk.runs().submit(desk.new_run(1), desk.now())).unwrap();
+    assert!(matches!(again, runs::Submitted::Existing(..)), "{again:?}");
+    let held = desk.held(2);
+    let failed = desk.work(&held, run::Event::FailForGood, |body| {
+        body.step_mut("pay").unwrap().state = StepState::Skipped;
+    });
+    let error = block_on(desk.ada().replay(&failed, &unattended::operator::Mode::Rerun, "")).unwrap_err();
+    assert!(matches!(error, Error::Runs(runs::Error::UnsafeAgain { .. })), "{error}");
+    desk.check();
 }

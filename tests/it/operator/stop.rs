@@ -152,3 +152,37 @@ fn a_paused_orphan_is_not_taken_over_and_can_be_cancelled() {
     assert_eq!(block_on(desk.ada().cancel(&held, "")).unwrap().state(), State::Cancelled);
     desk.check();
 }
+
+#[test]
+fn a_driver_puts_a_paused_run_down_between_two_steps_and_goes_on_when_it_is_resumed() {
+    use unattended::effect::Effect;
+    use unattended::job::Job;
+    use unattended::pipeline::Step;
+
+    let desk = Desk::new();
+    let ada = desk.ada();
+    let paid = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = std::sync::Arc::clone(&paid);
+    let prepare = Step::new("prepare", Effect::Pure, move |cx| {
+        let ada = ada.clone();
+        async move {
+            let run = ada.find(&cx.run_id().parse().unwrap()).await.unwrap();
+            ada.pause(&run, "wait a moment").await.unwrap();
+            Ok(1)
+        }
+    });
+    let pay = Step::new("pay", Effect::Unsafe, move |_| {
+        let counted = std::sync::Arc::clone(&counted);
+        async move { Ok(counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst)) }
+    });
+    let job = Job::new("transfer").lease(LEASE).step(prepare).step(pay).build().unwrap();
+    let once = || desk.sim.block_on(job.run_once_on(desk.sim.clone(), &desk.store, "x")).unwrap().unwrap();
+    let run = once().run.unwrap();
+    let paid = || paid.load(std::sync::atomic::Ordering::SeqCst);
+    assert_eq!((run.state(), run.record.paused, paid()), (State::Queued, true, 0), "{}", run.body.why);
+    block_on(desk.ada().resume(&run, "")).unwrap();
+    desk.sim.block_on(job.work_off_on(desk.sim.clone(), &desk.store)).unwrap().unwrap();
+    let run = desk.run(run.id());
+    assert_eq!((run.state(), paid()), (State::Succeeded, 1), "{}", run.body.why);
+    desk.check();
+}

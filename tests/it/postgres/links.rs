@@ -1,4 +1,5 @@
 //! Connections that break, a server that is down or says nothing.
+#![allow(clippy::disallowed_methods, reason = "that a wait is bounded is seen in real time")]
 
 use std::time::{Duration, Instant};
 

@@ -9,6 +9,8 @@ mod opening;
 mod own;
 mod proxy;
 mod rules;
+#[cfg(feature = "postgres-tls")]
+mod tls;
 
 use unattended::store::{Batch, Expect, Ns, Put, Write};
 

@@ -209,7 +209,8 @@ fn a_run_that_waits_between_two_attempts_goes_back_with_the_rest_of_its_wait() {
     });
     let policy = Policy::service()
         .transient(|strategy| strategy.delay_base(secs(40)).delay_max(secs(40)).jitter(Jitter::None))
-        .inline_wait_max(secs(120));
+        .inline_wait_max(secs(120))
+        .elapsed_max(None);
     let job = of("busy", step.retry(policy)).build().unwrap();
     let id = queue(&world, &job, "a");
     let worker = worker(&world.store, job).grace(secs(10)).build().unwrap();
