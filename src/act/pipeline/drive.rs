@@ -43,7 +43,7 @@ pub(in crate::act) struct After {
 type KeyOf = dyn Fn(&Json) -> Result<Key, StepError> + Send + Sync;
 
 /// What is kept free in a run's record for the reasons of its last moves.
-const REASON_ROOM: usize = 4096;
+pub(super) const REASON_ROOM: usize = 4096;
 
 /// Drives the run until it ends, is put down, or is lost.
 ///

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::base::effect::Effect;
 use crate::base::time::{Timestamp, later};
 use crate::decide::run::{self, State};
 use crate::remember::runs::waits::tell;
-use crate::remember::runs::{Error, FORMAT, Move, Question, Reason, Run, Runs};
+use crate::remember::runs::{Body, Error, FORMAT, Move, Question, Reason, Run, Runs, StepState, UndoState};
 use crate::remember::store::{Batch, ClaimDue, Claimed, Expect, Ns, Order, PAGE_MAX, Query, Record};
 
 /// A run whose process died this often, without getting any further in between, is not started again by itself: it may
@@ -174,7 +175,12 @@ impl Runs {
             Move::new(&id, state, run::Event::HandBack, Expect::Fence(fence), reason)
         };
         let moved = match Run::from_record(record) {
-            Ok(run) if state == State::Processing && run.record.expires_at.is_some_and(|at| at <= now) => {
+            // Where nobody knows whether an unsafe step was done a person is asked, and not less so because time is over.
+            Ok(run)
+                if state == State::Processing
+                    && run.record.expires_at.is_some_and(|at| at <= now)
+                    && !in_doubt(&run.body) =>
+            {
                 self.expire(run, now, actor).await
             }
             Ok(mut run) => match self.in_front(&run).await? {
@@ -306,12 +312,21 @@ impl Runs {
         let reason = Reason::new("run.poison", why.as_str());
         body.code = reason.code.clone().into_owned();
         body.why.clone_from(&why);
+        // What is undone by half is not gone on with as work.
+        let undo = run.state() == State::Compensating;
+        let undoing = || body.steps.iter().rev().find(|step| step.undo == UndoState::Started);
+        let step = if undo { undoing() } else { body.next_step() }.map(|step| step.name.clone());
+        let options: &[&str] = match (undo, &step) {
+            (true, Some(_)) => &["requeue", "applied", "not_applied", "skip", "dismiss"],
+            (true, None) => &["requeue", "dismiss"],
+            (false, _) => &["requeue", "fixed_input", "dismiss"],
+        };
         body.question = Some(Question {
             code: body.code.clone(),
             text: format!("{why}: is the run itself what kills them?"),
-            step: body.next_step().map(|step| step.name.clone()),
-            undo: false,
-            options: ["requeue", "fixed_input", "dismiss"].map(str::to_owned).to_vec(),
+            step,
+            undo,
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
         });
         // Sent round again by a person, it starts with a clean count.
         body.crash_count = 0;
@@ -343,4 +358,9 @@ impl Runs {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether an unsafe step was begun and its end is not recorded.
+fn in_doubt(body: &Body) -> bool {
+    body.steps.iter().any(|step| step.effect == Effect::Unsafe && step.state == StepState::Started)
 }
