@@ -96,7 +96,7 @@ impl Drop for Database {
     fn drop(&mut self) {
         // A cluster of our own goes as a whole, but somebody else's is left as it was.
         if std::env::var("UNATTENDED_TEST_POSTGRES").is_ok() {
-            self.run("DROP SCHEMA IF EXISTS SCHEMA CASCADE");
+            self.run("drop schema if exists SCHEMA cascade");
         }
     }
 }
