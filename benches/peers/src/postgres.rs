@@ -12,7 +12,7 @@ use unattended::store::{ApplyError, Batch, Event, Expect, Ns, Put, Store, Write}
 
 #[path = "../../../tests/support/postgres.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the tests use the rest of it")]
-mod pg;
+pub(crate) mod pg;
 
 /// The claim of one connection without grouping: the bare statement on the same tables, prepared once.
 const SINGLE: &str = "WITH made AS (
@@ -53,7 +53,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-fn single(database: &pg::Database, connections: usize, span: Duration) -> f64 {
+pub(crate) fn single(database: &pg::Database, connections: usize, span: Duration) -> f64 {
     let sql = SINGLE.replace("SCHEMA", &database.schema);
     let done = Arc::new(AtomicU64::new(0));
     let begun = Instant::now();
@@ -83,7 +83,7 @@ fn single(database: &pg::Database, connections: usize, span: Duration) -> f64 {
     done.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64()
 }
 
-fn grouped(database: &pg::Database, callers: usize, span: Duration) -> (f64, f64) {
+pub(crate) fn grouped(database: &pg::Database, callers: usize, span: Duration) -> (f64, f64) {
     let store = Arc::new(database.open());
     let done = Arc::new(AtomicU64::new(0));
     let begun = Instant::now();
