@@ -6,6 +6,11 @@ mod reasons {}
 #[doc = include_str!("../docs/runs.md")]
 mod runs {}
 
+#[doc = include_str!("../docs/sql.md")]
+mod sql {}
+#[doc = include_str!("../docs/operator.md")]
+mod operator {}
+
 #[doc = include_str!("../docs/architecture.md")]
 mod architecture {}
 

@@ -160,7 +160,7 @@ mod tests {
         let (begun, has_begun) = oneshot::channel();
         let mut work = Box::pin(pool.run(async move {
             let _held = held;
-            drop(begun.send(()));
+            assert_eq!(begun.send(()), Ok(()));
             std::future::pending::<()>().await;
         }));
         assert!(work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());

@@ -39,7 +39,7 @@ fn the_stories_print_what_they_printed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = built(root);
     let bless = std::env::var("UNATTENDED_BLESS").is_ok_and(|what| what == "examples");
-    for name in ["publish"] {
+    for name in ["publish", "own_transaction"] {
         let output = Command::new(folder.join(name)).output().unwrap();
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         let golden = root.join("tests/golden/examples").join(format!("{name}.out"));
@@ -49,6 +49,28 @@ fn the_stories_print_what_they_printed() {
         let expected = fs::read_to_string(&golden).unwrap_or_default();
         assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{name}");
     }
+}
+
+/// What commits with the caller's own rows does so on both databases.
+#[cfg(all(feature = "postgres", feature = "testing"))]
+#[test]
+fn the_own_transaction_tells_the_same_on_postgresql() {
+    let Some(database) = crate::pg::Database::new() else { return };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let own = format!("own_{}", std::process::id());
+    // A server that has just been started is waited for.
+    drop(database.open());
+    database.run_as_it_is(&format!("CREATE DATABASE {own}"));
+    let (server, _) = database.url.rsplit_once('/').unwrap();
+    let example = built(root).join("own_transaction");
+    let output = Command::new(example).args(["--store", &format!("{server}/{own}")]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8(output.stdout).unwrap();
+    // The lease of a process that died is over after its time, in whichever of the calls that follow.
+    assert!(told.starts_with("the first process ended well: false\nrows that stand: 4\n"), "{told}");
+    let again = "succeeded; worked off before: 0; the same work was done before; rows that stand: 10\n";
+    assert!(told.ends_with(again), "{told}");
+    database.run_as_it_is(&format!("DROP DATABASE {own} WITH (FORCE)"));
 }
 
 /// Builds the examples as this test was built, and gives their folder.

@@ -461,3 +461,26 @@ fn a_settled_claim_is_not_settled_again_under_the_same_fence() {
     assert!(matches!(again, Err(Error::Fenced { .. })), "{again:?}");
     assert!(matches!(claim(&ledger, 1, 10), Claim::Duplicate(Outcome::Succeeded { .. })));
 }
+
+#[test]
+fn a_settled_entry_keeps_the_generation_of_its_key() {
+    let world = World::new();
+    let ledger = ledger(&world);
+    let generation = || {
+        let body: serde_json::Value = serde_json::from_str(&record(&world, 1).body).unwrap();
+        body["generation"].as_u64().unwrap()
+    };
+    let fence = fresh(&ledger, 1, 10);
+    block_on(ledger.release(&fence, "not begun")).unwrap();
+    assert_eq!(generation(), 1);
+    // A forced replay has opened the third since.
+    let body = Put { body: Some(String::from("{\"v\":1,\"generation\":3}")), ..Put::nothing() };
+    world.put(Ns::LEDGER, key(1).as_str(), body);
+    let fence = fresh(&ledger, 1, 10);
+    assert_eq!(generation(), 3);
+    block_on(ledger.complete(&fence, json("1"))).unwrap();
+    assert_eq!(generation(), 3);
+    let second = fresh(&ledger, 2, 10);
+    block_on(ledger.fail(&second, &Fault::permanent("x"), "x")).unwrap();
+    assert!(record(&world, 2).body.contains("\"generation\":1"));
+}

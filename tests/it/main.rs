@@ -41,6 +41,8 @@ mod ledger;
 mod manifest;
 #[cfg(feature = "testing")]
 mod once;
+#[cfg(all(feature = "sqlite", feature = "testing"))]
+mod operator;
 #[cfg(feature = "store")]
 mod payloads;
 #[cfg(all(feature = "postgres", feature = "testing"))]

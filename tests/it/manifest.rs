@@ -34,9 +34,14 @@ fn a_user_of_the_deciders_pays_for_four_crates() {
 
 #[test]
 fn features_bring_what_they_are_for() {
-    for (feature, brings) in
-        [("tokio", "tokio"), ("store", "sha2"), ("sqlite", "libsqlite3-sys"), ("cli", "clap")]
-    {
+    for (feature, brings) in [
+        ("tokio", "tokio"),
+        ("store", "sha2"),
+        ("sqlite", "libsqlite3-sys"),
+        ("postgres", "tokio-postgres"),
+        ("postgres-tls", "rustls"),
+        ("cli", "clap"),
+    ] {
         assert!(tree(feature, &[]).contains(brings), "{feature} does not bring {brings}");
     }
 }

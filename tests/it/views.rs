@@ -92,7 +92,7 @@ fn sqlite_shows_what_it_keeps() {
     let connection = sqlite::connect_like(&store).unwrap();
     for (view, columns) in VIEWS {
         let statement = connection.prepare(&format!("SELECT * FROM {view}")).unwrap();
-        let found: Vec<&str> = statement.column_names().into_iter().collect();
+        let found = Vec::from_iter(statement.column_names());
         assert_eq!(found.join(" "), columns, "{view}");
     }
     for (question, answer) in ANSWERS {
@@ -105,5 +105,28 @@ fn sqlite_shows_what_it_keeps() {
         connection.query_row(year, [], |row| row.get::<_, String>(0)).unwrap(),
         "2024",
         "an instant that is read"
+    );
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn postgres_shows_the_same() {
+    let Some(database) = crate::pg::Database::new() else { return };
+    fill(&database.open());
+    for (view, columns) in VIEWS {
+        let of = format!(
+            "SELECT string_agg(column_name, ' ' ORDER BY ordinal_position) FROM information_schema.columns
+             WHERE table_schema = '{}' AND table_name = '{view}'",
+            database.schema
+        );
+        assert_eq!(database.value(&of), columns, "{view}");
+    }
+    for (question, answer) in ANSWERS {
+        let here = question.replace(" FROM ", " FROM SCHEMA.");
+        assert_eq!(database.value(&here), answer, "{question}");
+    }
+    assert_eq!(
+        database.value("SELECT pg_typeof(updated_at) FROM SCHEMA.runs LIMIT 1"),
+        "timestamp with time zone"
     );
 }

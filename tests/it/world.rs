@@ -79,15 +79,7 @@ impl World {
 
     /// Every run, read page by page.
     pub(crate) fn all(&self) -> Vec<Run> {
-        let (mut all, mut cursor) = (Vec::new(), None);
-        loop {
-            let (page, next) = block_on(self.runs().list(&Filter::default(), 7, cursor)).unwrap();
-            all.extend(page);
-            match next {
-                Some(next) => cursor = Some(next),
-                None => return all,
-            }
-        }
+        all(&self.runs())
     }
 
     pub(crate) fn entry(&self, key: &str) -> Option<Record> {
@@ -96,33 +88,53 @@ impl World {
 
     /// Holds every run and every entry to what is always true.
     pub(crate) fn check(&self) {
-        for run in self.all() {
-            check_history(&self.runs(), &run);
-            check_record(&run);
-            self.check_entry(&run);
+        check_all(&self.store);
+    }
+}
+
+fn all(runs: &Runs) -> Vec<Run> {
+    let (mut all, mut cursor) = (Vec::new(), None);
+    loop {
+        let (page, next) = block_on(runs.list(&Filter::default(), 7, cursor)).unwrap();
+        all.extend(page);
+        match next {
+            Some(next) => cursor = Some(next),
+            None => return all,
         }
     }
+}
 
-    /// The run and the ledger entry of its key say the same.
-    fn check_entry(&self, run: &Run) {
-        let Some(entry) = run.body.key.as_deref().and_then(|key| self.entry(key)) else { return };
-        let body: serde_json::Value = serde_json::from_str(&entry.body).unwrap();
-        if body["run"] != run.id() {
-            return;
-        }
-        let (state, entry) = (run.state(), entry.state.as_str());
-        let agree = match state {
-            State::Succeeded => entry == "succeeded",
-            // The work may count as done before its last step is.
-            State::FailedPermanent => matches!(entry, "failed" | "succeeded"),
-            State::Compensated => entry == "failed",
-            State::Cancelled | State::Expired => entry != "claimed",
-            _ => matches!(entry, "claimed" | "succeeded"),
-        };
-        assert!(agree, "run {} is {state}, its entry is {entry}", run.id());
-        if entry == "succeeded" && !state.is_terminal() {
-            assert!(!run.body.steps.iter().all(|step| step.state == StepState::Pending), "nothing was done");
-        }
+/// Holds every run and every entry in a store to what is always true.
+pub(crate) fn check_all(store: &Arc<dyn Store>) {
+    let runs = Runs::new(Arc::clone(store));
+    for run in all(&runs) {
+        check_history(&runs, &run);
+        check_record(&run);
+        check_entry(store, &run);
+    }
+}
+
+/// The run and the ledger entry of its key say the same.
+fn check_entry(store: &Arc<dyn Store>, run: &Run) {
+    let Some(key) = run.body.key.as_deref() else { return };
+    let Some(entry) = block_on(store.get(Ns::LEDGER, key)).unwrap() else { return };
+    let body: serde_json::Value = serde_json::from_str(&entry.body).unwrap();
+    if body["run"] != run.id() {
+        return;
+    }
+    assert_eq!(body["generation"], run.body.generation, "run {}: {body}", run.id());
+    assert_eq!(entry.fingerprint, run.record.fingerprint, "run {}", run.id());
+    let (state, entry) = (run.state(), entry.state.as_str());
+    let agree = match state {
+        State::Succeeded => entry == "succeeded",
+        // The work may count as done before its last step is.
+        State::FailedPermanent => matches!(entry, "failed" | "succeeded" | "needs_review"),
+        State::Cancelled | State::Expired | State::Skipped | State::Compensated => entry != "claimed",
+        _ => matches!(entry, "claimed" | "succeeded"),
+    };
+    assert!(agree, "run {} is {state}, its entry is {entry}", run.id());
+    if entry == "succeeded" && !state.is_terminal() {
+        assert!(!run.body.steps.iter().all(|step| step.state == StepState::Pending), "nothing was done");
     }
 }
 
@@ -131,7 +143,7 @@ fn check_record(run: &Run) {
     let (state, record) = (run.state(), &run.record);
     let what = format!("run {} is {state}: {record:?}", run.id());
     if state == State::Compensating && record.lease.is_none() {
-        assert!(record.due_at.is_some(), "nobody will ever go on with the undoing: {what}");
+        assert!(record.due_at.is_some(), "nobody will ever go on with its undoing: {what}");
     } else if state.is_held() {
         assert!(record.lease.is_some(), "held without a lease: {what}");
         assert!(record.due_at.is_none(), "held and due: {what}");
@@ -153,6 +165,17 @@ fn check_record(run: &Run) {
     }
 }
 
+/// What is told of a run without a move.
+const MARKS: [&str; 7] = [
+    "run.note",
+    "run.reviewed",
+    "run.paused",
+    "run.resumed",
+    "run.cancel_asked",
+    "run.replayed",
+    "run.late_answer",
+];
+
 /// Walks a run's history: it begins at the beginning, no link is missing, every move is in the table, and it ends where
 /// the run is.
 pub(crate) fn check_history(runs: &Runs, run: &Run) {
@@ -171,8 +194,7 @@ pub(crate) fn check_history(runs: &Runs, run: &Run) {
         match from {
             None => assert!(matches!(to, State::Queued | State::Processing), "{what}"),
             Some(from) => {
-                let mark =
-                    from == to && ["run.note", "run.reviewed", "run.late_answer"].contains(&&*event.code);
+                let mark = from == to && MARKS.contains(&&*event.code);
                 let legal = run::Event::ALL.iter().any(|&event| run::transition(from, event) == Ok(to));
                 assert!(mark || legal, "{from} -> {to} is not in the table, at {what}");
             }

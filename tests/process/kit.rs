@@ -122,6 +122,12 @@ impl Drop for Player {
 pub fn open(place: &str) -> std::sync::Arc<dyn unattended::store::Store> {
     match place.split_once(':') {
         Some(("sqlite", path)) => std::sync::Arc::new(Sqlite::open(path).unwrap()),
+        #[cfg(feature = "postgres")]
+        Some(("postgres", place)) => {
+            let (schema, url) = place.split_once('@').unwrap();
+            let options = unattended::postgres::Postgres::options().schema(schema);
+            std::sync::Arc::new(options.connect_blocking(url).unwrap())
+        }
         _ => panic!("no store is meant by {place:?}"),
     }
 }

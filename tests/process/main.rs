@@ -20,6 +20,10 @@ mod files;
 mod kill;
 mod kit;
 mod matrix;
+#[cfg(feature = "postgres")]
+#[allow(dead_code, reason = "shared with other tests, which use more of it")]
+#[path = "../support/postgres.rs"]
+mod pg;
 mod shared;
 #[cfg(all(feature = "signals", feature = "tokio"))]
 mod workers;

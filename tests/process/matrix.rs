@@ -293,3 +293,15 @@ fn a_job_killed_at_every_store_call_on_sqlite_loses_nothing_and_repeats_nothing(
         matrix(&place, folder.path(), name);
     }
 }
+
+#[cfg(feature = "postgres")]
+#[test]
+fn a_job_killed_at_every_store_call_on_postgresql_loses_nothing_and_repeats_nothing() {
+    let _alone = alone();
+    for name in ["through", "undone"] {
+        let Some(database) = crate::pg::Database::new() else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let place = format!("postgres:{}@{}", database.schema, database.url);
+        matrix(&place, folder.path(), name);
+    }
+}

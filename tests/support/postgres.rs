@@ -5,53 +5,80 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls};
 use unattended::postgres::Postgres;
 
 /// A schema of a test's own. It is dropped with this.
-pub struct Database {
-    pub url: String,
-    pub schema: String,
+pub(crate) struct Database {
+    pub(crate) url: String,
+    pub(crate) schema: String,
+    hand: Mutex<Option<Hand>>,
+}
+
+/// A connection beside the store's.
+struct Hand {
+    runtime: Runtime,
+    client: Client,
 }
 
 impl Database {
     /// `None` where there is no PostgreSQL, after the one line that says so.
-    pub fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let url = url()?.to_owned();
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Some(Self { url, schema: format!("test_{}_{count}", std::process::id()) })
+        Some(Self { url, schema: format!("test_{}_{count}", std::process::id()), hand: Mutex::default() })
     }
 
-    pub fn open(&self) -> Postgres {
+    pub(crate) fn open(&self) -> Postgres {
+        self.open_at(&self.url)
+    }
+
+    /// Opens the store by another way to the same server.
+    pub(crate) fn open_at(&self, url: &str) -> Postgres {
         let options = Postgres::options().schema(self.schema.as_str()).connect_max(Duration::from_secs(30));
-        options
-            .connect_blocking(&self.url)
-            .unwrap_or_else(|error| panic!("{}", unattended::fault::chain(&error)))
+        options.connect_blocking(url).unwrap_or_else(|error| panic!("{}", unattended::fault::chain(&error)))
     }
 
     /// Runs statements in which `SCHEMA` stands for the test's schema.
-    pub fn run(&self, sql: &str) {
-        let sql = sql.replace("SCHEMA", &self.schema);
-        with_client(&self.url, async |client: Client| client.batch_execute(&sql).await.unwrap());
+    pub(crate) fn run(&self, sql: &str) {
+        self.run_as_it_is(&sql.replace("SCHEMA", &self.schema));
+    }
+
+    pub(crate) fn run_as_it_is(&self, sql: &str) {
+        self.with_hand(async |client| {
+            client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+        });
     }
 
     /// The one value that a statement gives, as text.
-    pub fn value(&self, sql: &str) -> String {
+    pub(crate) fn value(&self, sql: &str) -> String {
         let sql = format!("SELECT CAST(({}) AS TEXT)", sql.replace("SCHEMA", &self.schema));
-        with_client(&self.url, async |client: Client| {
+        self.with_hand(async |client| {
             let row = client.query_one(&sql, &[]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
             row.get::<_, Option<String>>(0).unwrap_or_else(|| String::from("(null)"))
         })
     }
 
+    fn with_hand<T>(&self, work: impl AsyncFnOnce(&Client) -> T) -> T {
+        let mut hand = self.hand.lock().unwrap_or_else(PoisonError::into_inner);
+        let hand = hand.get_or_insert_with(|| {
+            let runtime = runtime();
+            let (client, connection) = runtime.block_on(tokio_postgres::connect(&self.url, NoTls)).unwrap();
+            runtime.spawn(connection);
+            Hand { runtime, client }
+        });
+        hand.runtime.block_on(work(&hand.client))
+    }
+
     /// Puts a clock in the place of the database's: it stands at 1 January 2026 until it is moved.
-    pub fn stop_the_clock(&self) {
+    pub(crate) fn stop_the_clock(&self) {
         self.run(
             "CREATE TABLE SCHEMA.hand (at timestamptz NOT NULL);
              INSERT INTO SCHEMA.hand VALUES ('2026-01-01T00:00:00Z');
@@ -60,7 +87,7 @@ impl Database {
         );
     }
 
-    pub fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         self.run(&format!("UPDATE SCHEMA.hand SET at = at + interval '{} milliseconds'", by.as_millis()));
     }
 }
@@ -69,25 +96,17 @@ impl Drop for Database {
     fn drop(&mut self) {
         // A cluster of our own goes as a whole, but somebody else's is left as it was.
         if std::env::var("UNATTENDED_TEST_POSTGRES").is_ok() {
-            self.run("DROP SCHEMA IF EXISTS SCHEMA CASCADE");
+            self.run_as_it_is(&format!("DROP SCHEMA IF EXISTS {} CASCADE", self.schema));
         }
     }
 }
 
-/// Runs `work` with a connection of its own.
-pub fn with_client<T>(url: &str, work: impl AsyncFnOnce(Client) -> T) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-        let driver = tokio::spawn(connection);
-        let done = work(client).await;
-        driver.abort();
-        done
-    })
+pub(crate) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// Where the server is, once for each program.
-pub fn url() -> Option<&'static str> {
+pub(crate) fn url() -> Option<&'static str> {
     static URL: OnceLock<Option<String>> = OnceLock::new();
     URL.get_or_init(|| {
         let found = match std::env::var("UNATTENDED_TEST_POSTGRES") {
@@ -100,9 +119,11 @@ pub fn url() -> Option<&'static str> {
 }
 
 /// Says that something is left out, or fails where nothing may be.
-pub fn skip(what: &str, why: &str) {
+fn skip(what: &str, why: &str) {
     let required = std::env::var("UNATTENDED_REQUIRE_POSTGRES").is_ok_and(|value| value == "1");
-    assert!(!required, "no {what}: {why}");
+    // What needs a cluster of our own cannot be had of somebody else's.
+    let given = what != "PostgreSQL" && std::env::var("UNATTENDED_TEST_POSTGRES").is_ok();
+    assert!(!required || given, "no {what}: {why}");
     // Past the harness, which keeps the output of tests that pass to itself.
     drop(writeln!(std::io::stderr().lock(), "skipped: no {what} ({why})"));
 }
@@ -138,24 +159,120 @@ impl Cluster {
         for setting in ["max_connections=300", "shared_buffers=64MB", "log_min_messages=warning"] {
             server.args(["-c", setting]);
         }
-        watched(&server, &folder);
+        if certify(user.as_deref(), &folder).is_ok() {
+            drop(AUTHORITY.set(folder.join("ca.pem")));
+            for (setting, file) in [("ssl_cert_file", "server.pem"), ("ssl_key_file", "server.key")] {
+                server.arg("-c").arg(format!("{setting}={}", folder.join(file).display()));
+            }
+            server.args(["-c", "ssl=on"]);
+        }
+        static PIPE: OnceLock<ChildStdin> = OnceLock::new();
+        drop(PIPE.set(watched(&server, &folder)));
         Ok(format!("postgres://postgres@127.0.0.1:{port}/postgres"))
     }
 }
 
+/// The certificate of the authority that vouches for the throwaway server.
+static AUTHORITY: OnceLock<PathBuf> = OnceLock::new();
+
+/// `None` after one line that says so, where the server has no certificate of a known authority.
+pub(crate) fn authority() -> Option<&'static Path> {
+    url()?;
+    let found = AUTHORITY.get();
+    if found.is_none() {
+        skip("TLS", "the server is not a cluster of our own, or openssl is not on this machine");
+    }
+    found.map(PathBuf::as_path)
+}
+
+/// Makes an authority, and a certificate of it for the loopback.
+fn certify(user: Option<&str>, folder: &Path) -> Result<(), String> {
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+    let openssl = |words: &[&str]| {
+        let mut command = as_user(user, Path::new("openssl"));
+        ran(command.args(words).current_dir(folder))
+    };
+    let words =
+        ["req", "-x509", "-subj", "/CN=an authority for tests", "-keyout", "ca.key", "-out", "ca.pem"];
+    openssl(&[&words[..], &key[..]].concat())?;
+    let request = ["req", "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr"];
+    openssl(&[&request[..], &key[..5]].concat())?;
+    std::fs::write(folder.join("names"), "subjectAltName = IP:127.0.0.1\n")
+        .map_err(|error| error.to_string())?;
+    openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        "server.csr",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-days",
+        "2",
+        "-extfile",
+        "names",
+        "-out",
+        "server.pem",
+    ])
+}
+
+/// A PgBouncer before the server, pooling transactions: its URL, once for each program.
+pub(crate) fn pgbouncer() -> Option<&'static str> {
+    static URL: OnceLock<Option<(String, ChildStdin)>> = OnceLock::new();
+    let started = URL.get_or_init(|| start_pgbouncer().map_err(|why| skip("PgBouncer", &why)).ok());
+    started.as_ref().map(|(url, _)| url.as_str())
+}
+
+fn start_pgbouncer() -> Result<(String, ChildStdin), String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    folders.push(PathBuf::from("/usr/sbin"));
+    let program = folders.iter().map(|folder| folder.join("pgbouncer")).find(|program| program.exists());
+    let program = program.ok_or("pgbouncer is not on this machine")?;
+    if std::env::var("UNATTENDED_TEST_POSTGRES").is_ok() {
+        return Err(String::from("the server is not a cluster of our own"));
+    }
+    let behind: tokio_postgres::Config = url().ok_or("there is no PostgreSQL")?.parse().unwrap();
+    let server = behind.get_ports().first().copied().unwrap_or(5432);
+    let folder = tempfile::Builder::new()
+        .prefix("unattended-pgb-")
+        .tempdir()
+        .map_err(|error| error.to_string())?
+        .keep();
+    let port = free_port();
+    let config = format!(
+        "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+         unix_socket_dir =\nauth_type = trust\nauth_file = {0}/users\npool_mode = transaction\ndefault_pool_size = 4\n\
+         max_client_conn = 500\n",
+        folder.display()
+    );
+    std::fs::write(folder.join("config"), config).unwrap();
+    std::fs::write(folder.join("users"), "\"postgres\" \"\"\n").unwrap();
+    let user = unprivileged();
+    if let Some(user) = &user {
+        ran(Command::new("chown").args(["-R", user]).arg(&folder))?;
+    }
+    let mut bouncer = as_user(user.as_deref(), &program);
+    bouncer.arg(folder.join("config"));
+    let pipe = watched(&bouncer, &folder);
+    Ok((format!("postgres://postgres@127.0.0.1:{port}/postgres"), pipe))
+}
+
 /// Starts `server` under a watcher that stops it and removes its folder when this process ends, however it ends: it
 /// reads from a pipe whose other end nobody else has.
-fn watched(server: &Command, folder: &Path) {
+#[allow(clippy::zombie_processes, reason = "it ends after this process")]
+fn watched(server: &Command, folder: &Path) -> ChildStdin {
     const WATCH: &str = r#"folder=$1; shift; cd /
 "$@" >"$folder/log" 2>&1 </dev/null & server=$!
 cat >/dev/null
 kill -QUIT "$server" 2>/dev/null; wait "$server"; rm -rf "$folder""#;
-    static PIPE: OnceLock<std::process::ChildStdin> = OnceLock::new();
     let mut watcher = Command::new("sh");
     watcher.args(["-c", WATCH, "watch"]).arg(folder).arg(server.get_program()).args(server.get_args());
     let mut watcher =
         watcher.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    drop(PIPE.set(watcher.stdin.take().unwrap()));
+    watcher.stdin.take().unwrap()
 }
 
 /// Where `initdb` and `postgres` are: on the path, or where Debian keeps them, the newest.
@@ -200,6 +317,6 @@ fn ran(command: &mut Command) -> Result<(), String> {
     Err(format!("{command:?}: {}", String::from_utf8_lossy(&done.stderr)))
 }
 
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -2,9 +2,11 @@
 //!
 //! Each figure is the smallest of many batches, which is what the machine can do when nothing else disturbs it; the
 //! contenders take turns, batch by batch, so that a slow phase of the machine hits all of them. `cargo run --release`.
+//! `cargo run --release -- postgres` measures the PostgreSQL store alone.
 
 mod calls;
 mod measure;
+mod postgres;
 
 use std::future::Future;
 use std::hint::black_box;
@@ -52,6 +54,9 @@ fn used<E>(result: Result<u64, E>) {
 }
 
 fn main() {
+    if std::env::args().any(|arg| arg == "postgres") {
+        return postgres::run();
+    }
     let mut report = Report::default();
     breakers_one_thread(&mut report);
     breakers_dirty(&mut report);

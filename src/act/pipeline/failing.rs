@@ -16,7 +16,7 @@ use crate::base::time::{Now, later, millis};
 use crate::decide::retry;
 use crate::decide::run::{self, State};
 use crate::remember::runs::{
-    CHAIN_MAX, Error, Failure, FaultRecord, Json, Question, Reason, StepState, Wait, shortened,
+    Body, CHAIN_MAX, Error, Failure, FaultRecord, Json, Question, Reason, StepState, Wait, shortened,
 };
 
 /// The wait before a run that used up its attempts is tried as a whole again; doubled each time.
@@ -186,14 +186,19 @@ pub(super) fn options(state: State) -> Vec<String> {
 /// Ends the run because an operator asked for it.
 pub(super) async fn cancel(holding: &Holding) -> Result<(), Error> {
     {
-        // Only called between attempts: the next step is marked at most, and not begun.
-        let mut body = holding.body();
-        let next = body.next_step().map(|step| step.name.clone());
-        if let Some(record) = next.and_then(|name| body.step_mut(&name)) {
-            record.state = StepState::Pending;
-        }
+        // Only called between attempts.
+        let state = holding.state();
+        unmark_next(state, &mut holding.body());
     }
     end(holding, run::Event::Cancel, cancelled(), None, None).await
+}
+
+/// The next step of a run that is put down between two attempts is marked as begun at most, and is not.
+fn unmark_next(state: State, body: &mut Body) {
+    let next = body.next_step().map(|step| step.name.clone()).filter(|_| state == State::Processing);
+    if let Some(record) = next.and_then(|name| body.step_mut(&name)) {
+        record.state = StepState::Pending;
+    }
 }
 
 /// Why a run was ended that an operator asked to stop.
@@ -206,6 +211,7 @@ pub(super) async fn set_aside(holding: &Holding) -> Result<(), Error> {
     {
         let mut body = holding.body();
         body.attempt = body.attempt.saturating_sub(1);
+        unmark_next(holding.state(), &mut body);
     }
     let reason = Reason::new("run.paused", "an operator put it aside for now");
     hand_back(holding, reason, holding.env.now().wall).await

@@ -71,6 +71,12 @@ pub(super) fn split(text: &str) -> Result<Parts<'_>, usize> {
 
 /// Writes a number given as text.
 pub(super) fn write_text(out: &mut String, parts: &Parts<'_>) -> Result<(), Problem> {
+    // Most numbers are plain integers and stand in their form already; `-0` does not.
+    let is_plain = parts.whole.len() + usize::from(parts.negative) == parts.text.len();
+    if is_plain && parts.whole != "0" && signed(parts.whole.len()) <= PLAIN_DIGITS_MAX {
+        out.push_str(parts.text);
+        return Ok(());
+    }
     let exact = Decimal::from_parts(parts);
     if exact.digits.is_empty() || (exact.is_integer() && exact.point <= PLAIN_DIGITS_MAX) {
         exact.lay_out(out);

@@ -101,7 +101,8 @@ impl Object {
 
 /// The order of RFC 8785: by UTF-16 code units, which differs from the order of bytes above U+D7FF.
 fn utf16(a: &str, b: &str) -> std::cmp::Ordering {
-    a.encode_utf16().cmp(b.encode_utf16())
+    // Where all is ASCII, the order of bytes is the same.
+    if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
 }
 
 /// Writes the separator before element `index` of an array.

@@ -61,7 +61,7 @@ pub(super) struct Upgrade {
 pub(super) struct Shared {
     pub(super) name: String,
     /// Name and version.
-    pub(super) full_name: String,
+    pub(super) label: String,
     pub(super) version: u32,
     /// The oldest version that can be upgraded.
     pub(super) oldest: u32,
@@ -176,7 +176,7 @@ impl<T> Contract<T> {
 /// For a value that is there already only the [`validate`](Builder::validate) hooks have something to say.
 impl<T> Check<T> for Contract<T> {
     fn name(&self) -> &str {
-        &self.shared.full_name
+        self.shared.label.as_str()
     }
 
     fn check(&self, value: &T) -> Result<(), Violations> {
@@ -192,7 +192,7 @@ impl<T> Clone for Contract<T> {
 
 impl<T> fmt::Debug for Contract<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Contract").field(&self.shared.full_name).finish()
+        f.debug_tuple("Contract").field(&self.shared.label).finish()
     }
 }
 
@@ -270,7 +270,7 @@ impl Shared {
     }
 
     pub(super) fn because(&self, why: Refusal) -> Refused {
-        Refused { contract: self.full_name.clone(), why }
+        Refused { contract: self.label.clone(), why }
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Builder<T> {
 impl<T> Builder<T> {
     pub(super) fn new(name: String, version: u32) -> Self {
         let shared = Shared {
-            full_name: format!("{name}/{version}"),
+            label: format!("{name}/{version}"),
             name,
             version,
             oldest: version,
@@ -154,7 +154,7 @@ impl<T> Builder<T> {
 
 impl<T> fmt::Debug for Builder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("contract", &self.shared.full_name).finish_non_exhaustive()
+        f.debug_struct("Builder").field("contract", &self.shared.label).finish_non_exhaustive()
     }
 }
 

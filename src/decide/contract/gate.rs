@@ -65,8 +65,11 @@ struct Inner<T, F> {
 
 struct Rule<T, F> {
     name: String,
-    judge: Box<dyn Fn(&T, &F) -> Verdict + Send + Sync>,
+    judge: Box<Judge<T, F>>,
 }
+
+/// What a rule says of a candidate, in view of the facts.
+type Judge<T, F> = dyn Fn(&T, &F) -> Verdict + Send + Sync;
 
 /// What becomes of a candidate that no rule is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -162,7 +165,7 @@ impl<T: DeserializeOwned, F> Gate<T, F> {
         })?;
         let origin = Origin {
             source: proposal.source().to_owned(),
-            contract: contract.shared.full_name.clone(),
+            contract: contract.shared.label.clone(),
             from: accepted.from,
             extraction,
             fingerprint,

@@ -13,8 +13,11 @@ use super::accept::Shared;
 #[derive(Clone)]
 pub struct Intake {
     shared: Arc<Shared>,
-    decodes: Arc<dyn Fn(&RawValue) -> Result<(), Refused> + Send + Sync>,
+    decodes: Arc<Decodes>,
 }
+
+/// Whether the type takes what the schema has accepted, and the hooks too.
+type Decodes = dyn Fn(&RawValue) -> Result<(), Refused> + Send + Sync;
 
 /// What was let in.
 #[derive(Clone, Debug)]
@@ -71,6 +74,6 @@ impl Intake {
 
 impl fmt::Debug for Intake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Intake").field(&self.shared.full_name).finish()
+        f.debug_tuple("Intake").field(&self.shared.label).finish()
     }
 }

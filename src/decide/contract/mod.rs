@@ -38,7 +38,8 @@ mod verdict;
 #[cfg(feature = "store")]
 mod walk;
 
-#[cfg(all(test, feature = "store"))]
+#[cfg(test)]
+#[cfg(feature = "store")]
 mod tests;
 
 pub use check::{Check, Checked, of};

@@ -20,7 +20,7 @@ pub(super) enum Node<'a> {
     /// A string, decoded.
     Text(Cow<'a, str>),
     /// An array.
-    Array(Vec<Node<'a>>),
+    Array(Vec<Self>),
     /// An object's members, as they stand.
     Object(Vec<Member<'a>>),
 }

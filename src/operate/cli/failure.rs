@@ -114,6 +114,9 @@ impl Failure {
         let (id, state) = match error {
             operator::Error::Runs(error) => return Self::of_runs(error, program),
             operator::Error::Invalid { .. } => return Self::new(Exit::Usage, "usage", error.to_string()),
+            operator::Error::DoneBefore { .. } => {
+                return Self::new(Exit::Failed, error.fault().code, error.to_string());
+            }
             operator::Error::NotPossible { id, state, .. } => (id, *state),
         };
         let hint = match state {

@@ -298,8 +298,8 @@ fn meaning(answer: &str) -> &'static str {
         "dismiss" => "leave it as failed",
         "applied" => "it was done: go on behind the step, with what it gave",
         "not_applied" => "it was not done: do the step again",
-        "skip_step" => "go on without the step",
-        "input" => "go on with another input",
+        "skip" | "skip_step" => "go on without the step",
+        "fixed_input" | "input" => "go on with another input",
         _ => "",
     }
 }

@@ -62,6 +62,7 @@ use crate::base::time::{Clock, System};
 use crate::operate::cli::args::{Credential as CredentialVerb, Global, Store as StoreVerb, Verb};
 use crate::operate::cli::failure::{Failure, Stop};
 use crate::operate::cli::session::Session;
+pub use crate::operate::operator::Mode;
 use crate::remember::runs::Run;
 use crate::remember::store::Store;
 
@@ -178,20 +179,6 @@ impl fmt::Debug for Replay {
             .field("actor", &self.actor)
             .finish_non_exhaustive()
     }
-}
-
-/// How a run is run again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// The same run, from its last checkpoint.
-    Resume,
-    /// A new run of the same input; the ledger is honoured, so what was done under the key is not done twice.
-    Rerun,
-    /// A new run of the same input in a new generation of its key: it is done once more.
-    Force {
-        /// Why that is right; never empty.
-        reason: String,
-    },
 }
 
 /// Runs a run of an application's own jobs again, here and now.

@@ -97,7 +97,8 @@ impl Session<'_, '_> {
             None => Surroundings::of_process().user().unwrap_or_else(|| String::from("unknown")),
         };
         let store = self.store(need)?;
-        Operator::new(store, &by).map_err(|error| self.failed(&error).into())
+        let operator = Operator::new(store, &by).map_err(|error| self.failed(&error))?;
+        Ok(operator.on(Arc::clone(&self.host.clock)))
     }
 
     pub(super) fn store(&self, need: Need) -> Result<Arc<dyn Store>, Stop> {

@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use super::*;
+use crate::base::fault::Classify as _;
 use crate::base::text;
+use crate::base::time::later;
+use crate::decide::run::{self, State};
 use crate::remember::blocking::block_on;
 use crate::remember::memory::Memory;
 use crate::remember::runs::{Json, Move, NewRun, Reason, Submitted};

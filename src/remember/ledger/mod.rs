@@ -32,13 +32,20 @@ pub const LEASE: Duration = Duration::from_secs(30);
 pub struct Fence {
     key: Key,
     number: u64,
+    generation: u32,
 }
 
 impl Fence {
     /// The fence that a ledger granted for `key`; for implementers.
     #[must_use]
     pub const fn granted(key: Key, number: u64) -> Self {
-        Self { key, number }
+        Self { key, number, generation: 1 }
+    }
+
+    /// The same fence, of an entry whose key is in this generation.
+    pub(in crate::remember) const fn of_generation(mut self, generation: u32) -> Self {
+        self.generation = generation;
+        self
     }
 
     /// The key that was claimed.

@@ -91,7 +91,8 @@ impl StoreLedger {
             }
             match self.open(key, payload, lease, seen.as_ref(), decision).await? {
                 Ok(number) => {
-                    let fence = Fence::granted(key.clone(), number);
+                    let generation = seen.as_ref().map_or(1, |entry| entry.body.generation);
+                    let fence = Fence::granted(key.clone(), number).of_generation(generation);
                     return Ok(match decision {
                         Decision::TakeOver => Claim::TakeOver(fence, LastKnown::Started),
                         _ => Claim::Fresh(fence),
@@ -173,7 +174,7 @@ impl StoreLedger {
         why: &str,
     ) -> Result<(), Error> {
         let status = outcome.as_ref().map_or(Status::Released, Outcome::status);
-        let mut body = entry::Body::open(None, 1);
+        let mut body = entry::Body::open(None, fence.generation);
         body.outcome = outcome;
         let kept = matches!(status, Status::Succeeded | Status::Failed).then_some(self.keep).flatten();
         let expires_at = kept.map(|keep| later(self.clock.now().wall, keep));

@@ -25,7 +25,7 @@ impl Engine {
         let (stop, stopped) = oneshot::channel::<()>();
         let run = move || {
             // Told to stop, or the handle is gone: the same.
-            let _: Result<(), oneshot::Canceled> = runtime.block_on(stopped);
+            let (Ok(()) | Err(oneshot::Canceled)) = runtime.block_on(stopped);
             runtime.shutdown_background();
         };
         thread::Builder::new().name(String::from("unattended-postgres")).spawn(run).map_err(failed)?;

@@ -83,6 +83,13 @@ pub(super) fn corrupt(detail: impl std::fmt::Display) -> Error {
 
 fn known(error: &tokio_postgres::Error) -> Option<Error> {
     let Some(code) = error.code() else {
+        if let Some(found) = untrusted(error) {
+            return Some(Error::Setting {
+                name: "sslmode",
+                found,
+                needed: String::from("a server that it can trust"),
+            });
+        }
         return lost(error).then(|| Error::Unreachable { detail: chain(error) });
     };
     let detail = error.as_db_error().map_or_else(String::new, |said| said.message().to_owned());
@@ -122,6 +129,20 @@ fn lost(error: &tokio_postgres::Error) -> bool {
         || text.starts_with("timeout")
         || text.starts_with("error performing TLS handshake")
         || text.starts_with("unexpected message")
+}
+
+/// Why encryption that is demanded cannot be had from this server, which another try would not change.
+fn untrusted(error: &tokio_postgres::Error) -> Option<String> {
+    use std::error::Error as _;
+    if !error.to_string().starts_with("error performing TLS handshake") {
+        return None;
+    }
+    // The driver's own word that there is no TLS is text; what rustls refuses is invalid data.
+    let source = error.source()?;
+    let broke = source
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|io| io.kind() != std::io::ErrorKind::InvalidData);
+    (!broke).then(|| source.to_string())
 }
 
 /// Whether the failure came before anything was sent: a value that could not be encoded.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
 use crate::remember::postgres::rows::get;
 use crate::remember::postgres::schema::FORMAT;
@@ -59,11 +59,15 @@ pub struct Settings {
 pub(super) struct Durability(pub(super) Settings);
 
 impl Durability {
+    const SQL: &str = "SELECT current_setting('synchronous_commit'), current_setting('fsync') = 'on',
+         current_setting('full_page_writes') = 'on', pg_is_in_recovery()";
+
     pub(super) async fn read(client: &Client) -> Result<Self, Error> {
-        let sql = "SELECT current_setting('synchronous_commit'), current_setting('fsync') = 'on',
-                   current_setting('full_page_writes') = 'on', pg_is_in_recovery()";
-        let rows = client.query_typed(sql, &[]).await;
-        let rows = rows.map_err(|found| error::of("cannot read the settings back", found))?;
+        let rows = client.query_typed(Self::SQL, &[]).await;
+        Self::of(&rows.map_err(|found| error::of("cannot read the settings back", found))?)
+    }
+
+    fn of(rows: &[Row]) -> Result<Self, Error> {
         let row = rows.first().ok_or_else(|| error::corrupt("no answer"))?;
         Ok(Self(Settings {
             synchronous_commit: get(row, 0)?,
@@ -97,6 +101,7 @@ impl Postgres {
             let row = rows.first().ok_or_else(|| error::corrupt("no row in the table of the store"))?;
             let sql = "SELECT ns, state, count(*) FROM SCHEMA.record GROUP BY ns, state ORDER BY ns, state";
             let states = link.read("cannot count the records", &link.sql(sql), &[]).await?;
+            let settings = link.read("cannot read the settings back", Durability::SQL, &[]).await?;
             let states = states.iter().map(|row| {
                 let ns = u16::try_from(get::<i32>(row, 0)?).unwrap_or(u16::MAX);
                 Ok((Ns::from_stored(ns), get(row, 1)?, get::<i64>(row, 2)?.unsigned_abs()))
@@ -111,7 +116,7 @@ impl Postgres {
                 revision: number(2)?,
                 states: states.collect::<Result<_, Error>>()?,
                 events: number(3)?,
-                settings: Durability::read(&*link.connection().await?).await?.0,
+                settings: Durability::of(&settings)?.0,
                 server_version: get(row, 5)?,
                 batches: link.counts.batches.load(Ordering::Relaxed),
                 commits: link.counts.commits.load(Ordering::Relaxed),

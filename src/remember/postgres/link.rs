@@ -59,7 +59,7 @@ impl Link {
     }
 
     pub(super) fn sql(&self, template: &str) -> String {
-        self.schema.into_sql(template)
+        self.schema.sql(template)
     }
 
     /// A place among the reads and claims.

@@ -162,8 +162,8 @@ impl Options {
         park::block_on(self.connect(url))
     }
 
-    /// Opens the store over your own pool, whose connections may be shared with other uses. Their futures may need
-    /// your runtime, so [`Caps::own_threads`](crate::remember::store::Caps::own_threads) is false, and the blocking
+    /// Opens the store over your own pool, whose connections may be shared with other uses. Those that this store was
+    /// the first to ask for end with it, and the pool replaces them. Those that others asked for may need your runtime, so [`Caps::own_threads`](crate::remember::store::Caps::own_threads) is false, and the blocking
     /// face refuses where it would wait for itself.
     ///
     /// # Errors

@@ -74,7 +74,7 @@ async fn apply(
         return Err(Error::Setting { name: "synchronous_commit", found, needed }.into());
     }
     let columns = Columns::of([batch]);
-    let sql = schema.into_sql(&write::call());
+    let sql = schema.sql(&write::call());
     let answer = tx.query_typed(&sql, &columns.params(&owner, &true)).await;
     let answer = answer.map_err(|found| failed("cannot apply the batch", found))?;
     match write::verdicts(owner, &[batch], &answer)?.pop() {

@@ -30,6 +30,9 @@ pub(super) async fn events(
     limit: u32,
 ) -> Result<Vec<StoredEvent>, Error> {
     let Ok(after) = i64::try_from(after) else { return Ok(Vec::new()) };
+    if key.contains('\0') {
+        return Ok(Vec::new());
+    }
     let sql = format!(
         "SELECT {EVENT_COLUMNS} FROM SCHEMA.event
          WHERE record_id = (SELECT id FROM SCHEMA.record WHERE ns = $1 AND key = $2) AND seq > $3 ORDER BY seq LIMIT $4"

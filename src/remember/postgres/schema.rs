@@ -29,7 +29,7 @@ impl Name {
     }
 
     /// `template` with this schema's name in it.
-    pub(super) fn into_sql(&self, template: &str) -> String {
+    pub(super) fn sql(&self, template: &str) -> String {
         template.replace("SCHEMA", &format!("\"{}\"", self.0))
     }
 
@@ -73,17 +73,19 @@ fn steps() -> [String; FORMAT as usize] {
 
 /// All statements that make an empty schema of that name, for somebody who lets no program change the database.
 pub(super) fn script(name: &Name) -> String {
-    let steps = name.into_sql(&steps().join("\n"));
+    let steps = name.sql(&steps().join("\n"));
     let made = format!("INSERT INTO SCHEMA.store (format, reads_from) VALUES ({FORMAT}, {READS_FROM});\n");
-    format!("CREATE SCHEMA IF NOT EXISTS \"{}\";\n\n{steps}\n{}", name.as_str(), name.into_sql(&made))
+    format!("CREATE SCHEMA IF NOT EXISTS \"{}\";\n\n{steps}\n{}", name.as_str(), name.sql(&made))
 }
 
 /// Reads what stands there; refuses what this release cannot work with.
 pub(super) async fn identify(client: &Client, name: &Name) -> Result<Found, Error> {
     let failed = |found| error::of("cannot read the store's format", found);
-    let look = "SELECT to_regclass($1) IS NOT NULL, current_setting('server_version_num'), current_setting('server_encoding')";
-    let table = format!("\"{}\".store", name.as_str());
-    let params = [(&table as &(dyn tokio_postgres::types::ToSql + Sync), tokio_postgres::types::Type::TEXT)];
+    // Read as a table: what `to_regclass` knows may be older than the lock that a migration waited for.
+    let look = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c
+             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'store'),
+         current_setting('server_version_num'), current_setting('server_encoding')";
+    let params = [(&name.0 as &(dyn tokio_postgres::types::ToSql + Sync), tokio_postgres::types::Type::TEXT)];
     let rows = client.query_typed(look, &params).await.map_err(failed)?;
     let row = rows.first().ok_or_else(|| error::corrupt("no answer"))?;
     let (there, version, encoding): (bool, String, String) = (row.get(0), row.get(1), row.get(2));
@@ -104,7 +106,7 @@ pub(super) async fn identify(client: &Client, name: &Name) -> Result<Found, Erro
     if !there {
         return Ok(Found::Nothing);
     }
-    let format = name.into_sql("SELECT format, reads_from FROM SCHEMA.store");
+    let format = name.sql("SELECT format, reads_from FROM SCHEMA.store");
     let rows = client.query_typed(&format, &[]).await.map_err(failed)?;
     let path = || std::path::PathBuf::from(format!("the schema {}", name.as_str()));
     let Some(row) = rows.first() else {
@@ -139,10 +141,10 @@ pub(super) async fn migrate(client: &mut Client, name: &Name) -> Result<Found, E
         tx.batch_execute(&script(name)).await.map_err(failed)?;
     } else {
         for step in steps().iter().skip(done as usize) {
-            tx.batch_execute(&name.into_sql(step)).await.map_err(failed)?;
+            tx.batch_execute(&name.sql(step)).await.map_err(failed)?;
         }
         let set = format!("UPDATE SCHEMA.store SET format = {FORMAT}, reads_from = {READS_FROM}");
-        tx.batch_execute(&name.into_sql(&set)).await.map_err(failed)?;
+        tx.batch_execute(&name.sql(&set)).await.map_err(failed)?;
     }
     tx.commit().await.map_err(failed)?;
     Ok(found)

@@ -66,3 +66,26 @@ pub(super) fn manager(config: Config, recycling: ManagerConfig, demanded: bool) 
     }
     Ok(Manager::from_config(config, NoTls, recycling))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encryption_is_what_the_url_demands() {
+        for (mode, demands) in [
+            ("", false),
+            ("?sslmode=disable", false),
+            ("?sslmode=prefer", false),
+            ("?sslmode=require", true),
+            ("?sslmode=verify-ca", true),
+            ("?sslmode=verify-full", true),
+        ] {
+            let (config, demanded) = config_of(&format!("postgres://a:b@db.example/c{mode}")).unwrap();
+            assert_eq!(demanded, demands, "{mode}");
+            assert_eq!(config.get_ssl_mode() == SslMode::Require, demands, "{mode}: never halfway");
+        }
+        assert!(config_of("postgres://a:b@db.example/c?sslmode=nonsense").is_err());
+        assert!(config_of("user=a dbname=c").is_err(), "no host");
+    }
+}

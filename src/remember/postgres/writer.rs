@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_channel::oneshot;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
 
+use crate::base::time::millis;
 use crate::remember::postgres::engine::Engine;
 use crate::remember::postgres::error::{Failed, copy_of};
 use crate::remember::postgres::link::Link;
@@ -68,7 +70,8 @@ impl Writer {
     /// Hands a batch over. An error means that it was not taken.
     pub(super) fn send(&self, batch: Batch, reply: Reply) -> Result<(), Error> {
         let mut waiting = self.queue.lock();
-        if waiting.requests.len() >= WAITING_MAX {
+        // Those that wait beside the lanes have their keys among the busy ones.
+        if waiting.requests.len().saturating_add(waiting.busy.len()) >= WAITING_MAX {
             return Err(Error::Busy { waited_ms: 0, allowed_ms: 0 });
         }
         waiting.requests.push_back(Request { batch, reply });
@@ -238,7 +241,12 @@ impl Lane {
     fn wait_beside(&self, request: Request) {
         let beside = self.clone();
         tokio::spawn(async move {
-            let _place = beside.queue.patient.acquire().await;
+            let bound = beside.link.answer_max;
+            let Ok(_place) = timeout(bound, beside.queue.patient.acquire()).await else {
+                let busy = Error::Busy { waited_ms: millis(bound), allowed_ms: millis(bound) };
+                let refused = request.not_sent(busy);
+                return beside.queue.answer(request, Err(refused));
+            };
             beside.settle_alone(request, true).await;
         });
     }

@@ -141,6 +141,12 @@ impl Body {
         }
     }
 
+    /// The same for a body that is written whether it fits or not: what still does not is refused by the store, which
+    /// says so.
+    pub(crate) fn fit_or_keep(&mut self) {
+        let _fits = self.fit(0);
+    }
+
     /// Keeps `fault`, letting go of the oldest beyond [`FAULTS_MAX`].
     pub fn keep_fault(&mut self, mut fault: FaultRecord) {
         fault.chain = shortened(fault.chain, CHAIN_MAX);

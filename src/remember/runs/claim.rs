@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::base::time::{Timestamp, later};
 use crate::decide::run::{self, State};
+use crate::remember::runs::waits::tell;
 use crate::remember::runs::{Error, FORMAT, Move, Question, Reason, Run, Runs};
 use crate::remember::store::{Batch, ClaimDue, Claimed, Expect, Ns, Order, PAGE_MAX, Query, Record};
 
@@ -176,12 +177,15 @@ impl Runs {
             Ok(run) if state == State::Processing && run.record.expires_at.is_some_and(|at| at <= now) => {
                 self.expire(run, now, actor).await
             }
-            Ok(run) => match self.in_front(&run).await? {
+            Ok(mut run) => match self.in_front(&run).await? {
                 None => return Ok(Some(run)),
                 Some(other) => {
                     let why = format!("run {other}, with the same serial key, was taken first");
                     let step = back("run.serial", why);
-                    self.apply(Move { due_at: Some(now), actor, ..step }).await.map(drop)
+                    tell(&mut run.body, &step.reason);
+                    self.apply(Move { due_at: Some(now), body: Some(&run.body), actor, ..step })
+                        .await
+                        .map(drop)
                 }
             },
             Err(Error::Unreadable { detail, .. }) => {
@@ -307,7 +311,7 @@ impl Runs {
             text: format!("{why}: is the run itself what kills them?"),
             step: body.next_step().map(|step| step.name.clone()),
             undo: false,
-            options: vec![String::from("requeue"), String::from("dismiss")],
+            options: ["requeue", "fixed_input", "dismiss"].map(str::to_owned).to_vec(),
         });
         // Sent round again by a person, it starts with a clean count.
         body.crash_count = 0;

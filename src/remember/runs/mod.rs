@@ -3,9 +3,14 @@
 mod body;
 mod claim;
 mod error;
+mod marks;
 mod moves;
 mod read;
+mod replay;
+mod retention;
+mod review;
 mod submit;
+mod verbs;
 mod waits;
 
 use std::sync::Arc;
@@ -18,9 +23,15 @@ pub use body::{
 pub(crate) use claim::Wanted;
 pub use claim::{CRASHES_MAX, Taken};
 pub use error::Error;
+pub(crate) use error::one_of;
+pub use marks::Word;
 pub use moves::{Move, Reason};
 pub use read::{Filter, Run, Selector};
+pub use replay::Replayed;
+pub use retention::{Pruned, Retention};
+pub use review::{Answer, answers};
 pub use submit::{NewRun, Submitted};
+pub use verbs::{Verb, table};
 pub use waits::{Resolved, TOKEN_MAX};
 pub(crate) use waits::{Taken as TokenTaken, asking, check_token, taken as token_taken};
 
@@ -134,25 +145,29 @@ impl Runs {
     /// # Errors
     /// [`Error::NoSuchRun`]; [`Error::Illegal`] if it is not failed and not in review.
     pub async fn requeue(&self, id: &str, by: &str, at: Timestamp) -> Result<Run, Error> {
+        self.requeue_with(id, Word { by, why: "", at }).await
+    }
+
+    /// The same by a person, who says why.
+    pub(crate) async fn requeue_with(&self, id: &str, word: Word<'_>) -> Result<Run, Error> {
         for _ in 0..ATTEMPTS_MAX {
             let mut run = self.must_get(id).await?;
             let reason =
-                Reason::new("run.requeued", format!("{by} sent it round again from its last checkpoint"));
-            run.body.question = None;
-            run.body.finished_at = None;
-            run.body.code = reason.code.clone().into_owned();
-            run.body.why.clone_from(&reason.why);
-            let expect = Expect::Version(run.record.version);
-            let step = Move {
-                body: Some(&run.body),
-                due_at: Some(at),
-                actor: by,
-                ..Move::new(run.id(), run.state(), run::Event::Requeue, expect, reason)
-            };
-            let mut batch = Batch::of(step.write()?);
-            if let Some(write) = self.reopen_entry(&run).await? {
-                batch.push(write);
+                Reason::new("run.requeued", word.said("sent it round again from its last checkpoint"));
+            // What it had undone is not done any more: it goes on with that, not with the work.
+            let undo = run.body.question.as_ref().is_some_and(|question| question.undo);
+            let event = if undo { run::Event::Compensate } else { run::Event::Requeue };
+            run::transition(run.state(), event)?;
+            let before = (run.body.wait.clone(), run.body.crash_count);
+            review::revive(&mut run.body, &reason);
+            if !undo {
+                run.body.failure = None;
             }
+            if run.state() == run::State::FailedTransient {
+                (run.body.wait, run.body.crash_count) = before;
+            }
+            let reopening = self.reopen_entry(&run, word.by).await?;
+            let batch = review::together(review::moving(&run, event, reason, word)?, reopening);
             match self.apply_batch(batch).await {
                 Ok(_) => return self.must_get(id).await,
                 Err(Error::Lost { .. }) => {}

@@ -89,6 +89,20 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether it asks for what only a run's body says, so that a page of records may hold few that match.
+    const fn looks_into_bodies(&self) -> bool {
+        self.code.is_some() || self.text.is_some() || self.waits_for.is_some()
+    }
+
+    /// The runs of a page that match, each with its place there. One that a newer release wrote must not hide all others:
+    /// it is left out, and `store check` names it.
+    fn of_page(&self, records: &[Record]) -> Vec<(usize, Run)> {
+        let runs = records.iter().map(|record| Run::from_record(record.clone()).ok());
+        let matching =
+            runs.enumerate().filter_map(|(at, run)| Some((at, run.filter(|run| self.matches(run))?)));
+        matching.collect()
+    }
+
     fn matches(&self, run: &Run) -> bool {
         let contains = |text: &str| {
             [run.id(), &run.body.why, run.body.input.get()].iter().any(|field| field.contains(text))
@@ -141,6 +155,8 @@ impl FromStr for Selector {
 
 /// How many records a list reads at most to fill one page, when it filters by what only the body says.
 const READ_MAX: usize = 100_000;
+/// How many records it reads at once then, at least.
+const FILTERED_PAGE: u32 = 200;
 /// The shortest end of an id that names a run.
 const END_MIN: usize = 4;
 
@@ -167,18 +183,27 @@ impl Runs {
             cursor,
             ..Query::all(Ns::RUN)
         };
-        let (mut runs, mut read) = (Vec::new(), 0);
+        let (mut runs, mut read, mut large) = (Vec::new(), 0, filter.looks_into_bodies());
         while runs.len() < wanted && read < READ_MAX {
-            // No more than is still wanted, so that the cursor always stands right behind the last run that was read:
-            // a larger page would have to be cut, and reading up to the cut again may find other runs there.
-            let left = u32::try_from(wanted - runs.len()).unwrap_or(PAGE_MAX);
-            query.limit = left.clamp(1, PAGE_MAX);
-            let page = self.store().scan(query.clone()).await?;
+            let left = wanted - runs.len();
+            let exact = u32::try_from(left).unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+            query.limit = if large { exact.max(FILTERED_PAGE) } else { exact };
+            let mut page = self.store().scan(query.clone()).await?;
             read += page.records.len();
-            for record in page.records {
-                // One run that a newer release wrote must not hide all others; `store check` names it.
-                runs.extend(Run::from_record(record).ok().filter(|run| filter.matches(run)));
+            let mut found = filter.of_page(&page.records);
+            if found.len() > left {
+                // The cursor must stand right behind the last run that is given. Only a page that ends there has one, so
+                // it is read once more up to there; where that finds other runs, no page is larger than what is wanted.
+                let end = found.get(left - 1).map_or(0, |(at, _)| at + 1);
+                query.limit = u32::try_from(end).unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+                page = self.store().scan(query.clone()).await?;
+                found = filter.of_page(&page.records);
+                if found.len() > left {
+                    large = false;
+                    continue;
+                }
             }
+            runs.extend(found.into_iter().map(|(_, run)| run));
             query.cursor = page.next;
             if query.cursor.is_none() {
                 break;

@@ -262,12 +262,35 @@ impl Runs {
         Ok(Some(entry::settling(key, Expect::Fence(fence), &body, status, None, event)))
     }
 
-    /// The write that opens the ledger entry of a run again that is sent round again.
-    pub(super) async fn reopen_entry(&self, run: &Run) -> Result<Option<Write>, Error> {
+    /// What stands under the run's key, which must still be the run's own; `None` without a key, or if nothing does.
+    pub(super) async fn own_entry(&self, run: &Run) -> Result<Option<entry::Entry>, Error> {
         let Some(key) = &run.body.key else { return Ok(None) };
-        let entry = self.store().get(Ns::LEDGER, key).await?.and_then(entry::Entry::from_record);
-        let Some(entry) = entry.filter(|entry| entry.body.run.as_deref() == Some(run.id())) else {
-            return Ok(None);
+        let Some(entry) = self.entry_of(key).await? else { return Ok(None) };
+        if entry.body.run.as_deref() == Some(run.id()) {
+            return Ok(Some(entry));
+        }
+        Err(Error::KeyTaken { id: run.id().to_owned(), key: key.clone(), run: entry.body.run })
+    }
+
+    /// What stands under `key`.
+    pub(super) async fn entry_of(&self, key: &str) -> Result<Option<entry::Entry>, Error> {
+        let Some(record) = self.store().get(Ns::LEDGER, key).await? else { return Ok(None) };
+        let detail = || String::from("its ledger entry is not one that this release understands");
+        let entry = entry::Entry::from_record(record);
+        entry.map(Some).ok_or_else(|| Error::Unreadable { id: key.to_owned(), detail: detail() })
+    }
+
+    /// The write that opens the ledger entry of a run again that a person sends on.
+    ///
+    /// # Errors
+    /// [`Error::KeyTaken`] if the key is other work's by now; when the store cannot be read.
+    pub(super) async fn reopen_entry(&self, run: &Run, by: &str) -> Result<Option<Write>, Error> {
+        let (Some(entry), Some(key)) = (self.own_entry(run).await?, &run.body.key) else {
+            let Some(print) = run.body.key.as_ref().and(run.record.fingerprint.as_deref()) else {
+                return Ok(None);
+            };
+            // Forgotten meanwhile: the key is free, and the run's once more.
+            return print.parse().ok().map(|print| opening_again(run, &print, by)).transpose();
         };
         if matches!(entry.status, Status::Claimed | Status::Succeeded) {
             return Ok(None);
@@ -275,19 +298,37 @@ impl Runs {
         let body = entry::Body::open(Some(run.id().to_owned()), entry.body.generation);
         let why = format!("run {} goes round again", run.id());
         let to = Status::Claimed;
-        let event = Event::new(Some(entry.status.as_str()), to.as_str(), "operator", "claim.reopened", why);
+        let event = Event::new(Some(entry.status.as_str()), to.as_str(), by, "claim.reopened", why);
         let expect = Expect::Version(entry.record.version);
         Ok(Some(entry::settling(key, expect, &body, to, None, event)))
     }
 }
 
+/// The write that opens the entry of a run whose key nobody has.
+pub(super) fn opening_again(run: &Run, print: &Fingerprint, by: &str) -> Result<Write, Error> {
+    let text = run.body.key.as_deref().unwrap_or_default();
+    let key: Key = text.parse().map_err(|error: crate::base::canonical::InvalidKey| Error::Unreadable {
+        id: run.id().to_owned(),
+        detail: format!("its key: {error}"),
+    })?;
+    let body = entry::Body::open(Some(run.id().to_owned()), run.body.generation);
+    let why = format!("by run {}, whose entry was forgotten", run.id());
+    let event = Event::new(None, Status::Claimed.as_str(), by, "claim.reopened", why);
+    Ok(entry::opening(&key, Expect::Absent, print, &body, event))
+}
+
 /// How the key ends of a run that is given up and must not be done again by itself.
-fn not_to_be_repeated(run: &Body) -> Option<Outcome> {
+pub(super) fn not_to_be_repeated(run: &Body) -> Option<Outcome> {
     let of = |state: StepState| {
         run.steps.iter().find(move |step| step.effect == Effect::Unsafe && step.state == state)
     };
     if let Some(step) = of(StepState::Started) {
         let why = format!("{}; step {} was begun and its outcome is not known", run.why, step.name);
+        return Some(Outcome::NeedsReview { why });
+    }
+    if let Some(step) = of(StepState::Skipped) {
+        let why =
+            format!("{}; step {} was left out, and may have been begun before that", run.why, step.name);
         return Some(Outcome::NeedsReview { why });
     }
     of(StepState::Done).map(|step| Outcome::Failed {
@@ -318,7 +359,7 @@ fn conflict(key: Key, entry: &entry::Entry, given: &Fingerprint) -> Submitted {
     }
 }
 
-fn opening_run(id: &str, new: &NewRun, body: &mut Body, fingerprint: &Fingerprint) -> Write {
+pub(super) fn opening_run(id: &str, new: &NewRun, body: &mut Body, fingerprint: &Fingerprint) -> Write {
     let (state, why) = match new.take {
         Some(_) => (State::Processing, "submitted, and taken at once"),
         None => (State::Queued, "submitted"),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::time::Timestamp;
 use crate::decide::run::{self, State};
 use crate::remember::runs::{
-    ATTEMPTS_MAX, Body, Error, Json, Move, Otherwise, Question, Reason, Run, Runs, StepState, Wait,
+    ATTEMPTS_MAX, Body, Error, Json, Move, Otherwise, Question, Reason, Run, Runs, StepState, Wait, Word,
 };
 use crate::remember::store::{Batch, Event, Expect, Ns, Order, PAGE_MAX, Put, Query, Record, Write};
 
@@ -15,9 +15,11 @@ pub const TOKEN_MAX: usize = 256;
 /// What is kept free in a run's record beside an answer.
 const ANSWER_ROOM: usize = 4096;
 /// The state of a token that nobody has answered.
-const WAITING: &str = "waiting";
+pub(super) const WAITING: &str = "waiting";
 /// The state of a token that has its answer.
-const ANSWERED: &str = "answered";
+pub(super) const ANSWERED: &str = "answered";
+/// The state of a token that nobody has answered, and whose run has ended.
+pub(super) const OVER: &str = "over";
 /// How many pages of waiting runs one sweep looks through.
 const PAGES_MAX: u32 = 64;
 
@@ -100,6 +102,11 @@ pub(crate) fn check_token(token: &str) -> Result<(), Error> {
     })
 }
 
+/// The run that waits, or waited, for the token of this record.
+pub(super) fn asked_by(record: &Record) -> Option<String> {
+    Token::read(record).ok()?.run
+}
+
 /// The write that keeps `token` for the run `id`.
 pub(crate) fn asking(token: &str, id: &str, expect: Expect, by: &str) -> Write {
     let of = Token { v: 1, run: Some(id.to_owned()), answer: None, by: None };
@@ -130,11 +137,21 @@ impl Runs {
         by: &str,
         at: Timestamp,
     ) -> Result<Resolved, Error> {
+        self.resolve_with(token, answer, Word { by, why: "", at }).await
+    }
+
+    /// The same by a person, who says why.
+    pub(crate) async fn resolve_with(
+        &self,
+        token: &str,
+        answer: Json,
+        word: Word<'_>,
+    ) -> Result<Resolved, Error> {
         check_token(token)?;
         for _ in 0..ATTEMPTS_MAX {
             let resolved = match self.store().get(Ns::WAIT, token).await? {
-                None => self.answer_early(token, &answer, by).await,
-                Some(record) => self.answer(&record, &answer, by, at).await,
+                None => self.answer_early(token, &answer, word.by).await,
+                Some(record) => self.answer(&record, &answer, word).await,
             };
             match resolved {
                 Err(Error::Lost { .. }) => {}
@@ -151,13 +168,8 @@ impl Runs {
         self.apply_batch(Batch::of(write)).await.map(|_| Resolved::Early)
     }
 
-    async fn answer(
-        &self,
-        record: &Record,
-        answer: &Json,
-        by: &str,
-        at: Timestamp,
-    ) -> Result<Resolved, Error> {
+    async fn answer(&self, record: &Record, answer: &Json, word: Word<'_>) -> Result<Resolved, Error> {
+        let by = word.by;
         let (token, known) = (record.key.as_str(), Token::read(record)?);
         let run = match &known.run {
             Some(id) => self.get(id).await?,
@@ -179,8 +191,8 @@ impl Runs {
         };
         match run {
             Some(run) if waits(&run) => {
-                let why = format!("{by} answered {token}");
-                let run = self.resume(run, answer, Reason::new("run.resolved", why), by, at, Some(answered));
+                let reason = Reason::new("run.resolved", word.said(&format!("answered {token}")));
+                let run = self.resume_with(run, answer, reason, by, word.at, Some(answered));
                 Ok(Resolved::Resumed(Box::new(run.await?)))
             }
             run => {
@@ -206,7 +218,7 @@ impl Runs {
     }
 
     /// Queues a run that waits, with `answer` as its step's output.
-    async fn resume(
+    async fn resume_with(
         &self,
         mut run: Run,
         answer: &Json,
@@ -255,6 +267,16 @@ impl Runs {
     /// # Errors
     /// When the store cannot be read or written; what was moved before stays moved.
     pub async fn sweep(&self, kinds: &[String], by: &str) -> Result<u32, Error> {
+        self.sweep_at(kinds, by, None).await
+    }
+
+    /// The same; with the time, a run that was due before its time passed is seen to have expired too.
+    pub(crate) async fn sweep_at(
+        &self,
+        kinds: &[String],
+        by: &str,
+        now: Option<Timestamp>,
+    ) -> Result<u32, Error> {
         let mut moved = 0_u32;
         let waiting = State::WaitingExternal;
         let idle = [State::Queued, State::FailedTransient];
@@ -273,7 +295,7 @@ impl Runs {
             let page = self.store().scan(query.clone()).await?;
             for record in page.records {
                 let Ok(run) = Run::from_record(record) else { continue };
-                match self.sweep_one(run, by).await {
+                match self.sweep_one(run, by, now).await {
                     Ok(done) => moved = moved.saturating_add(done.into()),
                     Err(Error::Lost { .. }) => {}
                     Err(error) => return Err(error),
@@ -287,9 +309,9 @@ impl Runs {
         Ok(moved)
     }
 
-    async fn sweep_one(&self, run: Run, by: &str) -> Result<bool, Error> {
+    async fn sweep_one(&self, run: Run, by: &str, now: Option<Timestamp>) -> Result<bool, Error> {
         let due = run.record.due_at;
-        if run.record.expires_at.is_some_and(|at| due.is_some_and(|due| at <= due)) {
+        if run.record.expires_at.is_some_and(|at| now.max(due).is_some_and(|now| at <= now)) {
             return self.expire_idle(run, by).await.map(|()| true);
         }
         if run.state() != State::WaitingExternal {
@@ -301,7 +323,7 @@ impl Runs {
         match &wait.otherwise {
             Otherwise::Take(answer) => {
                 let answer = answer.clone();
-                self.resume(run, &answer, reason, by, due, None).await.map(|_| true)
+                self.resume_with(run, &answer, reason, by, due, None).await.map(|_| true)
             }
             Otherwise::Review => {
                 self.time_out(run, None, run::Event::AskReview, reason, by).await.map(|()| true)

@@ -124,7 +124,7 @@ fn an_older_input_is_upgraded_when_it_is_worked_on() {
 #[test]
 fn an_older_input_that_cannot_be_upgraded_is_a_question_and_never_dropped() {
     let world = World::new();
-    submit(&world, &job(&old()), None, r#"{"title":"?"}"#).unwrap();
+    let _queued = submit(&world, &job(&old()), None, r#"{"title":"?"}"#).unwrap();
     let run = job(&new()).work_off_blocking_on(world.sim.clone(), &world.store).unwrap().remove(0);
     assert_eq!((run.state(), run.body.code.as_str()), (State::NeedsReview, "contract.refused"));
     assert!(run.body.why.contains("nobody knows what it was about"), "{}", run.body.why);

@@ -376,6 +376,28 @@ fn pages_lose_no_run_and_show_none_twice() {
 }
 
 #[test]
+fn a_list_by_text_reads_few_pages() {
+    let world = World::new();
+    for at in 0..450_u32 {
+        place(
+            &world,
+            &format!("id-{at:04}-{}", if at % 90 == 7 { "wanted" } else { "other" }),
+            "job",
+            State::Queued,
+        );
+    }
+    let scans = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&scans);
+    let counting = Faulty::new(&world.store, |_, _| Inject::Pass).after_scan(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+    });
+    let filter = Filter { text: Some(String::from("wanted")), ..Filter::default() };
+    assert_eq!(paged(&Runs::new(Arc::new(counting)), &filter, 2).len(), 5);
+    // Three pages of two, each with the large pages that it takes and one more up to where it ends.
+    assert!(scans.load(Ordering::SeqCst) <= 8, "{} scans", scans.load(Ordering::SeqCst));
+}
+
+#[test]
 fn runs_that_come_or_move_while_a_list_is_read_shift_no_page() {
     let world = Arc::new(World::new());
     for at in 0..30_u32 {

@@ -2,7 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "a test helper stops at the first failure")]
 #![allow(clippy::panic, reason = "a test helper stops at the first failure")]
 
+mod contract;
+mod groups;
+mod links;
+mod opening;
+mod own;
+mod proxy;
 mod rules;
+#[cfg(feature = "postgres-tls")]
+mod tls;
 
 use unattended::store::{Batch, Expect, Ns, Put, Write};
 

@@ -79,10 +79,8 @@ impl Whole {
             return Some(Self::Is(value));
         }
         let negative = text.starts_with('-');
-        let (mantissa, exponent) = text
-            .trim_start_matches('-')
-            .split_once(['e', 'E'])
-            .unwrap_or((text.trim_start_matches('-'), "0"));
+        let size = text.trim_start_matches('-');
+        let (mantissa, exponent) = size.split_once(['e', 'E']).unwrap_or((size, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let digits = format!("{whole}{fraction}");
         let significant = digits.trim_start_matches('0');

@@ -125,7 +125,7 @@ fn what_could_not_work_is_refused_at_build() {
     for bytes in [0, (60 << 10) + 1] {
         assert!(begun().schema(Schema::any()).bytes_max(bytes).build().is_err());
     }
-    assert!(begun().schema(Schema::text().length(2..=1)).build().is_err());
+    assert!(begun().schema(Schema::text().length(..0)).build().is_err());
 }
 
 #[test]

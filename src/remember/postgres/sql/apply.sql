@@ -80,6 +80,7 @@ CREATE FUNCTION SCHEMA.apply_set(
 ) RETURNS SETOF SCHEMA.answer LANGUAGE plpgsql VOLATILE
     -- A plan is made once for a session, maybe while the table is empty: these keep it to the indexes for good.
     SET plan_cache_mode = force_generic_plan
+    SET jit = off
     SET enable_seqscan = off
     SET enable_hashjoin = off
     SET enable_mergejoin = off

@@ -9,8 +9,10 @@ CREATE FUNCTION SCHEMA.CLAIM_NAME(
     due_code text, due_why text, orphan_code text, orphan_why text
 ) RETURNS SETOF SCHEMA.claimed LANGUAGE plpgsql VOLATILE
     SET plan_cache_mode = force_generic_plan
+    SET jit = off
     SET enable_seqscan = off
     SET enable_bitmapscan = off
+    SET enable_sort = off
     SET enable_hashjoin = off
     SET enable_mergejoin = off
 AS $$

@@ -46,7 +46,7 @@ CREATE INDEX record_leased ON SCHEMA.record (ns) WHERE leased;
 CREATE INDEX record_serial ON SCHEMA.record (ns, serial_key) WHERE serial_key IS NOT NULL;
 
 CREATE TABLE SCHEMA.event (
-    record_id bigint NOT NULL REFERENCES SCHEMA.record (id) ON DELETE CASCADE,
+    record_id bigint NOT NULL,
     seq bigint NOT NULL,
     at bigint NOT NULL,
     fence bigint NOT NULL,
@@ -61,6 +61,16 @@ CREATE TABLE SCHEMA.event (
     data text,
     PRIMARY KEY (record_id, seq)
 );
+
+-- Events go with their record. A foreign key would do the same, and look each event's record up once more when it is
+-- written, where the functions hold its lock: a quarter of the time of a group of writes.
+CREATE FUNCTION SCHEMA.forget_events() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM SCHEMA.event AS e USING gone WHERE e.record_id = gone.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER forget_events AFTER DELETE ON SCHEMA.record REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION SCHEMA.forget_events();
 
 -- The one clock: every lease and every due time is judged by it. A test may replace it.
 CREATE FUNCTION SCHEMA.clock() RETURNS timestamptz LANGUAGE sql VOLATILE
