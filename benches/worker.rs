@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench worker --features full`. A job of no work is claimed, run and completed: two events and two
 //! commits on the disk, which it shares with the others that are in flight. Set `UNATTENDED_BENCH_DIR` to a folder on the
-//! disk to be measured (default: this package's `target`) and `UNATTENDED_BENCH_JOBS` to another number of jobs. Under
+//! disk to be measured (default: this package's `target`) and `UNATTENDED_BENCH_JOBS` to another number of jobs, `UNATTENDED_BENCH_FACE` to one of Runtime, OneFuture and Threads. Under
 //! `cargo test` it runs a few jobs of each.
 
 #![allow(
@@ -46,16 +46,19 @@ enum Face {
 fn main() {
     let test = std::env::args().any(|argument| argument == "--test");
     let given = std::env::var("UNATTENDED_BENCH_JOBS").ok().and_then(|jobs| jobs.parse().ok());
+    let only = std::env::var("UNATTENDED_BENCH_FACE").ok();
     let jobs: u64 = given.unwrap_or(if test { 200 } else { 60_000 });
     let rounds = if test { 1 } else { 3 };
     println!("{jobs} jobs, {IN_FLIGHT} in flight; the best of {rounds} rounds");
     for steps in [1, 2] {
-        for face in [Face::Runtime, Face::OneFuture, Face::Threads] {
+        let faces = [Face::Runtime, Face::OneFuture, Face::Threads].into_iter();
+        for face in faces.filter(|face| only.as_ref().is_none_or(|only| format!("{face:?}") == *only)) {
             let best =
                 (0..rounds).map(|_| measure(face, steps, jobs)).max_by(|a, b| a.rate.total_cmp(&b.rate));
-            let Measured { rate, calls, commits } = best.unwrap();
+            let Measured { rate, calls, commits, writer, all } = best.unwrap();
             println!(
-                "{steps} step(s), {face:?}: {rate:.0} jobs/s, {calls:.3} store calls and {commits:.4} commits a job"
+                "{steps} step(s), {face:?}: {rate:.0} jobs/s; a job: {calls:.3} store calls, {commits:.4} commits, \
+                 {writer:.0} us of the writer, {all:.0} us in all"
             );
         }
     }
@@ -66,6 +69,9 @@ struct Measured {
     rate: f64,
     calls: f64,
     commits: f64,
+    /// Microseconds of the store's writing thread, and of all threads, for each job.
+    writer: f64,
+    all: f64,
 }
 
 fn folder() -> tempfile::TempDir {
@@ -116,14 +122,16 @@ fn measure(face: Face, steps: u32, jobs: u64) -> Measured {
     let counted = Arc::new(Counted { inner: Arc::clone(&sqlite), calls: AtomicU64::new(0) });
     let store: Arc<dyn Store> = Arc::<Counted>::clone(&counted);
     let worker = Worker::new(store).job(job).concurrency(IN_FLIGHT).build().unwrap();
-    let begun = Instant::now();
+    let (begun, before) = (Instant::now(), cpu_ms());
     let summary = run(face, &worker, &shutdown);
-    let took = begun.elapsed();
+    let (took, after) = (begun.elapsed(), cpu_ms());
     assert_eq!(summary.ended_in(State::Succeeded), jobs, "{summary}");
     Measured {
         rate: jobs as f64 / took.as_secs_f64(),
         calls: counted.calls.load(Ordering::Relaxed) as f64 / jobs as f64,
         commits: sqlite.info().unwrap().commits as f64 / jobs as f64,
+        writer: (after.0 - before.0) * 1000.0 / jobs as f64,
+        all: (after.1 - before.1) * 1000.0 / jobs as f64,
     }
 }
 
@@ -135,6 +143,22 @@ fn run(face: Face, worker: &Worker, shutdown: &Shutdown) -> Summary {
         Face::OneFuture => runtime().block_on(worker.run_on(unattended::time::System, shutdown)),
         Face::Threads => worker.run_blocking(shutdown),
     }
+}
+
+/// Milliseconds on the processors: of the threads that write stores, and of all of this process. Zero where `/proc` does
+/// not say.
+fn cpu_ms() -> (f64, f64) {
+    let spent = |path: PathBuf| -> Option<(String, f64)> {
+        let text = std::fs::read_to_string(path).ok()?;
+        let (name, rest) = text.split_once('(')?.1.rsplit_once(") ")?;
+        let mut ticks = rest.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok());
+        // A hundred ticks a second, on every Linux that is met.
+        Some((name.to_owned(), (ticks.next()? + ticks.next()?) * 10.0))
+    };
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let writing = threads.filter_map(|thread| spent(thread.path().join("stat")));
+    let writing = writing.filter(|(name, _)| name.starts_with("unattended-writ")).map(|(_, ms)| ms).sum();
+    (writing, spent(PathBuf::from("/proc/self/stat")).map_or(0.0, |(_, ms)| ms))
 }
 
 /// What this process holds while a worker goes through a long queue.

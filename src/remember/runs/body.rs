@@ -129,6 +129,10 @@ impl Body {
     /// # Errors
     /// The body's size, when it is too big without any fault.
     pub(crate) fn fit(&mut self, spare: usize) -> Result<(), usize> {
+        // Nearly every body is far from the limit, and need not be written to know that.
+        if self.size_at_most().is_some_and(|size| size.saturating_add(spare) <= BODY_MAX) {
+            return Ok(());
+        }
         loop {
             let size = serde_json::to_string(self).map_or(0, |text| text.len());
             if size.saturating_add(spare) <= BODY_MAX {
@@ -139,6 +143,27 @@ impl Body {
             }
             self.faults.remove(0);
         }
+    }
+
+    /// More than its text can have, where that is easily said: it holds no fault, question, wait or failure.
+    fn size_at_most(&self) -> Option<usize> {
+        /// What names, numbers and instants have, of a body and of a step.
+        const REST: usize = 1024;
+        /// A character that is written as an escape has six times its bytes at most.
+        const ESCAPED: usize = 6;
+        let json = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.get().len());
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let Self { question: None, wait: None, failure: None, faults, .. } = self else { return None };
+        if !faults.is_empty() {
+            return None;
+        }
+        let texts = [&self.key, &self.code_version, &self.replay_of].map(text).iter().sum::<usize>();
+        let texts = texts + self.host.len() + self.code.len() + self.why.len();
+        let step = |step: &StepRecord| {
+            REST + json(&step.output) + json(&step.cursor) + step.name.len().saturating_mul(ESCAPED)
+        };
+        let jsons = self.input.get().len() + json(&self.config) + json(&self.output);
+        Some(REST + texts.saturating_mul(ESCAPED) + jsons + self.steps.iter().map(step).sum::<usize>())
     }
 
     /// The same for a body that is written whether it fits or not: what still does not is refused by the store, which
@@ -381,4 +406,41 @@ pub enum Otherwise {
     Again,
     /// This counts as the answer.
     Take(Json),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_body_has_at_most_is_never_less_than_what_it_has() {
+        let json = |text: &str| serde_json::value::to_raw_value(text).unwrap();
+        let nasty = "\u{1}\"\\".repeat(400);
+        let mut body = Body::new(json(&nasty), Vec::new());
+        for number in 0..64 {
+            body.steps.push(StepRecord {
+                output: Some(json(&nasty)),
+                cursor: Some(json("at")),
+                progress: Some(ProgressRecord {
+                    done: u64::MAX,
+                    total: Some(u64::MAX),
+                    at: Timestamp::MAX_UTC,
+                }),
+                undo: UndoState::Skipped,
+                ..StepRecord::pending(format!("{number}{}", "\u{7f}\u{1}".repeat(40)), Effect::Verifiable)
+            });
+            let all = [&mut body.key, &mut body.code_version, &mut body.replay_of];
+            all.into_iter().for_each(|text| *text = Some(nasty.clone()));
+            (body.host, body.code, body.why) = (nasty.clone(), nasty.clone(), nasty.clone());
+            (body.ledger_fence, body.config, body.output) =
+                (Some(u64::MAX), Some(json("c")), Some(json("o")));
+            (body.started_at, body.finished_at) = (Some(Timestamp::MAX_UTC), Some(Timestamp::MAX_UTC));
+            (body.attempt, body.crash_count, body.generation, body.schema) =
+                (u32::MAX, u32::MAX, u32::MAX, u32::MAX);
+            let written = serde_json::to_string(&body).unwrap().len();
+            assert!(body.size_at_most().unwrap() >= written, "{number} steps: {written}");
+        }
+        body.wait = Some(Wait::on("token"));
+        assert_eq!(body.size_at_most(), None, "it has to be written to be known");
+    }
 }

@@ -169,12 +169,11 @@ impl Runs {
     async fn fit_for_work(&self, record: Record, actor: &str) -> Result<Option<Run>, Error> {
         let (id, fence, now) = (record.key.clone(), record.fence, record.updated_at);
         let state = record.state.parse().unwrap_or(State::Processing);
-        let newer = serde_json::from_str::<Format>(&record.body).is_ok_and(|body| body.v > FORMAT);
         let back = |code: &'static str, why: String| {
             let reason = Reason::new(code, why);
             Move::new(&id, state, run::Event::HandBack, Expect::Fence(fence), reason)
         };
-        let moved = match Run::from_record(record) {
+        let moved = match Run::of(record) {
             // Where nobody knows whether an unsafe step was done a person is asked, and not less so because time is over.
             Ok(run)
                 if state == State::Processing
@@ -194,7 +193,8 @@ impl Runs {
                         .map(drop)
                 }
             },
-            Err(Error::Unreadable { detail, .. }) => {
+            Err((record, Error::Unreadable { detail, .. })) => {
+                let newer = serde_json::from_str::<Format>(&record.body).is_ok_and(|body| body.v > FORMAT);
                 let step = back("run.unreadable", detail);
                 let (event, due_at) = if newer {
                     (run::Event::HandBack, Some(later(now, UNREADABLE_AGAIN_IN)))
@@ -203,7 +203,7 @@ impl Runs {
                 };
                 self.apply(Move { event, due_at, actor, ..step }).await.map(drop)
             }
-            Err(error) => Err(error),
+            Err((_, error)) => Err(error),
         };
         match moved {
             Ok(()) | Err(Error::Lost { .. }) => Ok(None),

@@ -23,6 +23,19 @@ impl Run {
     /// # Errors
     /// [`Error::Unreadable`] if the state or the body is not one that this release understands.
     pub fn from_record(record: Record) -> Result<Self, Error> {
+        let (body, state) = Self::read(&record)?;
+        Ok(Self { record, body, state })
+    }
+
+    /// The same, and where it cannot be read the record is given back.
+    pub(super) fn of(record: Record) -> Result<Self, (Box<Record>, Error)> {
+        match Self::read(&record) {
+            Ok((body, state)) => Ok(Self { record, body, state }),
+            Err(error) => Err((Box::new(record), error)),
+        }
+    }
+
+    fn read(record: &Record) -> Result<(Body, State), Error> {
         let unreadable = |detail: String| Error::Unreadable { id: record.key.clone(), detail };
         let state = record.state.parse::<State>().map_err(|error| unreadable(error.to_string()))?;
         let body: Body =
@@ -33,7 +46,7 @@ impl Run {
                 body.v
             )));
         }
-        Ok(Self { record, body, state })
+        Ok((body, state))
     }
 
     /// Its id.

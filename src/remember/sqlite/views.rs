@@ -6,6 +6,7 @@
 /// built on another, so that this breaks no other. A body that is no JSON shows as empty columns.
 pub(super) const V2: &str = r"
 CREATE INDEX record_serial ON record (ns, serial_key) WHERE serial_key IS NOT NULL;
+CREATE INDEX record_oldest ON record (ns) WHERE due_at IS NOT NULL AND lease_ends IS NULL;
 
 CREATE VIEW IF NOT EXISTS runs AS
 SELECT key AS id,
