@@ -78,20 +78,29 @@ impl Runs {
         let mut taken = self.claim_orphans(wanted).await?;
         let left = wanted.limit.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
         if left > 0 {
-            taken.extend(self.claim_queued(&Wanted { limit: left, ..wanted.clone() }).await?);
+            match self.claim_queued(&Wanted { limit: left, ..wanted.clone() }).await {
+                Ok(queued) => taken.extend(queued),
+                Err(error) => return given(taken, Some(error)),
+            }
         }
         Ok(taken)
     }
 
     /// Claims the runs that are due and that nobody has begun, or that were put down.
+    ///
+    /// Where one of them meets an error, the others are given all the same: they are leased, and are not to be lost for it.
     pub(crate) async fn claim_queued(&self, wanted: &Wanted<'_>) -> Result<Vec<Taken>, Error> {
-        let mut taken: Vec<Taken> = Vec::new();
+        let (mut taken, mut failed): (Vec<Taken>, _) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {
             let left = wanted.limit.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
             if left == 0 {
                 break;
             }
-            let claimed = self.due(&Wanted { limit: left, kinds: wanted.kinds.clone(), ..*wanted }).await?;
+            let due = self.due(&Wanted { limit: left, kinds: wanted.kinds.clone(), ..*wanted }).await;
+            let claimed = due.unwrap_or_else(|error| {
+                failed.get_or_insert(error);
+                Vec::new()
+            });
             if claimed.is_empty() {
                 break;
             }
@@ -99,22 +108,26 @@ impl Runs {
             let before = taken.len();
             for claimed in claimed {
                 let from = claimed.from.parse().unwrap_or(State::Queued);
-                if let Some(run) = self.fit_for_work(claimed.record, wanted.actor).await? {
-                    taken.push(Taken { run, from, orphan: claimed.orphan });
+                match self.fit_for_work(claimed.record, wanted.actor).await {
+                    Ok(Some(run)) => taken.push(Taken { run, from, orphan: claimed.orphan }),
+                    Ok(None) => {}
+                    Err(error) => {
+                        failed.get_or_insert(error);
+                    }
                 }
             }
             // Fewer than were asked for: there is no more, unless some were put down again.
-            if !all && taken.len() > before {
+            if failed.is_some() || (!all && taken.len() > before) {
                 break;
             }
         }
-        Ok(taken)
+        given(taken, failed)
     }
 
     /// Takes over the runs whose worker is gone, and those whose undoing waits to be gone on with. Looked through page by
     /// page: one that is set aside, or that this release cannot read, does not hide those behind it.
     pub(crate) async fn claim_orphans(&self, wanted: &Wanted<'_>) -> Result<Vec<Taken>, Error> {
-        let mut taken = Vec::new();
+        let (mut taken, mut failed) = (Vec::new(), None);
         let most = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
         let mut query = Query {
             states: [State::Processing, State::Compensating].map(|state| state.as_str().to_owned()).to_vec(),
@@ -128,14 +141,24 @@ impl Runs {
             if taken.len() >= most {
                 break;
             }
-            let page = self.store().scan(query.clone()).await?;
+            let page = match self.store().scan(query.clone()).await {
+                Ok(page) => page,
+                Err(error) => {
+                    failed.get_or_insert(Error::Store(error));
+                    break;
+                }
+            };
             for record in page.records {
                 if taken.len() >= most {
                     break;
                 }
                 // What cannot be read here may be a newer release's: it is left to a worker that can.
-                if let Ok(run) = Run::from_record(record) {
-                    taken.extend(self.claim(&run, wanted.lease, wanted.actor).await?);
+                let Ok(run) = Run::from_record(record) else { continue };
+                match self.claim(&run, wanted.lease, wanted.actor).await {
+                    Ok(claimed) => taken.extend(claimed),
+                    Err(error) => {
+                        failed.get_or_insert(error);
+                    }
                 }
             }
             query.cursor = page.next;
@@ -143,7 +166,7 @@ impl Runs {
                 break;
             }
         }
-        Ok(taken)
+        given(taken, failed)
     }
 
     async fn due(&self, wanted: &Wanted<'_>) -> Result<Vec<Claimed>, Error> {
@@ -363,4 +386,12 @@ impl Runs {
 /// Whether an unsafe step was begun and its end is not recorded.
 fn in_doubt(body: &Body) -> bool {
     body.steps.iter().any(|step| step.effect == Effect::Unsafe && step.state == StepState::Started)
+}
+
+/// What was taken; the error only where nothing was.
+fn given(taken: Vec<Taken>, failed: Option<Error>) -> Result<Vec<Taken>, Error> {
+    match failed {
+        Some(error) if taken.is_empty() => Err(error),
+        _ => Ok(taken),
+    }
 }
