@@ -28,13 +28,17 @@ const SINGLE: &str = "WITH made AS (
  UNION ALL SELECT version, fence, owner, state, body FROM SCHEMA.record WHERE ns = 1 AND key = $1";
 
 pub fn run() {
-    let seconds = std::env::args().skip_while(|arg| arg != "postgres").nth(1).and_then(|text| text.parse().ok());
+    let seconds =
+        std::env::args().skip_while(|arg| arg != "postgres").nth(1).and_then(|text| text.parse().ok());
     let span = Duration::from_secs(seconds.unwrap_or(4));
     println!("claims a second, {} s each", span.as_secs());
     for connections in [1, 16] {
         let Some(database) = pg::Database::new() else { return };
         drop(database.open());
-        println!("one statement each, {connections:>3} connections: {:>7.0}", single(&database, connections, span));
+        println!(
+            "one statement each, {connections:>3} connections: {:>7.0}",
+            single(&database, connections, span)
+        );
     }
     for callers in [1, 16, 64, 256] {
         let Some(database) = pg::Database::new() else { return };
@@ -69,7 +73,8 @@ pub(crate) fn single(database: &pg::Database, connections: usize, span: Duration
                 while begun.elapsed() < span {
                     let batch = unattended::store::BatchId::new();
                     let batch = uuid::Uuid::from_bytes(*batch.as_bytes());
-                    let rows = client.query(&statement, &[&key(count, caller), &batch]).await.expect("an answer");
+                    let rows =
+                        client.query(&statement, &[&key(count, caller), &batch]).await.expect("an answer");
                     assert!(!rows.is_empty());
                     count += 1;
                 }

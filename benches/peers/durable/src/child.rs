@@ -28,7 +28,9 @@ pub fn main(args: &[String]) {
     let [engine, place, schema, jobs, span] = args else { panic!("not a child's arguments") };
     let store: Arc<dyn Store> = match engine.as_str() {
         "sqlite" => Arc::new(Sqlite::open(place).expect("the store")),
-        _ => Arc::new(Postgres::options().schema(schema.as_str()).connect_blocking(place).expect("the store")),
+        _ => {
+            Arc::new(Postgres::options().schema(schema.as_str()).connect_blocking(place).expect("the store"))
+        }
     };
     let span = Duration::from_secs_f64(span.parse().expect("seconds"));
     let shutdown = Shutdown::new();

@@ -139,10 +139,14 @@ fn postgresql(report: &mut Report) {
     for round in 0..3 {
         let database = database();
         let (measured, used) = drained(&database, JOBS);
+        eprintln!("round {round}: ours {:.0}", measured.rate);
         (one, commits) = (best(one, measured), commits.min(used));
         database.run("drop schema SCHEMA cascade");
-        graphile = graphile.max(theirs::graphile(&database.url, &format!("graphile_{round}"), JOBS as u32, SPAN));
+        let schema = format!("graphile_{round}");
+        graphile = graphile.max(theirs::graphile(&database.url, &schema, JOBS as u32, SPAN));
+        eprintln!("round {round}: graphile_worker {graphile:.0}");
         apalis = apalis.max(theirs::apalis_postgres(&database.url, JOBS as u32, SPAN));
+        eprintln!("round {round}: apalis-postgres {apalis:.0}");
     }
     let Some(one) = one else { return };
     report.at_least("PostgreSQL: jobs through one worker", one.rate, 10_000.0, "/s");
@@ -207,7 +211,10 @@ fn latency(report: &mut Report) {
         report.at_most(&what, millis(quick.begun[1]), 25.0, "ms");
         report.row(&format!("{said}: the same, p50"), &number(millis(quick.begun[0]), "ms"));
         let [half, most] = usual.begun.map(|wait| number(millis(wait), "ms"));
-        report.row(&format!("{engine}: the same, polled each 1 s (the default), p50 and p99"), &format!("{half}, {most}"));
+        report.row(
+            &format!("{engine}: the same, polled each 1 s (the default), p50 and p99"),
+            &format!("{half}, {most}"),
+        );
         if let Some(database) = server {
             database.run("drop schema SCHEMA cascade");
         }
@@ -286,7 +293,12 @@ fn memory(report: &mut Report) {
     let mut worker = child::start("sqlite", path.to_str().expect("a path"), "", JOBS, span);
     worker.go();
     let done = worker.end();
-    report.at_most("SQLite: memory of a worker with 100,000 queued runs, at most", done.megabytes, 100.0, "MB");
+    report.at_most(
+        "SQLite: memory of a worker with 100,000 queued runs, at most",
+        done.megabytes,
+        100.0,
+        "MB",
+    );
     report.row("SQLite: jobs in that process", &number(done.jobs / done.seconds, "/s"));
 
     let database = database();
@@ -294,7 +306,12 @@ fn memory(report: &mut Report) {
     let mut worker = child::start("postgres", &database.url, &database.schema, JOBS, span);
     worker.go();
     let done = worker.end();
-    report.at_most("PostgreSQL: memory of a worker with 100,000 queued runs, at most", done.megabytes, 100.0, "MB");
+    report.at_most(
+        "PostgreSQL: memory of a worker with 100,000 queued runs, at most",
+        done.megabytes,
+        100.0,
+        "MB",
+    );
     report.row("PostgreSQL: jobs in that process", &number(done.jobs / done.seconds, "/s"));
     database.run("drop schema SCHEMA cascade; CHECKPOINT");
 }
@@ -322,14 +339,14 @@ fn processes(report: &mut Report) {
 
 /// So many worker processes for a while: jobs a second, and where the time went.
 fn side_by_side(database: &pg::Database, count: usize, span: Duration) -> (f64, String) {
-    const SAMPLE: &str = "SELECT coalesce(string_agg(coalesce(wait_event_type || ':' || wait_event, 'running'), ' '), '')
+    const SAMPLE: &str =
+        "SELECT coalesce(string_agg(coalesce(wait_event_type || ':' || wait_event, 'running'), ' '), '')
         FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()";
     let folder = database.value("SELECT current_setting('data_directory')");
     let pid = std::fs::read_to_string(Path::new(&folder).join("postmaster.pid")).unwrap_or_default();
     let pid = pid.lines().next().unwrap_or("0").to_owned();
-    let mut workers: Vec<_> = (0..count)
-        .map(|_| child::start("postgres", &database.url, &database.schema, 0, span))
-        .collect();
+    let mut workers: Vec<_> =
+        (0..count).map(|_| child::start("postgres", &database.url, &database.schema, 0, span)).collect();
     let (server, idle) = (child::cpu_of_tree(&pid), child::idle());
     workers.iter_mut().for_each(child::Working::go);
     let mut waits: BTreeMap<String, u32> = BTreeMap::new();
@@ -349,11 +366,8 @@ fn side_by_side(database: &pg::Database, count: usize, span: Duration) -> (f64, 
     let all: u32 = waits.values().sum();
     let mut waits: Vec<_> = waits.into_iter().collect();
     waits.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let waits: Vec<String> = waits
-        .iter()
-        .take(3)
-        .map(|(wait, count)| format!("{wait} {} %", count * 100 / all.max(1)))
-        .collect();
+    let waits: Vec<String> =
+        waits.iter().take(3).map(|(wait, count)| format!("{wait} {} %", count * 100 / all.max(1))).collect();
     let micros = |seconds: f64| seconds * 1e6 / jobs.max(1.0);
     let what = format!(
         "processor time a job: workers {:.0} us, server {:.0} us; processors idle {idle:.0} %; statements: {}",
@@ -374,8 +388,15 @@ fn processors() -> usize {
 }
 
 fn versions() -> String {
-    const NAMES: [&str; 7] =
-        ["apalis", "apalis-sqlite", "apalis-postgres", "graphile_worker", "sqlx", "rusqlite", "tokio-postgres"];
+    const NAMES: [&str; 7] = [
+        "apalis",
+        "apalis-sqlite",
+        "apalis-postgres",
+        "graphile_worker",
+        "sqlx",
+        "rusqlite",
+        "tokio-postgres",
+    ];
     let lock = include_str!("../Cargo.lock");
     let version = |name: &&str| {
         let after = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?.1;
@@ -386,6 +407,7 @@ fn versions() -> String {
     let sqlite = Sqlite::open(file.path()).and_then(|store| store.info());
     all.push(format!("SQLite {}", sqlite.map_or_else(|error| error.to_string(), |info| info.sqlite_version)));
     if let Some(database) = pg::url().map(|_| database()) {
+        drop(database.open()); // waits for the server
         all.push(format!("PostgreSQL {}", database.value("SELECT current_setting('server_version')")));
     }
     all.join(", ")

@@ -10,8 +10,8 @@ use unattended::pipeline::Step;
 use unattended::run::State;
 use unattended::shutdown::Shutdown;
 use unattended::store::{
-    Applied, ApplyError, Batch, Caps, ClaimDue, Claimed, Error, Event, Expect, Ns, Page, Prune, Put, Query, Record,
-    Store, StoredEvent, Write,
+    Applied, ApplyError, Batch, Caps, ClaimDue, Claimed, Error, Event, Expect, Ns, Page, Prune, Put, Query,
+    Record, Store, StoredEvent, Write,
 };
 use unattended::time::BoxFuture;
 use unattended::worker::{Summary, Worker};

@@ -26,7 +26,12 @@ impl Report {
 
     /// `figure` is at most `bound`.
     pub fn at_most(&mut self, what: &str, figure: f64, bound: f64, unit: &str) {
-        self.verdict(figure <= bound, what, &number(figure, unit), &format!("at most {}", number(bound, unit)));
+        self.verdict(
+            figure <= bound,
+            what,
+            &number(figure, unit),
+            &format!("at most {}", number(bound, unit)),
+        );
     }
 
     fn verdict(&mut self, met: bool, what: &str, measured: &str, bound: &str) {

@@ -10,8 +10,8 @@ use apalis_postgres::PostgresStorage;
 use apalis_sqlite::SqliteStorage;
 use futures::stream;
 use graphile_worker::{
-    IntoTaskHandlerResult, JobSpec, LocalQueueConfig, RawJobSpec, TaskHandler, WorkerContext as GraphileContext,
-    WorkerOptions,
+    IntoTaskHandlerResult, JobSpec, LocalQueueConfig, RawJobSpec, TaskHandler,
+    WorkerContext as GraphileContext, WorkerOptions,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPoolOptions;
@@ -39,7 +39,8 @@ pub fn apalis_sqlite(jobs: u32, span: Duration, full: bool) -> f64 {
             .filename(folder.path().join("apalis.db"))
             .create_if_missing(true)
             .busy_timeout(Duration::from_secs(10));
-        let first = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.expect("a pool");
+        let first =
+            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.expect("a pool");
         SqliteStorage::setup(&first).await.expect("set up");
         let pool = if full {
             first.close().await;
