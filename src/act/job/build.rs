@@ -147,8 +147,8 @@ impl Builder {
     /// struct Invoice { number: u64, cents: u64 }
     ///
     /// let schema = Schema::object()
-    ///     .required("number", Schema::integer().bounds(1..))
-    ///     .required("cents", Schema::integer().bounds(1..=100_000));
+    ///     .required("number", Schema::integer().within(1..))
+    ///     .required("cents", Schema::integer().within(1..=100_000));
     /// let contract = Contract::<Invoice>::new("invoice", 1).schema(schema).build()?;
     /// let job = Job::new("invoice")
     ///     .contract(&contract)

@@ -202,7 +202,7 @@ fn a_run_whose_time_is_over_is_asked_about_where_an_unsafe_step_was_begun() {
     let terms = Terms { expires_at: Some(later(world.wall(), Duration::from_secs(60))), ..Terms::default() };
     let input = String::from("a");
     let queued = job.submit_on(&world.sim, &world.store, &input, &terms);
-    let _ = world.sim.block_on(queued).unwrap().unwrap();
+    let _queued = world.sim.block_on(queued).unwrap().unwrap();
     site.die_at("pay:begun");
     let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         drop(world.sim.block_on(job.work_off_on(world.sim.clone(), &world.store)));
