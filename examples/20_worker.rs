@@ -1,7 +1,6 @@
 //! A worker takes runs from a queue by their rank, one at a time, and ends when it is asked to.
 
 use std::sync::Arc;
-
 use unattended::effect::Effect;
 use unattended::job::{Job, Terms};
 use unattended::{blocking::block_on, memory::Memory, pipeline::Step, runs::Runs, store::Store};
@@ -10,9 +9,12 @@ use unattended::{shutdown::Shutdown, worker::Worker};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (store, shutdown): (Arc<dyn Store>, _) = (Arc::new(Memory::new()), Shutdown::new());
     let last = shutdown.clone();
-    let step = Step::blocking("resize", Effect::Idempotent, move |cx| match cx.input::<String>()?.as_str() {
-        "end" => Ok(println!("asked to end: {:?}", last.trigger())),
-        photo => Ok(println!("resized {photo}")),
+    let step = Step::blocking("resize", Effect::Idempotent, move |cx| {
+        match cx.input::<String>()?.as_str() {
+            "end" => println!("asked to end: {:?}", last.trigger()),
+            photo => println!("resized {photo}"),
+        }
+        Ok(())
     });
     let job = Job::new("photos").step(step).build()?;
     for (rank, photo) in [(1, "holiday.jpg"), (9, "passport.jpg"), (5, "wedding.jpg"), (0, "end")] {

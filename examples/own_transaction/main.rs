@@ -85,7 +85,7 @@ fn on_sqlite(store: &Arc<Sqlite>) -> Outcome<Job> {
             die_once(cx, &chunk)?;
             cx.committed(chunk.progress, &applied);
         }
-        Ok(cx.cursor::<usize>()?)
+        cx.cursor::<usize>()
     });
     Ok(job().step(load).build()?)
 }

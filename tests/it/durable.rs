@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it fails")]
 
+mod between;
+mod clocks;
 mod crashes;
 mod fan_out;
 mod faults;

@@ -187,7 +187,7 @@ impl Site {
             ("UNATTENDED_EFFECTS", self.effects.display().to_string()),
             ("UNATTENDED_JOB", self.job.to_owned()),
             ("UNATTENDED_LEASE_MS", self.lease.as_millis().to_string()),
-            ("UNATTENDED_THREADS", (self.started % 2 == 0).to_string()),
+            ("UNATTENDED_THREADS", self.started.is_multiple_of(2).to_string()),
         ];
         let mut player = Player::start("worker", Path::new(""), &args);
         assert_eq!(player.hear().as_deref(), Some("ready"));

@@ -267,7 +267,7 @@ fn watched(server: &Command, folder: &Path) -> ChildStdin {
     const WATCH: &str = r#"folder=$1; shift; cd /
 "$@" >"$folder/log" 2>&1 </dev/null & server=$!
 cat >/dev/null
-kill -QUIT "$server" 2>/dev/null; wait "$server"; rm -rf "$folder""#;
+kill -QUIT "$server" 2>/dev/null; kill -TERM "$server" 2>/dev/null; wait "$server"; rm -rf "$folder""#;
     let mut watcher = Command::new("sh");
     watcher.args(["-c", WATCH, "watch"]).arg(folder).arg(server.get_program()).args(server.get_args());
     let mut watcher =

@@ -12,7 +12,7 @@ use unattended::store::{ApplyError, Batch, Event, Expect, Ns, Put, Store, Write}
 
 #[path = "../../../tests/support/postgres.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the tests use the rest of it")]
-mod pg;
+pub(crate) mod pg;
 
 /// The claim of one connection without grouping: the bare statement on the same tables, prepared once.
 const SINGLE: &str = "WITH made AS (
@@ -28,13 +28,17 @@ const SINGLE: &str = "WITH made AS (
  UNION ALL SELECT version, fence, owner, state, body FROM SCHEMA.record WHERE ns = 1 AND key = $1";
 
 pub fn run() {
-    let seconds = std::env::args().skip_while(|arg| arg != "postgres").nth(1).and_then(|text| text.parse().ok());
+    let seconds =
+        std::env::args().skip_while(|arg| arg != "postgres").nth(1).and_then(|text| text.parse().ok());
     let span = Duration::from_secs(seconds.unwrap_or(4));
     println!("claims a second, {} s each", span.as_secs());
     for connections in [1, 16] {
         let Some(database) = pg::Database::new() else { return };
         drop(database.open());
-        println!("one statement each, {connections:>3} connections: {:>7.0}", single(&database, connections, span));
+        println!(
+            "one statement each, {connections:>3} connections: {:>7.0}",
+            single(&database, connections, span)
+        );
     }
     for callers in [1, 16, 64, 256] {
         let Some(database) = pg::Database::new() else { return };
@@ -53,7 +57,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-fn single(database: &pg::Database, connections: usize, span: Duration) -> f64 {
+pub(crate) fn single(database: &pg::Database, connections: usize, span: Duration) -> f64 {
     let sql = SINGLE.replace("SCHEMA", &database.schema);
     let done = Arc::new(AtomicU64::new(0));
     let begun = Instant::now();
@@ -69,7 +73,8 @@ fn single(database: &pg::Database, connections: usize, span: Duration) -> f64 {
                 while begun.elapsed() < span {
                     let batch = unattended::store::BatchId::new();
                     let batch = uuid::Uuid::from_bytes(*batch.as_bytes());
-                    let rows = client.query(&statement, &[&key(count, caller), &batch]).await.expect("an answer");
+                    let rows =
+                        client.query(&statement, &[&key(count, caller), &batch]).await.expect("an answer");
                     assert!(!rows.is_empty());
                     count += 1;
                 }
@@ -83,7 +88,7 @@ fn single(database: &pg::Database, connections: usize, span: Duration) -> f64 {
     done.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64()
 }
 
-fn grouped(database: &pg::Database, callers: usize, span: Duration) -> (f64, f64) {
+pub(crate) fn grouped(database: &pg::Database, callers: usize, span: Duration) -> (f64, f64) {
     let store = Arc::new(database.open());
     let done = Arc::new(AtomicU64::new(0));
     let begun = Instant::now();

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::act::env::{Env, Face, OnThread};
 use crate::act::job::{Error, Job, Terms};
-use crate::act::pipeline::{Course, Holding, drive};
+use crate::act::pipeline::{Course, Holding, Hooks, drive};
 use crate::act::shutdown::Shutdown;
 use crate::base::canonical::Key;
 use crate::base::explain::Explain;
@@ -404,8 +404,7 @@ impl Job {
             asked,
             self.lease,
             &driver.actor,
-            self.edges.clone(),
-            driver.brake.clone(),
+            Hooks { edges: self.edges.clone(), brake: driver.brake.clone() },
         );
         match drive(&course, &holding).await {
             Ok(()) => Ok(Left { state: holding.left_in() }),

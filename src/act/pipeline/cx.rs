@@ -8,17 +8,22 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::act::exchange;
+use crate::act::pipeline::drive::REASON_ROOM;
+use crate::act::pipeline::holding::Saving;
 use crate::act::pipeline::step::to_json;
 use crate::act::pipeline::{Hold, Holding, StepError};
 use crate::base::time::{Moment, Now};
-use crate::decide::run;
+use crate::decide::run::{self, State};
 use crate::remember::blocking::block_on;
 use crate::remember::ledger::Outcome;
-use crate::remember::runs::{Body, Error, Json, Move, ProgressRecord, Reason, StepRecord};
-use crate::remember::store::{Applied, Batch};
+use crate::remember::runs::{Body, Error, Json, Move, ProgressRecord, Reason};
+use crate::remember::store::{Applied, BODY_MAX, Batch, Expect, Record};
 
 /// How often a step's progress is written by itself.
 pub const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a cursor is written again when something else was written meanwhile.
+const SAVES_MAX: u32 = 8;
 
 /// The step's view of its run. Cheap to clone.
 #[derive(Clone)]
@@ -154,10 +159,25 @@ impl Cx {
     /// # Errors
     /// When the run was lost, or the store cannot be written.
     pub async fn save_cursor<T: Serialize + ?Sized>(&self, cursor: &T) -> Result<(), StepError> {
-        let Progress { batch, body, asked } = self.saving(cursor, None)?;
-        let applied = self.holding.runs.apply_batch(batch).await?;
-        self.adopt(asked, body, &applied);
-        Ok(())
+        let kept = Kept { cursor: Some(to_json(cursor)?), settles: false };
+        let _saving = self.holding.saving();
+        let mut version = self.holding.version();
+        for _ in 0..SAVES_MAX {
+            let asked = self.now().moment;
+            let body = self.with(&kept)?;
+            match self.write(&body, version).await {
+                Ok(applied) => {
+                    self.adopt(asked, &kept, &applied);
+                    return Ok(());
+                }
+                // Something else was written since, such as a renewal: what stands here by now has it in it.
+                Err(Error::Lost { winner: Some(winner) }) if self.is_ours(&winner) => {
+                    version = winner.version
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Contended { id: self.holding.id.clone(), attempts: SAVES_MAX }.into())
     }
 
     /// The same, blocking the thread.
@@ -179,9 +199,19 @@ impl Cx {
         if !self.holding.report_due(self.now().moment, REPORT_EVERY) {
             return Ok(());
         }
-        let Progress { batch, body, asked } = self.saved(|_| (), None)?;
-        let applied = self.holding.runs.apply_batch(batch).await?;
-        self.adopt(asked, body, &applied);
+        // Read before the body is: a write that comes in between is then seen, and not undone by this one.
+        let version = self.holding.version();
+        if self.holding.is_saving() {
+            return Ok(());
+        }
+        let (asked, kept) = (self.now().moment, Kept::default());
+        let Ok(body) = self.with(&kept) else { return Ok(()) };
+        match self.write(&body, version).await {
+            Ok(applied) => self.adopt(asked, &kept, &applied),
+            // What was written since was more than a report; the next write has it in it.
+            Err(Error::Lost { winner: Some(winner) }) if self.is_ours(&winner) => {}
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
     }
 
@@ -226,7 +256,7 @@ impl Cx {
 
     /// The caller's transaction with `progress` in it was committed.
     pub fn committed(&self, progress: Progress, applied: &Applied) {
-        self.adopt(progress.asked, progress.body, applied);
+        self.adopt(progress.asked, &progress.kept, applied);
     }
 
     /// Says in a sentence what the step did. It is stored with the step's checkpoint, where `explain` shows it, and
@@ -279,47 +309,32 @@ impl Cx {
         )
     }
 
-    /// The batch that saves `cursor`, and the body that stands once it is committed.
+    /// The batch that saves `cursor`.
     fn saving<C: Serialize + ?Sized>(&self, cursor: &C, result: Option<Json>) -> Result<Progress, StepError> {
-        let cursor = to_json(cursor)?;
-        self.saved(|step| step.cursor = Some(cursor), result)
-    }
-
-    fn saved(&self, keep: impl FnOnce(&mut StepRecord), result: Option<Json>) -> Result<Progress, StepError> {
+        let kept = Kept { cursor: Some(to_json(cursor)?), settles: result.is_some() };
+        let saving = self.holding.saving();
         let asked = self.now().moment;
-        let mut body = self.holding.body().clone();
-        let step = body.step_mut(&self.step).ok_or_else(|| {
-            StepError::permanent("step.cursor", format!("no step {} in the run", self.step))
-        })?;
-        keep(step);
-        // It gets somewhere: whatever killed the processes before was not this work.
-        body.crash_count = 0;
-        let why = match result {
-            Some(_) => "the work is done, and its progress is saved with it",
-            None => "progress is saved",
-        };
-        let settles = result.is_some();
+        let body = self.with(&kept)?;
         let settling = match result {
             Some(result) => {
                 let outcome = Some(Outcome::Succeeded { result });
-                block_on(self.holding.runs.settle_entry(&body, self.run_id(), &self.holding.actor, outcome))?
+                let before = self.holding.body().clone();
+                block_on(self.holding.runs.settle_entry(
+                    &before,
+                    self.run_id(),
+                    &self.holding.actor,
+                    outcome,
+                ))?
             }
             None => None,
         };
-        if settles {
-            // In what is committed too: whoever goes on with the run must not settle the entry once more.
-            body.ledger_fence = None;
+        let mut step = self.progressed(&body, self.holding.expect());
+        if kept.settles {
+            step.reason = Reason::new("step.progress", "the work is done, and its progress is saved with it");
         }
-        let step = Move {
-            body: Some(&body),
-            actor: &self.holding.actor,
-            step: Some(&self.step),
-            lease: Some(self.holding.lease),
-            ..self.checkpoint(Reason::new("step.progress", why))
-        };
         let mut write = step.write().map_err(Error::from)?;
         let mut batch = Batch::new(Vec::new());
-        if !settles {
+        if !kept.settles {
             // A cursor is no news for a reader of the history; what it means stands in the step's output.
             write.event = None;
         }
@@ -327,21 +342,86 @@ impl Cx {
         if let Some(settling) = settling {
             batch.push(settling);
         }
-        Ok(Progress { batch, body, asked })
+        Ok(Progress { batch, kept, asked, _saving: saving })
     }
 
-    fn adopt(&self, asked: Moment, body: Body, applied: &Applied) {
-        *self.holding.body() = body;
+    /// The run's body with what is to be kept in it.
+    fn with(&self, kept: &Kept) -> Result<Body, StepError> {
+        let mut body = self.holding.body().clone();
+        self.keep(&mut body, kept)?;
+        body.fit(REASON_ROOM).map_err(|size| {
+            let why = format!(
+                "with how far step {} is, the run's record has {size} bytes of at most {BODY_MAX}; store it outside and save where",
+                self.step
+            );
+            StepError::permanent("step.cursor_too_big", why)
+        })?;
+        Ok(body)
+    }
+
+    fn keep(&self, body: &mut Body, kept: &Kept) -> Result<(), StepError> {
+        let undone = self.holding.state() == State::Compensating;
+        let step = body.step_mut(&self.step).ok_or_else(|| {
+            StepError::permanent("step.cursor", format!("no step {} in the run", self.step))
+        })?;
+        // What an attempt says that was given up on is too late once its step is settled.
+        if kept.cursor.is_some() && (undone || !step.state.is_settled()) {
+            step.cursor.clone_from(&kept.cursor);
+        }
+        // It gets somewhere: whatever killed the processes before was not this work.
+        body.crash_count = 0;
+        if kept.settles {
+            // In what is committed too: whoever goes on with the run must not settle the entry once more.
+            body.ledger_fence = None;
+        }
+        Ok(())
+    }
+
+    fn progressed<'a>(&'a self, body: &'a Body, expect: Expect) -> Move<'a> {
+        Move {
+            body: Some(body),
+            actor: &self.holding.actor,
+            step: Some(&self.step),
+            lease: Some(self.holding.lease),
+            expect,
+            ..self.checkpoint(Reason::new("step.progress", "progress is saved"))
+        }
+    }
+
+    /// Writes a body without an event: a cursor is no news for a reader of the history; what it means stands in the
+    /// step's output.
+    async fn write(&self, body: &Body, version: u64) -> Result<Applied, Error> {
+        let mut write = self.progressed(body, Expect::Version(version)).write()?;
+        write.event = None;
+        self.holding.runs.apply_batch(Batch::of(write)).await
+    }
+
+    fn is_ours(&self, winner: &Record) -> bool {
+        winner.fence == self.holding.fence && winner.state == self.holding.state().as_str()
+    }
+
+    fn adopt(&self, asked: Moment, kept: &Kept, applied: &Applied) {
+        // Into what stands here by now: others may have written beside it.
+        let _known = self.keep(&mut self.holding.body(), kept);
         self.holding.heard(asked, applied.first());
     }
+}
+
+/// What a save keeps in the run's body.
+#[derive(Default)]
+struct Kept {
+    cursor: Option<Json>,
+    /// The work counts as done under its key.
+    settles: bool,
 }
 
 /// A step's progress, on its way into the caller's own transaction.
 #[must_use = "a progress that is not committed is no progress"]
 pub struct Progress {
     batch: Batch,
-    body: Body,
+    kept: Kept,
     asked: Moment,
+    _saving: Saving,
 }
 
 impl Progress {

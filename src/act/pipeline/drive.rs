@@ -36,11 +36,14 @@ pub(in crate::act) struct Course<'a> {
 pub(in crate::act) struct After {
     pub(in crate::act) job: String,
     /// The key of that work, made from this job's input.
-    pub(in crate::act) key: Arc<dyn Fn(&Json) -> Result<Key, StepError> + Send + Sync>,
+    pub(in crate::act) key: Arc<KeyOf>,
 }
 
+/// Makes a key from an input.
+type KeyOf = dyn Fn(&Json) -> Result<Key, StepError> + Send + Sync;
+
 /// What is kept free in a run's record for the reasons of its last moves.
-const REASON_ROOM: usize = 4096;
+pub(super) const REASON_ROOM: usize = 4096;
 
 /// Drives the run until it ends, is put down, or is lost.
 ///

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::act::pipeline::step::to_json;
 use crate::act::pipeline::{Cx, StepError};
 use crate::base::canonical::Fingerprint;
+use crate::base::handover::HandedOver;
 use crate::base::time::BoxFuture;
 
 /// The most items that may be worked on at the same time.
@@ -206,7 +207,9 @@ impl Cx {
         match failed {
             Some(error) => Err(error),
             None if state.done.len() < total => {
-                Err(StepError::transient("step.stopped", "it was asked to stop between two items"))
+                // What is finished is saved, and nothing is in the middle: it has not failed.
+                let why = "it was asked to stop between two items";
+                Err(HandedOver::new("step.stopped", why, self.now().wall).into())
             }
             None => Ok(state.done.into_values().collect()),
         }

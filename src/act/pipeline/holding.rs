@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub(in crate::act) struct Holding {
     edges: Option<Edges>,
     /// When a step's progress was last written by itself.
     reported: Mutex<Option<Moment>>,
+    /// How many saves of the step's own are on their way.
+    saving: AtomicUsize,
     /// Triggered when the process stops what it works on.
     brake: Option<Shutdown>,
     /// Whether work was cut because of that.
@@ -44,6 +46,8 @@ pub(in crate::act) struct Holding {
 /// What the last word from the store was.
 #[derive(Clone, Copy, Debug)]
 struct Standing {
+    /// What the record's version was when this holder last heard of it.
+    version: u64,
     until: Moment,
     state: State,
     cancelling: bool,
@@ -51,6 +55,15 @@ struct Standing {
     lost: bool,
     /// The state in which this holder has left the run.
     ended: Option<State>,
+}
+
+/// A save that is on its way.
+pub(in crate::act) struct Saving(Arc<Holding>);
+
+impl Drop for Saving {
+    fn drop(&mut self) {
+        self.0.saving.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Whether work may go on.
@@ -66,6 +79,12 @@ pub(in crate::act) enum Hold {
     Lost,
 }
 
+/// What hears of a run's way, and what ends it.
+pub(in crate::act) struct Hooks {
+    pub(in crate::act) edges: Option<Edges>,
+    pub(in crate::act) brake: Option<Shutdown>,
+}
+
 impl Holding {
     /// `asked` is from before the request that gave the lease.
     pub(in crate::act) fn new(
@@ -75,8 +94,7 @@ impl Holding {
         asked: Moment,
         lease: Duration,
         actor: &str,
-        edges: Option<Edges>,
-        brake: Option<Shutdown>,
+        Hooks { edges, brake }: Hooks,
     ) -> Arc<Self> {
         let until = usable(asked, lease);
         Arc::new(Self {
@@ -90,6 +108,7 @@ impl Holding {
             expires_at: taken.run.record.expires_at,
             body: Mutex::new(taken.run.body.clone()),
             standing: Mutex::new(Standing {
+                version: taken.run.record.version,
                 until,
                 state: taken.run.state(),
                 cancelling: taken.run.record.cancelling,
@@ -100,6 +119,7 @@ impl Holding {
             note: Mutex::new(None),
             edges,
             reported: Mutex::new(None),
+            saving: AtomicUsize::new(0),
             brake,
             cut: AtomicBool::new(false),
         })
@@ -157,8 +177,26 @@ impl Holding {
         if written.lease.is_some() {
             standing.until = usable(asked, self.lease);
         }
+        standing.version = standing.version.max(written.version);
         standing.cancelling = written.cancelling;
         standing.paused = written.paused;
+    }
+
+    /// The version that a write of what [`body`](Self::body) gives after this may expect: any other write since is then
+    /// seen, and not undone.
+    pub(in crate::act) fn version(&self) -> u64 {
+        self.standing().version
+    }
+
+    /// A step's progress is on its way to the store until the answer is dropped.
+    pub(in crate::act) fn saving(self: &Arc<Self>) -> Saving {
+        self.saving.fetch_add(1, Ordering::SeqCst);
+        Saving(Arc::clone(self))
+    }
+
+    /// Whether some is.
+    pub(in crate::act) fn is_saving(&self) -> bool {
+        self.saving.load(Ordering::SeqCst) > 0
     }
 
     /// The run is somebody else's.

@@ -24,7 +24,7 @@ pub use cx::{Cx, Progress, REPORT_EVERY};
 pub(in crate::act) use drive::After;
 pub(in crate::act) use drive::{Course, drive};
 pub use fan_out::AT_ONCE_MAX;
-pub(in crate::act) use holding::{Edges, Hold, Holding};
+pub(in crate::act) use holding::{Edges, Hold, Holding, Hooks};
 pub use known::Known;
 pub use step::{Flow, Step, StepError};
 

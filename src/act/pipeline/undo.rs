@@ -9,6 +9,7 @@ use crate::act::pipeline::step::Undo;
 use crate::act::pipeline::{Course, Cx, Hold, Holding, Step, failing, handing};
 use crate::act::runlog;
 use crate::base::effect::Effect;
+use crate::base::fault::Reached;
 use crate::base::rng;
 use crate::base::time::later;
 use crate::decide::claim::{self, AfterTakeover, LastKnown};
@@ -148,8 +149,20 @@ async fn undo_step(
         let now = holding.env.now();
         failing::keep_fault(holding, &step.name, attempt, &error, now);
         let data = failing::fault_data(&error, &cx, None);
+        let reached = error.handed.as_ref().map_or(error.fault.reached, |handed| handed.reached);
+        let seen_to_fail = || {
+            if undo.effect == Effect::Unsafe && reached != Reached::Maybe {
+                // The outcome is known: when it goes on it begins anew, and nobody need be asked.
+                mark(holding, step, UndoState::None);
+            }
+        };
         if let Some(handed) = &error.handed {
             let reason = Reason::new(handed.code, error.to_string());
+            {
+                let mut body = holding.body();
+                body.attempt = body.attempt.saturating_sub(1);
+            }
+            seen_to_fail();
             put_down(
                 holding,
                 &step.name,
@@ -169,6 +182,7 @@ async fn undo_step(
                 }
             }
             retry::Next::Defer { until, why } => {
+                seen_to_fail();
                 put_down(holding, &step.name, failing::told(&why, &error), until, data).await?;
                 return Ok(false);
             }
@@ -179,6 +193,7 @@ async fn undo_step(
                     body.attempt.saturating_sub(before).saturating_add(1)
                 };
                 if disposition == retry::Disposition::GiveUp && tried < course.attempts_max {
+                    seen_to_fail();
                     let due = later(now.wall, failing::again_in(tried));
                     put_down(holding, &step.name, failing::told(&why, &error), due, data).await?;
                 } else {

@@ -32,8 +32,13 @@ pub(super) async fn put_down(
         failing::cancel(holding).await?;
         return Ok(Ok(Attempted::Ended));
     }
-    if let Some(record) = holding.body().step_mut(&step.name) {
-        record.state = StepState::Pending;
+    {
+        // To wait is not to fail.
+        let mut body = holding.body();
+        body.attempt = body.attempt.saturating_sub(1);
+        if let Some(record) = body.step_mut(&step.name) {
+            record.state = StepState::Pending;
+        }
     }
     let wait = Wait { step: Some(step.name.clone()), over: false, ..wait };
     let until = wait.deadline.map_or_else(String::new, |at| format!(", until {at}"));
@@ -49,16 +54,37 @@ pub(super) async fn put_down(
             None => Expect::Absent,
             Some(TokenTaken::Own(version)) => Expect::Version(version),
             Some(TokenTaken::Answered(output)) => {
+                worked(holding);
                 let why = format!("the answer to {} was there already", wait.token);
                 return Ok(Ok(Attempted::Done { output, reason: Reason::new("wait.answered", why) }));
             }
-            Some(TokenTaken::Others(run)) => {
+            // What is known of the run before is no answer to this one.
+            Some(TokenTaken::Others(run, version)) if has_ended(holding, &run).await? => {
+                Expect::Version(version)
+            }
+            Some(TokenTaken::Others(run, _)) => {
+                worked(holding);
                 let why = format!("run {run} waits for {} already; a token is for one", wait.token);
                 return Ok(Err(StepError::permanent("wait.token", why)));
             }
         };
     }
     Err(Error::Contended { id: wait.token, attempts: ATTEMPTS_MAX })
+}
+
+/// The run is not put down after all: its attempt goes on.
+fn worked(holding: &Holding) {
+    let mut body = holding.body();
+    body.attempt = body.attempt.saturating_add(1);
+}
+
+/// Whether the run that a token belongs to needs it no more. One that cannot be read may.
+async fn has_ended(holding: &Holding, run: &str) -> Result<bool, Error> {
+    match holding.runs.get(run).await {
+        Ok(run) => Ok(run.is_none_or(|run| run.state().is_terminal())),
+        Err(Error::Unreadable { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The failure of a step whose answer has not come in time, said once.

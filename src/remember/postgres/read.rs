@@ -172,7 +172,7 @@ impl Select {
         let order = match (query.order, query.attention) {
             (Order::Newest, false) => "r.id DESC",
             (Order::Oldest, false) => "r.id",
-            // The sum keeps the planner from walking through the finished in the order of their ids.
+            // The sum is what the index on those that are due has.
             (Order::Newest, true) => "r.id + 0 DESC",
             (Order::Oldest, true) => "r.id + 0",
             (Order::Rank, _) => "r.rank DESC, r.due_at NULLS FIRST, r.id",

@@ -58,7 +58,7 @@ pub(super) enum Found {
 /// What each format adds to the one before.
 fn steps() -> [String; FORMAT as usize] {
     let by_rank = ("claim_by_rank", "r.rank DESC, r.due_at, r.id", "r.rank DESC, r.due_at NULLS FIRST, r.id");
-    // The sum keeps the planner from walking through the finished in the order of their ids.
+    // The sum is what the index on those that are due has.
     let oldest = ("claim_oldest", "r.id + 0", "r.id + 0");
     let newest = ("claim_newest", "(r.id + 0) DESC", "(r.id + 0) DESC");
     let mut first = String::from(include_str!("sql/tables.sql"));

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::base::effect::Effect;
 use crate::base::time::{Timestamp, later};
 use crate::decide::run::{self, State};
 use crate::remember::runs::waits::tell;
-use crate::remember::runs::{Error, FORMAT, Move, Question, Reason, Run, Runs};
+use crate::remember::runs::{Body, Error, FORMAT, Move, Question, Reason, Run, Runs, StepState, UndoState};
 use crate::remember::store::{Batch, ClaimDue, Claimed, Expect, Ns, Order, PAGE_MAX, Query, Record};
 
 /// A run whose process died this often, without getting any further in between, is not started again by itself: it may
@@ -77,20 +78,29 @@ impl Runs {
         let mut taken = self.claim_orphans(wanted).await?;
         let left = wanted.limit.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
         if left > 0 {
-            taken.extend(self.claim_queued(&Wanted { limit: left, ..wanted.clone() }).await?);
+            match self.claim_queued(&Wanted { limit: left, ..wanted.clone() }).await {
+                Ok(queued) => taken.extend(queued),
+                Err(error) => return given(taken, Some(error)),
+            }
         }
         Ok(taken)
     }
 
     /// Claims the runs that are due and that nobody has begun, or that were put down.
+    ///
+    /// Where one of them meets an error, the others are given all the same: they are leased, and are not to be lost for it.
     pub(crate) async fn claim_queued(&self, wanted: &Wanted<'_>) -> Result<Vec<Taken>, Error> {
-        let mut taken: Vec<Taken> = Vec::new();
+        let (mut taken, mut failed): (Vec<Taken>, _) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {
             let left = wanted.limit.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX));
             if left == 0 {
                 break;
             }
-            let claimed = self.due(&Wanted { limit: left, kinds: wanted.kinds.clone(), ..*wanted }).await?;
+            let due = self.due(&Wanted { limit: left, kinds: wanted.kinds.clone(), ..*wanted }).await;
+            let claimed = due.unwrap_or_else(|error| {
+                failed.get_or_insert(error);
+                Vec::new()
+            });
             if claimed.is_empty() {
                 break;
             }
@@ -98,22 +108,26 @@ impl Runs {
             let before = taken.len();
             for claimed in claimed {
                 let from = claimed.from.parse().unwrap_or(State::Queued);
-                if let Some(run) = self.fit_for_work(claimed.record, wanted.actor).await? {
-                    taken.push(Taken { run, from, orphan: claimed.orphan });
+                match self.fit_for_work(claimed.record, wanted.actor).await {
+                    Ok(Some(run)) => taken.push(Taken { run, from, orphan: claimed.orphan }),
+                    Ok(None) => {}
+                    Err(error) => {
+                        failed.get_or_insert(error);
+                    }
                 }
             }
             // Fewer than were asked for: there is no more, unless some were put down again.
-            if !all && taken.len() > before {
+            if failed.is_some() || (!all && taken.len() > before) {
                 break;
             }
         }
-        Ok(taken)
+        given(taken, failed)
     }
 
     /// Takes over the runs whose worker is gone, and those whose undoing waits to be gone on with. Looked through page by
     /// page: one that is set aside, or that this release cannot read, does not hide those behind it.
     pub(crate) async fn claim_orphans(&self, wanted: &Wanted<'_>) -> Result<Vec<Taken>, Error> {
-        let mut taken = Vec::new();
+        let (mut taken, mut failed) = (Vec::new(), None);
         let most = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
         let mut query = Query {
             states: [State::Processing, State::Compensating].map(|state| state.as_str().to_owned()).to_vec(),
@@ -127,14 +141,24 @@ impl Runs {
             if taken.len() >= most {
                 break;
             }
-            let page = self.store().scan(query.clone()).await?;
+            let page = match self.store().scan(query.clone()).await {
+                Ok(page) => page,
+                Err(error) => {
+                    failed.get_or_insert(Error::Store(error));
+                    break;
+                }
+            };
             for record in page.records {
                 if taken.len() >= most {
                     break;
                 }
                 // What cannot be read here may be a newer release's: it is left to a worker that can.
-                if let Ok(run) = Run::from_record(record) {
-                    taken.extend(self.claim(&run, wanted.lease, wanted.actor).await?);
+                let Ok(run) = Run::from_record(record) else { continue };
+                match self.claim(&run, wanted.lease, wanted.actor).await {
+                    Ok(claimed) => taken.extend(claimed),
+                    Err(error) => {
+                        failed.get_or_insert(error);
+                    }
                 }
             }
             query.cursor = page.next;
@@ -142,7 +166,7 @@ impl Runs {
                 break;
             }
         }
-        Ok(taken)
+        given(taken, failed)
     }
 
     async fn due(&self, wanted: &Wanted<'_>) -> Result<Vec<Claimed>, Error> {
@@ -173,7 +197,12 @@ impl Runs {
             Move::new(&id, state, run::Event::HandBack, Expect::Fence(fence), reason)
         };
         let moved = match Run::of(record) {
-            Ok(run) if state == State::Processing && run.record.expires_at.is_some_and(|at| at <= now) => {
+            // Where nobody knows whether an unsafe step was done a person is asked, and not less so because time is over.
+            Ok(run)
+                if state == State::Processing
+                    && run.record.expires_at.is_some_and(|at| at <= now)
+                    && !in_doubt(&run.body) =>
+            {
                 self.expire(run, now, actor).await
             }
             Ok(mut run) => match self.in_front(&run).await? {
@@ -306,12 +335,21 @@ impl Runs {
         let reason = Reason::new("run.poison", why.as_str());
         body.code = reason.code.clone().into_owned();
         body.why.clone_from(&why);
+        // What is undone by half is not gone on with as work.
+        let undo = run.state() == State::Compensating;
+        let undoing = || body.steps.iter().rev().find(|step| step.undo == UndoState::Started);
+        let step = if undo { undoing() } else { body.next_step() }.map(|step| step.name.clone());
+        let options: &[&str] = match (undo, &step) {
+            (true, Some(_)) => &["requeue", "applied", "not_applied", "skip", "dismiss"],
+            (true, None) => &["requeue", "dismiss"],
+            (false, _) => &["requeue", "fixed_input", "dismiss"],
+        };
         body.question = Some(Question {
             code: body.code.clone(),
             text: format!("{why}: is the run itself what kills them?"),
-            step: body.next_step().map(|step| step.name.clone()),
-            undo: false,
-            options: ["requeue", "fixed_input", "dismiss"].map(str::to_owned).to_vec(),
+            step,
+            undo,
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
         });
         // Sent round again by a person, it starts with a clean count.
         body.crash_count = 0;
@@ -342,5 +380,18 @@ impl Runs {
             Err(Error::Lost { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Whether an unsafe step was begun and its end is not recorded.
+fn in_doubt(body: &Body) -> bool {
+    body.steps.iter().any(|step| step.effect == Effect::Unsafe && step.state == StepState::Started)
+}
+
+/// What was taken; the error only where nothing was.
+fn given(taken: Vec<Taken>, failed: Option<Error>) -> Result<Vec<Taken>, Error> {
+    match failed {
+        Some(error) if taken.is_empty() => Err(error),
+        _ => Ok(taken),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::base::time::Timestamp;
 use crate::decide::run::{self, Illegal, State};
 use crate::remember::runs::Body;
-use crate::remember::store::{Change, Event, Expect, Fencing, LeaseChange, Ns, Put, Write};
+use crate::remember::store::{BODY_MAX, Change, Event, Expect, Fencing, LeaseChange, Ns, Put, Write};
 
 /// A reason that goes into a run's record and its event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,5 +135,12 @@ impl<'a> Move<'a> {
 /// The body as the text that is stored.
 pub(super) fn to_text(body: &Body) -> String {
     // Strings, numbers and raw JSON only: serializing them cannot fail, and an empty text would be refused on reading.
-    serde_json::to_string(body).unwrap_or_default()
+    let text = serde_json::to_string(body).unwrap_or_default();
+    if text.len() <= BODY_MAX || body.faults.is_empty() {
+        return text;
+    }
+    // Old faults are in the events too. A run that could not be moved because of them would stay where it is for ever.
+    let mut body = body.clone();
+    body.fit_or_keep();
+    serde_json::to_string(&body).unwrap_or_default()
 }

@@ -83,8 +83,8 @@ pub(crate) enum Taken {
     Answered(Json),
     /// It is this run's own, from an earlier asking, at this version.
     Own(u64),
-    /// It is another run's.
-    Others(String),
+    /// It is another run's, at this version.
+    Others(String, u64),
 }
 
 /// Checks a token's bounds.
@@ -117,7 +117,7 @@ pub(crate) fn asking(token: &str, id: &str, expect: Expect, by: &str) -> Write {
 pub(crate) fn taken(record: &Record, id: &str) -> Result<Taken, Error> {
     let token = Token::read(record)?;
     match (token.run, token.answer) {
-        (Some(run), _) if run != id => Ok(Taken::Others(run)),
+        (Some(run), _) if run != id => Ok(Taken::Others(run, record.version)),
         (_, Some(answer)) => Ok(Taken::Answered(answer)),
         (Some(_) | None, None) => Ok(Taken::Own(record.version)),
     }
