@@ -134,9 +134,9 @@ impl<'a> Core<'a> {
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         for _ in 0..ROUNDS_MAX {
-            self.heed(context);
             self.take_in(context);
             self.hear(context);
+            self.heed(context);
             let now = self.env.now().moment;
             if self.has_ended(now) {
                 return Poll::Ready(());
@@ -278,19 +278,18 @@ impl<'a> Core<'a> {
         });
     }
 
-    /// Hears what the store has answered.
+    /// Hears what the store has answered, and what it answers to what is asked because of that.
     fn hear(&mut self, context: &mut Context<'_>) {
-        match &mut self.asking {
-            None => {}
-            Some(Asking::Look(look, more_at, answer)) => {
-                let (look, more_at) = (*look, *more_at);
-                if let Poll::Ready(found) = answer.as_mut().poll(context) {
+        while let Some(asking) = &mut self.asking {
+            match asking {
+                Asking::Look(look, more_at, answer) => {
+                    let (look, more_at) = (*look, *more_at);
+                    let Poll::Ready(found) = answer.as_mut().poll(context) else { return };
                     self.asking = None;
                     self.found(look, more_at, found);
                 }
-            }
-            Some(Asking::HandBack(answer)) => {
-                if let Poll::Ready(done) = answer.as_mut().poll(context) {
+                Asking::HandBack(answer) => {
+                    let Poll::Ready(done) = answer.as_mut().poll(context) else { return };
                     self.asking = None;
                     self.summary.handed_back += done.back;
                     self.summary.lost += done.lost;

@@ -1,6 +1,8 @@
 //! One look at the store, and what it brings.
 
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 
 use crate::act::worker::lanes::{Ask, Open};
 use crate::act::worker::plan::Look;
@@ -103,20 +105,24 @@ impl Looker {
         Ok(open)
     }
 
-    /// Gives runs back that were claimed and not begun, because the worker ends.
+    /// Gives runs back that were claimed and not begun, because the worker ends: side by side, so that they share commits.
     pub(super) async fn hand_back(self, claimed: Vec<Claimed>) -> HandedBack {
         let runs = Runs::new(Arc::clone(&self.store));
         let mut done = HandedBack::default();
-        for Claimed { taken, .. } in claimed {
-            match self.hand_one_back(&runs, &taken).await {
-                Ok(()) => done.back = done.back.saturating_add(1),
-                Err(Error::Lost { .. }) => done.lost = done.lost.saturating_add(1),
-                Err(error) => {
-                    done.left = done.left.saturating_add(1);
-                    done.error = Some(error);
+        let mut left: Vec<_> =
+            claimed.iter().map(|one| Box::pin(self.hand_one_back(&runs, &one.taken))).collect();
+        poll_fn(|context| {
+            left.retain_mut(|one| match one.as_mut().poll(context) {
+                Poll::Pending => true,
+                Poll::Ready(outcome) => {
+                    done.count(outcome);
+                    false
                 }
-            }
-        }
+            });
+            if left.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        drop(left);
         done
     }
 
@@ -141,4 +147,17 @@ pub(super) struct HandedBack {
     /// They could not be given back, and wait for their lease's end.
     pub(super) left: u64,
     pub(super) error: Option<Error>,
+}
+
+impl HandedBack {
+    fn count(&mut self, outcome: Result<(), Error>) {
+        match outcome {
+            Ok(()) => self.back += 1,
+            Err(Error::Lost { .. }) => self.lost += 1,
+            Err(error) => {
+                self.left += 1;
+                self.error = Some(error);
+            }
+        }
+    }
 }

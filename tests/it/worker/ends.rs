@@ -13,6 +13,7 @@ use unattended::retry::Policy;
 use unattended::run::State;
 use unattended::shutdown::Shutdown;
 use unattended::store::Store;
+use unattended::testing::sim::Sim;
 use unattended::time::{BoxFuture, Sleep};
 use unattended::worker::{Stopped, Summary, Worker};
 
@@ -87,6 +88,34 @@ fn what_was_claimed_and_not_begun_is_given_back() {
     let history = unattended::blocking::block_on(world.runs().history(&id, 0, 100)).unwrap();
     let last = &history[history.len() - 1].event;
     assert_eq!((&*last.code, last.actor.as_str()), ("worker.not_begun", "worker:leaver"));
+    world.check();
+}
+
+#[test]
+fn what_a_slow_claim_brings_after_the_end_was_asked_for_is_given_back_at_once() {
+    struct Slow(Sim, Arc<dyn Store>);
+    impl Store for Slow {
+        crate::forward::forward!(caps owner apply get events prune => (1));
+        fn scan(
+            &self,
+            query: unattended::store::Query,
+        ) -> BoxFuture<'_, Result<unattended::store::Page, unattended::store::Error>> {
+            Box::pin(async move {
+                let page = self.1.scan(query).await;
+                self.0.sleep(secs(2)).await;
+                page
+            })
+        }
+    }
+    let (world, log) = (World::new(), Log::default());
+    let job = job("slow-claim", log.step(&world.sim, Effect::Unsafe, secs(1)));
+    let id = queue(&world, &job, "a");
+    let slow: Arc<dyn Store> = Arc::new(Slow(world.sim.clone(), Arc::clone(&world.store)));
+    let worker = worker(&slow, job).grace(secs(600)).build().unwrap();
+    // The claim begins at 4 s, after two looks, and is answered at 6 s.
+    let summary = run_and_trigger(&world, &worker, &[5]);
+    assert_eq!((summary.claimed, summary.handed_back, log.spans().len()), (1, 1, 0), "{summary}");
+    assert_eq!((world.sim.elapsed(), world.run(&id).state()), (secs(6), State::Queued));
     world.check();
 }
 
