@@ -31,7 +31,7 @@
 //! shutdown.trigger(); // a service leaves that to its signals
 //! let summary = worker.run_blocking(&shutdown);
 //! assert_eq!(summary.claimed, 0);
-//! # Ok::<(), unattended::worker::BuildError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod build;
