@@ -283,6 +283,16 @@ fn every_run_ends_once_and_every_effect_is_there_once_while_workers_are_killed()
     through_kills(None, Duration::from_secs(30), runs(2000));
 }
 
+/// There a death is known by the lease's end alone, and what is in flight is done again then.
+#[cfg(feature = "postgres")]
+#[test]
+fn the_same_on_postgresql() {
+    let _alone = alone();
+    let Some(database) = crate::pg::Database::new() else { return };
+    let place = format!("postgres:{}@{}", database.schema, database.url);
+    through_kills(Some(place), Duration::from_secs(2), runs(1500));
+}
+
 #[test]
 #[ignore = "takes minutes"]
 fn the_same_with_twenty_thousand_runs() {
