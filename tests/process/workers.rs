@@ -94,16 +94,123 @@ fn appending(effects: PathBuf, lease: Duration) -> Job {
     job.key(|input: &String| Key::new("test", "effect", input)).build().unwrap()
 }
 
+/// Where rows are kept beside the store's.
+#[derive(Clone)]
+enum Rows {
+    Sqlite(Arc<Sqlite>),
+    #[cfg(feature = "postgres")]
+    Postgres(Arc<unattended::postgres::Postgres>, String),
+}
+
+impl Rows {
+    fn open(place: &str) -> Self {
+        match place.split_once(':').unwrap() {
+            #[cfg(feature = "postgres")]
+            ("postgres", place) => {
+                let (schema, url) = place.split_once('@').unwrap();
+                let options = unattended::postgres::Postgres::options().schema(schema);
+                Self::Postgres(Arc::new(options.connect_blocking(url).unwrap()), url.to_owned())
+            }
+            (_, path) => Self::Sqlite(Arc::new(Sqlite::open(path).unwrap())),
+        }
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite(store) => Arc::<Sqlite>::clone(store),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store, _) => Arc::<unattended::postgres::Postgres>::clone(store),
+        }
+    }
+
+    fn make(&self) {
+        match self {
+            Self::Sqlite(store) => {
+                let table = "CREATE TABLE effect (key TEXT NOT NULL, fence INTEGER NOT NULL) STRICT";
+                store.transaction(|tx| Ok::<_, StepError>(tx.execute(table, [])?)).unwrap();
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store, url) => {
+                let table = format!(
+                    "CREATE TABLE {}.effect (key text NOT NULL, fence bigint NOT NULL)",
+                    store.schema()
+                );
+                with_client(url, async |client| Ok(client.batch_execute(&table).await?)).unwrap();
+            }
+        }
+    }
+
+    /// The row and the record of it, in one transaction.
+    fn add(
+        &self,
+        key: &str,
+        fence: u64,
+        batch: &unattended::store::Batch,
+    ) -> Result<unattended::store::Applied, StepError> {
+        match self {
+            Self::Sqlite(store) => store.transaction(|tx| -> Result<_, StepError> {
+                let applied = apply_in(tx, batch)?;
+                tx.execute("INSERT INTO effect VALUES (?1, ?2)", (key, i64::try_from(fence)?))?;
+                Ok(applied)
+            }),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store, url) => with_client(url, async |client| {
+                let tx = client.transaction().await?;
+                let applied = store.apply_in(&tx, batch).await?;
+                let insert = format!("INSERT INTO {}.effect VALUES ($1, $2)", store.schema());
+                tx.execute(&insert, &[&key, &i64::try_from(fence)?]).await?;
+                tx.commit().await?;
+                Ok(applied)
+            }),
+        }
+    }
+
+    fn keys(&self) -> Vec<String> {
+        match self {
+            Self::Sqlite(store) => store
+                .transaction(|tx| {
+                    let mut rows = tx.prepare("SELECT key FROM effect ORDER BY key")?;
+                    let rows = rows.query_map([], |row| row.get(0))?;
+                    Ok::<_, StepError>(rows.collect::<rusqlite::Result<Vec<String>>>()?)
+                })
+                .unwrap(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store, url) => {
+                let select = format!("SELECT key FROM {}.effect ORDER BY key", store.schema());
+                let rows = with_client(url, async |client| Ok(client.query(&select, &[]).await?)).unwrap();
+                rows.iter().map(|row| row.get(0)).collect()
+            }
+        }
+    }
+}
+
+/// A connection of the caller's own, for one piece of work.
+#[cfg(feature = "postgres")]
+fn with_client<T>(
+    url: &str,
+    work: impl AsyncFnOnce(&mut tokio_postgres::Client) -> Result<T, StepError>,
+) -> Result<T, StepError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
+        let connection = tokio::spawn(connection);
+        let done = work(&mut client).await;
+        drop(client);
+        drop(connection.await);
+        done
+    })
+}
+
 /// A job whose effect commits with its progress, in a table beside the store's; the try before it is in a log.
-fn committing(store: &Arc<Sqlite>, effects: PathBuf, lease: Duration) -> Job {
-    let (store, log) = (Arc::clone(store), Effects(effects));
+fn committing(rows: &Rows, effects: PathBuf, lease: Duration) -> Job {
+    let (rows, log) = (rows.clone(), Effects(effects));
     let work = move |cx: &Cx| -> Result<(), StepError> {
         let key: String = cx.input()?;
         log.append(&key, cx.fence());
         // Long enough to be stopped in.
         std::thread::sleep(Duration::from_millis(20));
         let progress = cx.completion(&1, &())?;
-        let applied = store_row(&store, &key, cx.fence(), progress.batch())?;
+        let applied = rows.add(&key, cx.fence(), progress.batch())?;
         cx.committed(progress, &applied);
         Ok(())
     };
@@ -115,19 +222,6 @@ fn committing(store: &Arc<Sqlite>, effects: PathBuf, lease: Duration) -> Job {
     job.key(|input: &String| Key::new("test", "row", input)).build().unwrap()
 }
 
-fn store_row(
-    store: &Sqlite,
-    key: &str,
-    fence: u64,
-    batch: &unattended::store::Batch,
-) -> Result<unattended::store::Applied, StepError> {
-    store.transaction(|tx| -> Result<_, StepError> {
-        let applied = apply_in(tx, batch)?;
-        tx.execute("INSERT INTO effect VALUES (?1, ?2)", (key, i64::try_from(fence)?))?;
-        Ok(applied)
-    })
-}
-
 /// A child: a worker until it is told to end.
 pub fn child() {
     let place: String = var("UNATTENDED_PLACE");
@@ -136,10 +230,8 @@ pub fn child() {
     let (store, job): (Arc<dyn Store>, Job) = match var::<String>("UNATTENDED_JOB").as_str() {
         "append" => (open(&place), appending(effects, lease)),
         _ => {
-            let (_, path) = place.split_once(':').unwrap();
-            let store = Arc::new(Sqlite::open(path).unwrap());
-            let job = committing(&store, effects, lease);
-            (store, job)
+            let rows = Rows::open(&place);
+            (rows.store(), committing(&rows, effects, lease))
         }
     };
     let worker = Worker::new(store)
@@ -303,14 +395,23 @@ fn the_same_with_twenty_thousand_runs() {
 #[test]
 fn rows_that_commit_with_the_run_stand_once_while_workers_are_stopped_and_woken() {
     let _alone = alone();
-    let (lease, runs) = (Duration::from_millis(400), runs(400));
-    let mut site = Site::new(None, "commit", lease);
-    let (_, path) = site.place.split_once(':').unwrap();
-    let sqlite = Arc::new(Sqlite::open(path).unwrap());
-    let table = "CREATE TABLE effect (key TEXT NOT NULL, fence INTEGER NOT NULL) STRICT";
-    sqlite.transaction(|tx| Ok::<_, StepError>(tx.execute(table, [])?)).unwrap();
-    let job = committing(&sqlite, site.effects.clone(), lease);
-    let store: Arc<dyn Store> = Arc::<Sqlite>::clone(&sqlite);
+    through_stops(None, Duration::from_millis(400), runs(400));
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn rows_in_postgresql_stand_once_while_workers_are_stopped_and_woken() {
+    let _alone = alone();
+    let Some(database) = crate::pg::Database::new() else { return };
+    let place = format!("postgres:{}@{}", database.schema, database.url);
+    through_stops(Some(place), Duration::from_millis(600), runs(400));
+}
+
+fn through_stops(place: Option<String>, lease: Duration, runs: usize) {
+    let mut site = Site::new(place, "commit", lease);
+    let rows = Rows::open(&site.place);
+    rows.make();
+    let (job, store) = (committing(&rows, site.effects.clone(), lease), rows.store());
     fill(&store, &job, runs);
     site.start_all(4);
     let (begun, mut stops) = (Instant::now(), 0);
@@ -326,13 +427,7 @@ fn rows_that_commit_with_the_run_stand_once_while_workers_are_stopped_and_woken(
     }
     site.end();
     check_ended(&store, runs);
-    let rows: Vec<String> = sqlite
-        .transaction(|tx| {
-            let mut rows = tx.prepare("SELECT key FROM effect ORDER BY key")?;
-            let rows = rows.query_map([], |row| row.get(0))?;
-            Ok::<_, StepError>(rows.collect::<rusqlite::Result<Vec<String>>>()?)
-        })
-        .unwrap();
+    let rows = rows.keys();
     let keys: BTreeSet<_> = rows.iter().collect();
     assert_eq!((rows.len(), keys.len()), (runs, runs), "each row once, and no zombie's");
     let tries = Effects(site.effects.clone()).all();
