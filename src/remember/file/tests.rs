@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::lock::same_file;
+use super::lock::{lock_file, same_file};
 use super::*;
 use crate::base::fault::Classify;
 
