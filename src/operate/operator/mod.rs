@@ -134,7 +134,7 @@ impl Operator {
     /// The run that a person meant.
     ///
     /// # Errors
-    /// [`runs::Error::NoSuchRun`], [`runs::Error::Ambiguous`], or when the store cannot be read.
+    /// [`NoSuchRun`](crate::remember::runs::Error::NoSuchRun), [`Ambiguous`](crate::remember::runs::Error::Ambiguous), or when the store cannot be read.
     pub async fn find(&self, selector: &Selector) -> Result<Run, Error> {
         Ok(self.runs.find(selector).await?)
     }
