@@ -38,8 +38,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// Sends invoices from a queue.
 #[derive(Parser)]
 struct Arguments {
+    /// Default: demo.
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
     /// Where the queue is: sqlite:PATH or postgres:URL.
     #[arg(long, global = true)]
     store: Option<String>,
@@ -62,6 +63,7 @@ enum What {
 
 fn main() -> Result<()> {
     let Arguments { what, store, outbox } = Arguments::parse();
+    let what = what.unwrap_or(What::Demo);
     if matches!(what, What::Demo) {
         return demo(store);
     }
