@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::remember::sqlite::schema::{APPLICATION_ID, FORMAT};
@@ -42,6 +43,10 @@ pub(super) fn open(path: &Path, purpose: Use) -> Result<Connection, Error> {
         .map_err(|found| cannot_open(path, found))?;
     busy::install(&mut connection).map_err(|found| error::of(what, found))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // An engine that keeps samples of the indexes plans a statement anew for each new value; the plans here need none.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(|found| error::of(what, found))?;
     let settings = format!(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;
          PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};

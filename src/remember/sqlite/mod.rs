@@ -44,7 +44,7 @@ mod writer;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -79,6 +79,8 @@ pub struct Sqlite {
     /// `None` in a store that was opened to read.
     writer: Option<Writer>,
     lane: Arc<Mutex<Lane>>,
+    /// The last claim found something: the next one need not be preceded by a look.
+    busy: AtomicBool,
     /// Released last: as long as anything is written, this handle lives.
     owner: Option<Owner>,
 }
@@ -102,6 +104,16 @@ impl Sqlite {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.site.path
+    }
+
+    fn new(
+        site: Arc<Site>,
+        writer: Option<Writer>,
+        lane: Arc<Mutex<Lane>>,
+        owner: Option<Owner>,
+    ) -> Self {
+        let readers = Readers::new(Arc::clone(&site));
+        Self { site, readers, writer, lane, busy: AtomicBool::new(false), owner }
     }
 
     async fn write<T>(
@@ -184,14 +196,18 @@ impl Store for Sqlite {
 
     fn claim_due(&self, claim: ClaimDue) -> BoxFuture<'_, Result<Vec<Claimed>, Error>> {
         Box::pin(async move {
-            // A worker that finds nothing must not take the write lock.
-            let page = self.scan(Query { limit: 1, ..write::attention(&claim) }).await?;
-            if page.records.is_empty() {
-                return Ok(Vec::new());
-            }
             check_claim(&claim)?;
-            let claim = Box::new(claim);
-            self.write("claim_due", |reply| Request::Claim(claim, reply)).await?.unwrap_or(Err(Error::Closed))
+            // A worker that finds nothing must not take the write lock.
+            if !self.busy.load(Ordering::Relaxed) {
+                let page = self.scan(Query { limit: 1, ..write::attention(&claim) }).await?;
+                if page.records.is_empty() {
+                    return Ok(Vec::new());
+                }
+            }
+            let request = |reply| Request::Claim(Box::new(claim), reply);
+            let claimed = self.write("claim_due", request).await?.unwrap_or(Err(Error::Closed))?;
+            self.busy.store(!claimed.is_empty(), Ordering::Relaxed);
+            Ok(claimed)
         })
     }
 }

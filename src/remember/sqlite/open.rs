@@ -12,7 +12,6 @@ use crate::remember::sqlite::boot::Clocks;
 use crate::remember::sqlite::connect::{self, Use};
 use crate::remember::sqlite::own_transaction::{self, Lane};
 use crate::remember::sqlite::owner::{self, Owner};
-use crate::remember::sqlite::readers::Readers;
 use crate::remember::sqlite::schema::{self, FORMAT, Found};
 use crate::remember::sqlite::site::Site;
 use crate::remember::sqlite::writer::Writer;
@@ -127,7 +126,7 @@ impl Options {
         let writer = Some(Writer::start(Arc::clone(&site), connection)?);
         let lane = Arc::new(std::sync::Mutex::new(Lane::new(&site)));
         own_transaction::remember(&site);
-        Ok(Sqlite { readers: Readers::new(Arc::clone(&site)), site, writer, lane, owner: Some(owner) })
+        Ok(Sqlite::new(site, writer, lane, Some(owner)))
     }
 
     fn open_to_read(self, path: PathBuf, locks: PathBuf, clocks: Clocks) -> Result<Sqlite, Error> {
@@ -140,7 +139,7 @@ impl Options {
         drop(connection);
         let site = Arc::new(Site::new(path, locks, clocks, String::from("reader"), self.busy_max, true));
         let lane = Arc::new(std::sync::Mutex::new(Lane::new(&site)));
-        Ok(Sqlite { readers: Readers::new(Arc::clone(&site)), site, writer: None, lane, owner: None })
+        Ok(Sqlite::new(site, None, lane, None))
     }
 
     fn connect(&self, path: &Path) -> Result<Connection, Error> {
