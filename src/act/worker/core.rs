@@ -10,6 +10,7 @@ use crate::act::env::Env;
 use crate::act::job::Driver;
 use crate::act::runlog;
 use crate::act::shutdown::{Phase, Reached, Shutdown};
+use crate::act::worker::ahead::Ahead;
 use crate::act::worker::lanes::{Lane, Lanes, Open};
 use crate::act::worker::look::{Claimed, Found, HandedBack, Looker};
 use crate::act::worker::plan::{Load, Look, Next, Plan};
@@ -63,7 +64,7 @@ enum Course {
 
 /// What is asked of the store at the moment; one thing at a time.
 enum Asking {
-    Look(Look, Option<Moment>, BoxFuture<'static, Found>),
+    Look { look: Look, asked_for: usize, more_at: Option<Moment>, answer: BoxFuture<'static, Found> },
     HandBack(BoxFuture<'static, HandedBack>),
 }
 
@@ -78,6 +79,8 @@ pub(super) struct Core<'a> {
     driver: Arc<Driver>,
     looker: Looker,
     slots: Slots<Whose, Outcome>,
+    /// What was claimed, and has its place in the bounds of its job, and waits for a slot.
+    ahead: Ahead<(Whose, Claimed)>,
     lanes: Lanes,
     plan: Plan,
     asking: Option<Asking>,
@@ -115,6 +118,7 @@ impl<'a> Core<'a> {
             driver: Arc::new(driver),
             looker: Looker { store, actor: Arc::clone(&worker.actor), kinds: Arc::clone(&worker.kinds) },
             slots: Slots::new(worker.concurrency),
+            ahead: Ahead::new(),
             lanes: Lanes::new(lanes.collect(), worker.meter),
             plan: Plan::new(worker.pace, env.now().moment, worker.seed.unwrap_or_else(rng::entropy)),
             asking: None,
@@ -135,9 +139,13 @@ impl<'a> Core<'a> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         for _ in 0..ROUNDS_MAX {
             self.take_in(context);
+            self.begin_waiting();
             self.hear(context);
             self.heed(context);
             let now = self.env.now().moment;
+            if self.give_waiting_back(now) {
+                continue;
+            }
             if self.has_ended(now) {
                 return Poll::Ready(());
             }
@@ -196,7 +204,7 @@ impl<'a> Core<'a> {
         if self.course == Course::Running {
             return false;
         }
-        if self.slots.running() == 0 && self.asking.is_none() {
+        if self.slots.running() == 0 && self.ahead.len() == 0 && self.asking.is_none() {
             return true;
         }
         match self.course {
@@ -206,7 +214,8 @@ impl<'a> Core<'a> {
                 false
             }
             Course::Stopping(end) if now >= end => {
-                self.summary.left = self.summary.left.saturating_add(self.slots.clear() as u64);
+                let left = self.slots.clear().saturating_add(self.ahead.take().count());
+                self.summary.left = self.summary.left.saturating_add(left as u64);
                 self.asking = None;
                 true
             }
@@ -220,26 +229,39 @@ impl<'a> Core<'a> {
             Course::Draining(end) | Course::Stopping(end) => Some(Next::Until(end)),
             Course::Running if self.asking.is_some() => None,
             Course::Running => {
-                let open = self.lanes.open(self.slots.free(), now);
+                let open = self.open(now);
                 let load = Load {
                     open: open.limit,
                     more_at: open.more_at,
                     running: self.slots.running(),
                     slots: self.worker.concurrency,
                 };
-                Some(self.plan.next(load, now))
+                let next = self.plan.next(load, now);
+                Some(match (next, self.ahead.until()) {
+                    (Next::Until(then), Some(patience)) => Next::Until(then.min(patience)),
+                    (next, _) => next,
+                })
             }
         }
+    }
+
+    /// What may be claimed now.
+    fn open(&self, now: Moment) -> Open {
+        self.lanes.open(self.ahead.room(self.slots.free(), self.worker.concurrency), now)
     }
 
     fn begin_look(&mut self, look: Look, now: Moment) {
         let open = match look {
             Look::Sweep => Open::default(),
-            Look::Due(_) | Look::Orphans => self.lanes.open(self.slots.free(), now),
+            Look::Due(_) | Look::Orphans => self.open(now),
         };
+        if let Look::Due(_) = look {
+            self.ahead.claim_begins();
+        }
+        let asked_for = open.limit;
         let (env, more_at) = (Arc::clone(self.env), open.more_at);
         let asked = self.looker.clone().look(look, open, move || env.now().moment);
-        self.asking = Some(Asking::Look(look, more_at, Box::pin(asked)));
+        self.asking = Some(Asking::Look { look, asked_for, more_at, answer: Box::pin(asked) });
     }
 
     /// Waits until then; `true` if it is then.
@@ -258,11 +280,12 @@ impl<'a> Core<'a> {
 
     /// Takes in the runs that have ended.
     fn take_in(&mut self, context: &mut Context<'_>) {
-        let Self { slots, lanes, plan, summary, env, worker, .. } = self;
+        let Self { slots, ahead, lanes, plan, summary, env, worker, .. } = self;
         let mut read = None;
         slots.poll(context, |whose, outcome| {
             let now = *read.get_or_insert_with(|| env.now().moment);
             let waited_for = lanes.end(whose.lane);
+            ahead.run_ended();
             plan.ended(waited_for || whose.serial, now);
             match outcome {
                 // It goes on elsewhere.
@@ -282,10 +305,13 @@ impl<'a> Core<'a> {
     fn hear(&mut self, context: &mut Context<'_>) {
         while let Some(asking) = &mut self.asking {
             match asking {
-                Asking::Look(look, more_at, answer) => {
-                    let (look, more_at) = (*look, *more_at);
+                Asking::Look { look, asked_for, more_at, answer } => {
+                    let (look, asked_for, more_at) = (*look, *asked_for, *more_at);
                     let Poll::Ready(found) = answer.as_mut().poll(context) else { return };
                     self.asking = None;
+                    if let Look::Due(_) = look {
+                        self.ahead.claim_ends(found.claimed.len() >= asked_for);
+                    }
                     self.found(look, more_at, found);
                 }
                 Asking::HandBack(answer) => {
@@ -337,16 +363,29 @@ impl<'a> Core<'a> {
     }
 
     fn begin(&mut self, claimed: Vec<Claimed>, now: Moment) {
-        let mut not_begun = Vec::new();
+        let mut not_known = Vec::new();
         for one in claimed {
-            let lane = self.lanes.of(&one.taken.run.record.kind);
-            let (Some(lane), true) = (lane, self.slots.free() > 0) else {
-                not_begun.push(one);
+            let Some(lane) = self.lanes.of(&one.taken.run.record.kind) else {
+                not_known.push(one);
                 continue;
             };
-            let Some(entry) = self.worker.jobs.get(lane) else { continue };
-            self.lanes.begin(lane, now);
+            let lease = self.lanes.begin(lane, now);
             let whose = Whose { lane, serial: one.taken.run.record.serial_key.is_some() };
+            self.ahead.keep((whose, one), lease, now);
+        }
+        self.begin_waiting();
+        if !not_known.is_empty() {
+            self.give_back(not_known);
+        }
+    }
+
+    /// Begins what was claimed, as far as slots are free.
+    fn begin_waiting(&mut self) {
+        while self.course == Course::Running
+            && self.slots.free() > 0
+            && let Some((whose, one)) = self.ahead.next()
+        {
+            let Some(entry) = self.worker.jobs.get(whose.lane) else { continue };
             let (job, driver) = (Arc::clone(&entry.job), Arc::clone(&self.driver));
             let work = async move {
                 match job.drive_by(&driver, &one.taken, one.asked).await {
@@ -356,9 +395,20 @@ impl<'a> Core<'a> {
             };
             self.slots.begin(whose, (self.spawn)(Box::pin(work)));
         }
-        if !not_begun.is_empty() {
-            self.give_back(not_begun);
+    }
+
+    /// Gives back what waits for a slot, where the end is near or none became free in time.
+    fn give_waiting_back(&mut self, now: Moment) -> bool {
+        let Some(until) = self.ahead.until() else { return false };
+        if self.asking.is_some() || (self.course == Course::Running && now < until) {
+            return false;
         }
+        let waiting: Vec<_> = self.ahead.take().collect();
+        for (whose, _) in &waiting {
+            self.lanes.end(whose.lane);
+        }
+        self.give_back(waiting.into_iter().map(|(_, one)| one).collect());
+        true
     }
 
     fn give_back(&mut self, claimed: Vec<Claimed>) {

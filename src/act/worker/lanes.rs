@@ -151,17 +151,17 @@ impl Lanes {
         self.of_kind.get(kind).copied()
     }
 
-    /// A run of this job begins.
-    pub(super) fn begin(&mut self, lane: usize, now: Moment) {
+    /// A run of this job begins; says how long its lease is.
+    pub(super) fn begin(&mut self, lane: usize, now: Moment) -> Duration {
         if let Some(meter) = &mut self.meter {
             meter.take(now);
         }
-        if let Some(lane) = self.lanes.get_mut(lane) {
-            lane.running = lane.running.saturating_add(1);
-            if let Some(meter) = &mut lane.meter {
-                meter.take(now);
-            }
+        let Some(lane) = self.lanes.get_mut(lane) else { return Duration::ZERO };
+        lane.running = lane.running.saturating_add(1);
+        if let Some(meter) = &mut lane.meter {
+            meter.take(now);
         }
+        lane.lease
     }
 
     /// A run of this job has ended here; says whether another one may have waited for that.
