@@ -156,7 +156,7 @@ impl Cluster {
         let port = free_port();
         let mut server = as_user(user.as_deref(), &bin.join("postgres"));
         server.arg("-D").arg(&data).args(["-h", "127.0.0.1", "-p", &port.to_string(), "-k", ""]);
-        for setting in ["max_connections=300", "shared_buffers=64MB", "log_min_messages=warning"] {
+        for setting in ["max_connections=300", "shared_buffers=256MB", "log_min_messages=warning"] {
             server.args(["-c", setting]);
         }
         if certify(user.as_deref(), &folder).is_ok() {

@@ -235,6 +235,8 @@ impl<'a> Core<'a> {
                     more_at: open.more_at,
                     running: self.slots.running(),
                     slots: self.worker.concurrency,
+                    idle: self.slots.free() > self.ahead.len(),
+                    pause: self.ahead.pause(),
                 };
                 let next = self.plan.next(load, now);
                 Some(match (next, self.ahead.until()) {

@@ -53,6 +53,10 @@ pub(super) struct Load {
     pub(super) more_at: Option<Moment>,
     pub(super) running: usize,
     pub(super) slots: usize,
+    /// A slot is free, and nothing is there for it.
+    pub(super) idle: bool,
+    /// How long it is worth waiting for more of them.
+    pub(super) pause: Duration,
 }
 
 /// The state.
@@ -103,21 +107,24 @@ impl Plan {
         if now >= self.orphans_at {
             return Next::Look(Look::Orphans);
         }
-        let due_at = if self.hungry { self.gathered_at(load, now) } else { self.due_at };
-        if now >= due_at {
+        let due_at = if self.hungry { self.gathered_at(load, now) } else { Some(self.due_at) };
+        if due_at.is_some_and(|at| now >= at) {
             self.claims = self.claims.wrapping_add(1);
             let order = if self.claims.is_multiple_of(OLDEST_EACH) { Order::Oldest } else { Order::Rank };
             return Next::Look(Look::Due(order));
         }
-        Next::Until(due_at.min(self.orphans_at).min(self.sweep_at))
+        let other = self.orphans_at.min(self.sweep_at);
+        Next::Until(due_at.map_or(other, |at| at.min(other)))
     }
 
-    /// A claim for half of the slots is worth making; for fewer there is a moment's wait, while others run.
-    fn gathered_at(&self, load: Load, now: Moment) -> Moment {
+    /// A claim for half of the slots is worth making; for fewer there is a moment's wait, while others run. `None` where
+    /// only the end of a run makes one worth while.
+    fn gathered_at(&self, load: Load, now: Moment) -> Option<Moment> {
         let enough = load.open.saturating_mul(2) >= load.slots || load.running == 0;
         match self.ended_at {
-            Some(ended_at) if !enough => ended_at.after(COMPANY),
-            _ => now,
+            Some(ended_at) if !enough => Some(ended_at.after(load.pause.max(COMPANY))),
+            None if !enough && !load.idle => None,
+            _ => Some(now),
         }
     }
 
@@ -190,7 +197,7 @@ mod tests {
     }
 
     const fn load(open: usize, running: usize) -> Load {
-        Load { open, more_at: None, running, slots: 8 }
+        Load { open, more_at: None, running, slots: 8, idle: running < 8, pause: Duration::ZERO }
     }
 
     /// A plan that has swept and looked for orphans, at 0.
@@ -229,8 +236,11 @@ mod tests {
         let mut plan = settled();
         plan.found(Look::Due(Order::Rank), 8, None, at(0));
         assert_eq!(plan.next(load(0, 8), at(5)), Next::Until(plan.sweep_at), "a run's end wakes it");
+        assert_eq!(plan.next(load(2, 8), at(5)), Next::Until(plan.sweep_at), "claimed ahead: the same");
         plan.ended(false, at(10));
         assert_eq!(plan.next(load(1, 7), at(10)), Next::Until(at(12)));
+        let fast = Load { pause: Duration::from_millis(9), ..load(1, 7) };
+        assert_eq!(plan.next(fast, at(10)), Next::Until(at(19)));
         assert_eq!(plan.next(load(4, 4), at(11)), Next::Look(Look::Due(Order::Rank)));
         assert_eq!(plan.next(load(1, 0), at(11)), Next::Look(Look::Due(Order::Rank)));
         assert_eq!(plan.next(load(1, 7), at(12)), Next::Look(Look::Due(Order::Rank)));
@@ -279,7 +289,7 @@ mod tests {
     #[test]
     fn where_a_rate_is_in_the_way_it_wakes_when_there_is_more() {
         let mut plan = settled();
-        let blocked = Load { open: 0, more_at: Some(at(300)), running: 0, slots: 8 };
+        let blocked = Load { more_at: Some(at(300)), ..load(0, 0) };
         assert_eq!(plan.next(blocked, at(0)), Next::Until(at(300)));
     }
 }

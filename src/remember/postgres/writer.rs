@@ -3,11 +3,10 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures_channel::oneshot;
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::base::time::millis;
 use crate::remember::postgres::engine::Engine;
@@ -25,8 +24,6 @@ const GROUP_BYTES_MAX: usize = 1024 * 1024;
 const WAITING_MAX: usize = 16_384;
 /// How far a lane looks past batches that have to wait for another one with their key.
 const LOOK_MAX: usize = 512;
-/// How long a lane waits for the callers of its last group, who are on their way back with their next batch.
-const COMPANY: Duration = Duration::from_millis(1);
 /// How often a batch is judged again when what stood in its way was gone.
 const TRIES_MAX: u32 = 5;
 
@@ -89,13 +86,8 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next group, of a lane whose last one had so many batches.
-    async fn next_group(&self, last_group: usize) -> Vec<Request> {
+    async fn next_group(&self) -> Vec<Request> {
         loop {
-            let waiting = self.lock().requests.len();
-            if waiting > 0 && waiting < last_group {
-                sleep(COMPANY).await;
-            }
             let (group, more) = {
                 let mut waiting = self.lock();
                 let group = waiting.take_group();
@@ -194,10 +186,8 @@ struct Lane {
 
 impl Lane {
     async fn run(self) {
-        let mut last_group = 0;
         loop {
-            let group = self.queue.next_group(last_group).await;
-            last_group = group.len();
+            let group = self.queue.next_group().await;
             self.settle(group).await;
         }
     }

@@ -106,12 +106,7 @@ impl Sqlite {
         &self.site.path
     }
 
-    fn new(
-        site: Arc<Site>,
-        writer: Option<Writer>,
-        lane: Arc<Mutex<Lane>>,
-        owner: Option<Owner>,
-    ) -> Self {
+    fn new(site: Arc<Site>, writer: Option<Writer>, lane: Arc<Mutex<Lane>>, owner: Option<Owner>) -> Self {
         let readers = Readers::new(Arc::clone(&site));
         Self { site, readers, writer, lane, busy: AtomicBool::new(false), owner }
     }

@@ -91,11 +91,13 @@ DECLARE
     inserts CONSTANT boolean := 0 = ANY (w_expect);
     updates CONSTANT boolean := 0 < ANY (w_expect);
     at_now bigint;
+    places bigint[];
     locked bigint[] := '{}';
-    ids bigint[];
-    fences bigint[];
+    fenced bigint[];
+    ids bigint[] := array_fill(NULL::bigint, ARRAY[writes]);
+    fences bigint[] := ids;
     versions bigint[];
-    refused integer[] := '{}';
+    refused integer[];
     dead integer[] := '{}';
     live boolean[] := array_fill(true, ARRAY[writes]);
     made bigint[] := '{}';
@@ -104,37 +106,39 @@ BEGIN
     IF NOT patient THEN
         PERFORM set_config('lock_timeout', '500ms', true);
     END IF;
-    -- What is there is locked, always in the same order.
+    -- What is there is locked, always in the same order, and each judged by the clock as it is once its lock is held.
     IF updates AND patient THEN
-        SELECT coalesce(array_agg(l.id), '{}') INTO locked FROM (
-            SELECT r.id FROM unnest(w_ns, w_key, w_expect) AS w(ns, key, expect)
-            JOIN SCHEMA.record AS r ON r.ns = w.ns AND r.key = w.key
-            WHERE w.expect > 0 ORDER BY r.ns, r.key FOR NO KEY UPDATE OF r) AS l;
-    ELSIF updates THEN
-        SELECT coalesce(array_agg(l.id), '{}') INTO locked FROM (
-            SELECT r.id FROM unnest(w_ns, w_key, w_expect) AS w(ns, key, expect)
+        PERFORM FROM unnest(w_ns, w_key, w_expect) AS w(ns, key, expect)
+        JOIN SCHEMA.record AS r ON r.ns = w.ns AND r.key = w.key
+        WHERE w.expect > 0 ORDER BY r.ns, r.key FOR NO KEY UPDATE OF r;
+    END IF;
+    IF updates THEN
+        SELECT array_agg(l.n), array_agg(l.id), array_agg(l.fence),
+            array_agg(l.batch) FILTER (WHERE CASE l.expect
+                WHEN 1 THEN l.version = l.number
+                WHEN 2 THEN l.fence = l.number
+                WHEN 3 THEN l.version = l.number AND (l.lease_until IS NULL
+                    OR l.lease_until <= floor(extract(epoch FROM SCHEMA.clock()) * 1000)::bigint)
+                END IS NOT TRUE)
+        INTO places, locked, fenced, dead FROM (
+            SELECT w.n, w.batch, w.expect, w.number, r.id, r.fence, r.version, r.lease_until
+            FROM unnest(w_batch, w_ns, w_key, w_expect, w_number) WITH ORDINALITY AS w(batch, ns, key, expect, number, n)
             JOIN SCHEMA.record AS r ON r.ns = w.ns AND r.key = w.key
             WHERE w.expect > 0 ORDER BY r.ns, r.key FOR NO KEY UPDATE OF r SKIP LOCKED) AS l;
+        locked := coalesce(locked, '{}');
+        dead := coalesce(dead, '{}');
+        FOR i IN 1 .. cardinality(locked) LOOP
+            ids[places[i]] := locked[i];
+            fences[places[i]] := fenced[i];
+        END LOOP;
+        -- What is not there, or is being written by somebody else, refuses its batch too.
+        FOR i IN 1 .. writes LOOP
+            IF ids[i] IS NULL AND w_expect[i] > 0 THEN
+                dead := dead || w_batch[i];
+            END IF;
+        END LOOP;
     END IF;
-    at_now := SCHEMA.millis(SCHEMA.clock());
-
-    -- Judged, by the clock as it is now that the locks are held.
-    IF updates THEN
-        SELECT array_agg(r.id ORDER BY w.n), array_agg(r.fence ORDER BY w.n),
-            array_agg(DISTINCT w.batch) FILTER (WHERE w.expect > 0 AND CASE w.expect
-                WHEN 1 THEN r.version = w.number
-                WHEN 2 THEN r.fence = w.number
-                WHEN 3 THEN r.version = w.number AND (r.lease_until IS NULL OR r.lease_until <= at_now)
-                END IS NOT TRUE)
-        INTO ids, fences, refused
-        FROM unnest(w_batch, w_ns, w_key, w_expect, w_number) WITH ORDINALITY AS w(batch, ns, key, expect, number, n)
-        LEFT JOIN SCHEMA.record AS r ON w.expect > 0 AND r.ns = w.ns AND r.key = w.key AND r.id = ANY (locked);
-        dead := coalesce(refused, '{}');
-    ELSE
-        ids := array_fill(NULL::bigint, ARRAY[writes]);
-        fences := ids;
-    END IF;
-
+    at_now := floor(extract(epoch FROM SCHEMA.clock()) * 1000)::bigint;
     -- A batch that was sent before and has left its mark is not applied again.
     IF true = ANY (b_resent) THEN
         SELECT dead || coalesce(array_agg(DISTINCT w.batch), '{}') INTO dead
@@ -150,8 +154,10 @@ BEGIN
 
     -- Numbers are taken under the locks, so that those of one record ascend.
     SELECT array_agg(nextval('SCHEMA.revision') ORDER BY b.n) INTO versions FROM generate_series(1, cardinality(b_id)) AS b(n);
-    SELECT array_agg(versions[w.batch] + w.place ORDER BY w.n) INTO versions
-    FROM unnest(w_batch, w_place) WITH ORDINALITY AS w(batch, place, n);
+    IF writes > cardinality(b_id) THEN
+        SELECT array_agg(versions[w.batch] + w.place ORDER BY w.n) INTO versions
+        FROM unnest(w_batch, w_place) WITH ORDINALITY AS w(batch, place, n);
+    END IF;
 
     IF inserts THEN
         SELECT array_agg(CASE WHEN w.expect = 0 THEN (w.ns::bigint << 47) | nextval('SCHEMA.record_id') ELSE w.id END ORDER BY w.n)

@@ -39,7 +39,9 @@ CREATE TABLE SCHEMA.record (
     created_at bigint NOT NULL,
     updated_at bigint NOT NULL,
     UNIQUE (ns, key)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 80,
+    -- What was due and is claimed stays in the indexes until it is cleared away, and each claim walks past it.
+    autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0.02);
 
 CREATE INDEX record_due ON SCHEMA.record (ns, rank DESC, due_at, id) WHERE due_at IS NOT NULL AND NOT leased;
 -- The sum is in the order of the oldest too, so that the planner takes this index for it and never walks through the
