@@ -8,7 +8,7 @@ use crate::remember::postgres::error::Failed;
 use crate::remember::postgres::link::{Link, Param};
 use crate::remember::postgres::rows::{self, COLUMNS, EVENT_COLUMNS, get, ids_of};
 use crate::remember::store::{
-    Error, Ns, Order, PAGE_MAX, Page, Prune, Query, Record, StoredEvent, to_millis,
+    Error, Ns, Order, PAGE_MAX, PAST_THE_QUEUE, Page, Prune, Query, Record, StoredEvent, to_millis,
 };
 
 pub(super) async fn look(link: &Link, ns: Ns, key: &str) -> Result<Option<Record>, Error> {
@@ -191,8 +191,9 @@ impl Select {
         let turn = "(r.serial_key IS NULL OR NOT EXISTS (SELECT 1 FROM SCHEMA.record AS o
              WHERE o.ns = r.ns AND o.serial_key = r.serial_key AND o.id <> r.id AND o.leased
                  AND o.lease_until > (SELECT now FROM c)))";
+        let past = if query.passes_the_queue_by() { format!(" AND {PAST_THE_QUEUE}") } else { String::new() };
         let due = half(&format!(
-            " AND r.due_at IS NOT NULL AND NOT r.leased AND r.due_at <= (SELECT now FROM c) AND NOT r.paused AND {turn}"
+            "{past} AND r.due_at IS NOT NULL AND NOT r.leased AND r.due_at <= (SELECT now FROM c) AND NOT r.paused AND {turn}"
         ));
         let orphaned = half(&format!(
             " AND r.leased AND r.lease_until <= (SELECT now FROM c) AND NOT r.paused AND {turn}"

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use crate::remember::cursor::{Mark, by_rank};
 use crate::remember::sqlite::rows::{self, Bind, COLUMNS, EVENT_COLUMNS, Judge, ids_of};
-use crate::remember::store::{Ns, Order, PAGE_MAX, Page, Prune, Query, Record, StoredEvent};
+use crate::remember::store::{Ns, Order, PAGE_MAX, PAST_THE_QUEUE, Page, Prune, Query, Record, StoredEvent};
 
 /// The most holders whose life one scan for attention looks into.
 const HOLDERS_MAX: usize = 512;
@@ -208,6 +208,9 @@ impl<'a> SelectFor<'a> {
     fn due(mut self, judge: &Judge<'_>) -> Self {
         let wall = [Bind::Int(judge.now.wall_ms)];
         self.select.and("lease_ends IS NULL AND due_at IS NOT NULL AND due_at <= ? AND paused = 0", wall);
+        if self.query.passes_the_queue_by() {
+            self.select.and(PAST_THE_QUEUE, []);
+        }
         self
     }
 
@@ -242,7 +245,14 @@ impl<'a> SelectFor<'a> {
         self
     }
 
-    fn run(mut self, connection: &Connection, judge: &Judge<'_>) -> rusqlite::Result<Vec<(i64, Record)>> {
+    fn run(self, connection: &Connection, judge: &Judge<'_>) -> rusqlite::Result<Vec<(i64, Record)>> {
+        let (sql, binds) = self.statement();
+        let mut statement = connection.prepare_cached(&sql)?;
+        let found = statement.query_map(params_from_iter(&binds), |row| rows::record(row, judge))?;
+        found.collect()
+    }
+
+    fn statement(mut self) -> (String, Vec<Bind<'a>>) {
         let order = match self.query.order {
             Order::Newest => "id DESC",
             Order::Oldest => "id",
@@ -251,10 +261,7 @@ impl<'a> SelectFor<'a> {
         // One more than the page tells whether there is another.
         self.select.binds.push(Bind::Int(i64::from(self.query.limit) + 1));
         let sql = format!("SELECT {COLUMNS} FROM record{} ORDER BY {order} LIMIT ?", self.select.sql);
-        let mut statement = connection.prepare_cached(&sql)?;
-        let found =
-            statement.query_map(params_from_iter(&self.select.binds), |row| rows::record(row, judge))?;
-        found.collect()
+        (sql, self.select.binds)
     }
 }
 
@@ -281,7 +288,45 @@ fn unsigned(id: i64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::remember::sqlite::boot::Clocks;
+    use crate::remember::sqlite::schema;
+
+    /// How the engine would find what is due for `query`.
+    fn plan(query: &Query) -> String {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection, Path::new("memory"), "locks").unwrap();
+        let clocks = Clocks::system();
+        let judge = Judge::now(&clocks, Path::new("locks"));
+        let (sql, binds) = Select::of(query, None).due(&judge).in_its_turn(&judge, &[]).statement();
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let lines = statement.query_map(params_from_iter(&binds), |row| row.get::<_, String>(3)).unwrap();
+        lines.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn who_looks_for_what_is_due_walks_along_an_index_and_past_a_queue_that_is_not_meant() {
+        let query = |states: &[&str], order| Query {
+            states: states.iter().map(|state| (*state).to_owned()).collect(),
+            kinds: vec!["ingest@1".to_owned()],
+            attention: true,
+            order,
+            ..Query::all(Ns::RUN)
+        };
+        let queued = ["queued", "failed_transient"];
+        let held = ["processing", "compensating"];
+        for (states, order, index) in [
+            (&queued, Order::Rank, "record_due "),
+            (&queued, Order::Oldest, "record_oldest "),
+            (&held, Order::Rank, "record_due_rare "),
+            (&held, Order::Oldest, "record_due_rare "),
+        ] {
+            let plan = plan(&query(states, order));
+            assert!(plan.starts_with(&format!("SEARCH record USING INDEX {index}")), "{order:?}: {plan}");
+        }
+    }
 
     #[test]
     fn the_end_of_a_prefix_is_the_next_text() {

@@ -1,12 +1,15 @@
 //! What operators read with any SQLite tool: a view for each concern, with the same columns as in PostgreSQL.
 
-/// The second format: the views, and an index for work that is not to run at the same time.
+/// The second format: the views, and indexes for work that is not to run at the same time, for the oldest that is due, and
+/// for what is due beside a long queue.
 ///
 /// A table of somebody's own that has such a name already is left alone, and that view is left out. None of them is
 /// built on another, so that this breaks no other. A body that is no JSON shows as empty columns.
 pub(super) const V2: &str = r"
 CREATE INDEX record_serial ON record (ns, serial_key) WHERE serial_key IS NOT NULL;
 CREATE INDEX record_oldest ON record (ns) WHERE due_at IS NOT NULL AND lease_ends IS NULL;
+CREATE INDEX record_due_rare ON record (ns, due_at)
+    WHERE due_at IS NOT NULL AND lease_ends IS NULL AND state <> 'queued' AND state <> 'failed_transient';
 
 CREATE VIEW IF NOT EXISTS runs AS
 SELECT key AS id,

@@ -205,6 +205,13 @@ impl Query {
             && self.reviewed.is_none_or(|reviewed| record.reviewed_at.is_some() == reviewed)
     }
 
+    /// Whether it asks for states of which few are ever due, so that an index can leave the queue out.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn passes_the_queue_by(&self) -> bool {
+        let queue = ["queued", "failed_transient"];
+        !self.states.is_empty() && !self.states.iter().any(|state| queue.contains(&state.as_str()))
+    }
+
     /// Checks the bounds.
     ///
     /// # Errors
@@ -216,6 +223,10 @@ impl Query {
         Ok(())
     }
 }
+
+/// What such a query says beside its states, word for word as the index that leaves the queue out.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) const PAST_THE_QUEUE: &str = "state <> 'queued' AND state <> 'failed_transient'";
 
 /// The order of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

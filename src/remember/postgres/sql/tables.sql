@@ -47,6 +47,9 @@ CREATE INDEX record_due ON SCHEMA.record (ns, rank DESC, due_at, id) WHERE due_a
 -- The sum is in the order of the oldest too, so that the planner takes this index for it and never walks through the
 -- finished in the order of their ids.
 CREATE INDEX record_due_age ON SCHEMA.record (ns, (id + 0)) WHERE due_at IS NOT NULL AND NOT leased;
+-- Who looks for undoings that wait must not walk through a long queue.
+CREATE INDEX record_due_rare ON SCHEMA.record (ns, (id + 0))
+    WHERE due_at IS NOT NULL AND NOT leased AND state <> 'queued' AND state <> 'failed_transient';
 CREATE INDEX record_leased ON SCHEMA.record (ns) WHERE leased;
 CREATE INDEX record_serial ON SCHEMA.record (ns, serial_key) WHERE serial_key IS NOT NULL;
 
