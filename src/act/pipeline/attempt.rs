@@ -9,13 +9,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::act::env::{Env, Face};
-use crate::act::exchange;
 use crate::act::keeper::{self, Keeper, Kept, Renewal};
 use crate::act::pipeline::drive::save;
 use crate::act::pipeline::step::Work;
 use crate::act::pipeline::{Course, Cx, Flow, Hold, Holding, Step, StepError, failing, handing, waiting};
 use crate::base::effect::Effect;
 use crate::base::fault::{Class, Fault, Panicked};
+use crate::base::race;
 use crate::base::rng;
 use crate::base::time::{Moment, Now};
 use crate::decide::retry;
@@ -49,11 +49,8 @@ pub(super) async fn attempt_step(
     let policy = step.retry.unwrap_or(*course.retry).effect(step.effect);
     let mut tries = policy.start(holding.env.now(), retry::seed(rng::entropy(), &holding.id));
     loop {
-        let now = holding.env.now();
         let attempt = tries.attempts().saturating_add(1);
-        let deadline = step.timeout.map(|limit| now.moment.after(limit));
-        let exchanges = exchange::Log::with(step.redact.clone(), exchange::KEPT);
-        let cx = Cx::new(Arc::clone(holding), Arc::from(step.name.as_str()), attempt, deadline, exchanges);
+        let cx = Cx::of(holding, step, attempt);
         let error = match try_once(holding, step, &cx, found).await? {
             Ok(Tried::Done { output, reason }) => return Ok(Attempted::Done { output, reason }),
             Ok(Tried::Waits(wait)) => match waiting::put_down(holding, step, wait).await? {
@@ -185,14 +182,7 @@ async fn timed<T>(
     work: impl Future<Output = Result<T, StepError>>,
 ) -> Result<T, StepError> {
     let Some(limit) = step.timeout else { return work.await };
-    let (mut work, mut timer) = (pin!(work), holding.env.sleep(limit));
-    poll_fn(move |context| {
-        if let Poll::Ready(done) = work.as_mut().poll(context) {
-            return Poll::Ready(done);
-        }
-        timer.as_mut().poll(context).map(|()| Err(timed_out(limit)))
-    })
-    .await
+    race::before(holding.env.sleep(limit), work).await.unwrap_or_else(|| Err(timed_out(limit)))
 }
 
 /// Blocking work that failed after its time was over failed for that reason.

@@ -11,7 +11,7 @@ use crate::act::exchange;
 use crate::act::pipeline::drive::REASON_ROOM;
 use crate::act::pipeline::holding::Saving;
 use crate::act::pipeline::step::to_json;
-use crate::act::pipeline::{Hold, Holding, StepError};
+use crate::act::pipeline::{Hold, Holding, Step, StepError};
 use crate::base::time::{Moment, Now};
 use crate::decide::run::{self, State};
 use crate::remember::blocking::block_on;
@@ -44,6 +44,13 @@ impl Cx {
         exchanges: exchange::Log,
     ) -> Self {
         Self { holding, step, attempt, deadline, exchanges }
+    }
+
+    /// Of an attempt at `step`, or at undoing it, that begins now.
+    pub(super) fn of(holding: &Arc<Holding>, step: &Step, attempt: u32) -> Self {
+        let deadline = step.timeout.map(|limit| holding.env.now().moment.after(limit));
+        let exchanges = exchange::Log::with(step.redact.clone(), exchange::KEPT);
+        Self::new(Arc::clone(holding), Arc::from(step.name.as_str()), attempt, deadline, exchanges)
     }
 
     pub(super) fn holding(&self) -> &Holding {
@@ -333,15 +340,11 @@ impl Cx {
             step.reason = Reason::new("step.progress", "the work is done, and its progress is saved with it");
         }
         let mut write = step.write().map_err(Error::from)?;
-        let mut batch = Batch::new(Vec::new());
         if !kept.settles {
             // A cursor is no news for a reader of the history; what it means stands in the step's output.
             write.event = None;
         }
-        batch.push(write);
-        if let Some(settling) = settling {
-            batch.push(settling);
-        }
+        let batch = Batch::of(write).and(settling);
         Ok(Progress { batch, kept, asked, _saving: saving })
     }
 

@@ -92,14 +92,8 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
                 return failing::ask(holding, &record.name, Reason::of(&after)).await;
             }
         }
-        if holding.hold() == Hold::Cancelling {
-            return failing::cancel(holding).await;
-        }
-        if holding.hold() == Hold::Stopping {
-            return handing::back_between(holding, None).await;
-        }
-        if holding.paused() {
-            return failing::set_aside(holding).await;
+        if handing::asked_to_stop(holding).await? {
+            return Ok(());
         }
         match attempt_step(course, holding, step, found).await? {
             Attempted::Done { output, reason } => {
@@ -189,8 +183,20 @@ pub(super) async fn save(
     reason: Reason,
     data: Option<String>,
 ) -> Result<(), Error> {
+    save_by(run::Event::Checkpoint, "saved", holding, step, reason, data).await
+}
+
+/// The same by another event, that logs call `word`.
+pub(super) async fn save_by(
+    event: run::Event,
+    word: &str,
+    holding: &Holding,
+    step: &str,
+    reason: Reason,
+    data: Option<String>,
+) -> Result<(), Error> {
     let body = with_reason(holding, &reason);
-    runlog::moved(&holding.id, &holding.job, Some(step), "saved", &reason.code, &reason.why);
+    runlog::moved(&holding.id, &holding.job, Some(step), word, &reason.code, &reason.why);
     let asked = holding.env.now().moment;
     let step = Move {
         body: Some(&body),
@@ -198,7 +204,7 @@ pub(super) async fn save(
         step: Some(step),
         lease: Some(holding.lease),
         data,
-        ..Move::new(&holding.id, holding.state(), run::Event::Checkpoint, holding.expect(), reason)
+        ..Move::new(&holding.id, holding.state(), event, holding.expect(), reason)
     };
     let applied = holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
     holding.heard(asked, applied.first());
@@ -273,10 +279,7 @@ pub(super) async fn end_with(
         data,
         ..Move::new(&holding.id, holding.state(), event, holding.expect(), reason)
     };
-    let mut batch = Batch::of(step.write()?);
-    if let Some(settling) = settling {
-        batch.push(settling);
-    }
+    let batch = Batch::of(step.write()?).and(settling);
     holding.runs.apply_batch(batch).await.inspect_err(|error| lost(holding, error))?;
     // Work of this holder that is still about, on a thread that cannot be cut, is told to stop.
     holding.ended(to);
@@ -292,24 +295,11 @@ pub(super) async fn put_down(
     due_at: crate::base::time::Timestamp,
     data: Option<String>,
 ) -> Result<(), Error> {
-    let body = with_reason(holding, &reason);
-    let (from, event) = match holding.state() {
-        State::Compensating => (State::Compensating, run::Event::HandBack),
-        from => (from, run::Event::FailForNow),
+    let event = match holding.state() {
+        State::Compensating => run::Event::HandBack,
+        _ => run::Event::FailForNow,
     };
-    let to = run::transition(from, event)?;
-    runlog::moved(&holding.id, &holding.job, Some(step), to.as_str(), &reason.code, &reason.why);
-    let step = Move {
-        body: Some(&body),
-        actor: &holding.actor,
-        step: Some(step),
-        due_in: Some(holding.due_in(due_at)),
-        data,
-        ..Move::new(&holding.id, from, event, holding.expect(), reason)
-    };
-    let applied = holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
-    holding.ended(to);
-    cancel_now(holding, &body, to, applied.first()).await
+    down(holding, event, Some(step), reason, due_at, data).await
 }
 
 /// Gives the run back, due at `due_at`: it has not failed.
@@ -318,15 +308,28 @@ pub(super) async fn hand_back(
     reason: Reason,
     due_at: crate::base::time::Timestamp,
 ) -> Result<(), Error> {
+    down(holding, run::Event::HandBack, None, reason, due_at, None).await
+}
+
+async fn down(
+    holding: &Holding,
+    event: run::Event,
+    step: Option<&str>,
+    reason: Reason,
+    due_at: crate::base::time::Timestamp,
+    data: Option<String>,
+) -> Result<(), Error> {
     let from = holding.state();
-    let to = run::transition(from, run::Event::HandBack)?;
+    let to = run::transition(from, event)?;
     let body = with_reason(holding, &reason);
-    runlog::moved(&holding.id, &holding.job, None, to.as_str(), &reason.code, &reason.why);
+    runlog::moved(&holding.id, &holding.job, step, to.as_str(), &reason.code, &reason.why);
     let step = Move {
         body: Some(&body),
         actor: &holding.actor,
+        step,
         due_in: Some(holding.due_in(due_at)),
-        ..Move::new(&holding.id, from, run::Event::HandBack, holding.expect(), reason)
+        data,
+        ..Move::new(&holding.id, from, event, holding.expect(), reason)
     };
     let applied = holding.runs.apply(step).await.inspect_err(|error| lost(holding, error))?;
     holding.ended(to);
@@ -346,15 +349,12 @@ async fn cancel_now(
     body.finished_at = Some(holding.env.now().wall);
     body.wait = None;
     let reason = failing::cancelled();
-    body.code = reason.code.clone().into_owned();
-    body.why.clone_from(&reason.why);
+    body.tell(&reason);
     let settling = holding.runs.settle_entry(&body, &holding.id, &holding.actor, None).await?;
     let expect = Expect::Version(written.version);
     let step = Move::new(&holding.id, state, run::Event::Cancel, expect, reason);
-    let mut batch = Batch::of(Move { body: Some(&body), actor: &holding.actor, ..step }.write()?);
-    if let Some(settling) = settling {
-        batch.push(settling);
-    }
+    let step = Move { body: Some(&body), actor: &holding.actor, ..step };
+    let batch = Batch::of(step.write()?).and(settling);
     match holding.runs.apply_batch(batch).await {
         // Somebody has moved it since: whoever that was knows of the wish.
         Ok(_) => {
@@ -393,10 +393,7 @@ pub(super) async fn park(
         due_in,
         ..Move::new(&holding.id, holding.state(), run::Event::Await, holding.expect(), reason)
     };
-    let mut batch = Batch::of(parked.write()?);
-    if let Some(guard) = guard {
-        batch.push(guard);
-    }
+    let batch = Batch::of(parked.write()?).and(guard);
     match apply_settled(&**holding.runs.store(), batch).await {
         Ok(applied) => {
             runlog::moved(&holding.id, &holding.job, Some(step), "waiting_external", &code, &why);
@@ -435,8 +432,7 @@ async fn changed(holding: &Holding, record: &StepRecord) -> Result<(), Error> {
 
 fn with_reason(holding: &Holding, reason: &Reason) -> Body {
     let mut body = holding.body();
-    body.code = reason.code.clone().into_owned();
-    body.why.clone_from(&reason.why);
+    body.tell(reason);
     // What still does not fit is refused by the store, which says so.
     let _fits = body.fit(0);
     body.clone()

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::act::credential::{self, Needing};
 use crate::act::pipeline::attempt::Attempted;
-use crate::act::pipeline::drive::{Parked, end, end_with, hand_back, park, put_down};
-use crate::act::pipeline::{Course, Cx, Hold, Holding, Step, StepError, known, undo};
+use crate::act::pipeline::drive::{Parked, end, end_with, park, put_down};
+use crate::act::pipeline::{Course, Cx, Hold, Holding, Step, StepError, handing, known, undo};
 use crate::base::effect::Effect;
 use crate::base::fault::{self, Reached, Severity};
 use crate::base::handover::HandedOver;
@@ -16,7 +16,7 @@ use crate::base::time::{Now, later, millis};
 use crate::decide::retry;
 use crate::decide::run::{self, State};
 use crate::remember::runs::{
-    Body, CHAIN_MAX, Error, Failure, FaultRecord, Json, Question, Reason, StepState, Wait, shortened,
+    CHAIN_MAX, Error, Failure, FaultRecord, Json, Question, Reason, StepState, Wait, shortened,
 };
 
 /// The wait before a run that used up its attempts is tried as a whole again; doubled each time.
@@ -117,7 +117,7 @@ pub(super) async fn hand_over(
     }
     {
         let mut body = holding.body();
-        body.attempt = body.attempt.saturating_sub(1);
+        body.give_attempt_back();
         if let Some(record) = body.step_mut(&step.name) {
             record.state = StepState::Pending;
         }
@@ -185,36 +185,14 @@ pub(super) fn options(state: State) -> Vec<String> {
 
 /// Ends the run because an operator asked for it.
 pub(super) async fn cancel(holding: &Holding) -> Result<(), Error> {
-    {
-        // Only called between attempts.
-        let state = holding.state();
-        unmark_next(state, &mut holding.body());
-    }
+    // Only called between attempts.
+    handing::unmark_next(holding);
     end(holding, run::Event::Cancel, cancelled(), None, None).await
-}
-
-/// The next step of a run that is put down between two attempts is marked as begun at most, and is not.
-fn unmark_next(state: State, body: &mut Body) {
-    let next = body.next_step().map(|step| step.name.clone()).filter(|_| state == State::Processing);
-    if let Some(record) = next.and_then(|name| body.step_mut(&name)) {
-        record.state = StepState::Pending;
-    }
 }
 
 /// Why a run was ended that an operator asked to stop.
 pub(super) fn cancelled() -> Reason {
     Reason::new("run.cancelled", "an operator asked to stop it")
-}
-
-/// Puts the run down because an operator put it aside for now: it has not failed, and no attempt is used up.
-pub(super) async fn set_aside(holding: &Holding) -> Result<(), Error> {
-    {
-        let mut body = holding.body();
-        body.attempt = body.attempt.saturating_sub(1);
-        unmark_next(holding.state(), &mut body);
-    }
-    let reason = Reason::new("run.paused", "an operator put it aside for now");
-    hand_back(holding, reason, holding.env.now().wall).await
 }
 
 /// Keeps the fault in the run's body, with the whole chain of what the error said.

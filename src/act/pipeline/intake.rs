@@ -27,10 +27,7 @@ pub(super) async fn moved(course: &Course<'_>, holding: &Arc<Holding>) -> Result
         let known = intake.version();
         let why =
             format!("its input has version {version} of {}, this release knows up to {known}", intake.name());
-        {
-            let mut body = holding.body();
-            body.attempt = body.attempt.saturating_sub(1);
-        }
+        holding.body().give_attempt_back();
         let due = later(holding.env.now().wall, NEWER_AGAIN_IN);
         hand_back(holding, Reason::new("contract.newer", why), due).await?;
         return Ok(true);

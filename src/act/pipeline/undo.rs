@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::act::exchange;
 use crate::act::pipeline::attempt::{held, wait};
-use crate::act::pipeline::drive::{end, end_with, put_down, save};
+use crate::act::pipeline::drive::{end, end_with, put_down, save, save_by};
 use crate::act::pipeline::step::Undo;
 use crate::act::pipeline::{Course, Cx, Hold, Holding, Step, failing, handing};
-use crate::act::runlog;
 use crate::base::effect::Effect;
 use crate::base::fault::Reached;
 use crate::base::rng;
@@ -16,7 +14,7 @@ use crate::decide::claim::{self, AfterTakeover, LastKnown};
 use crate::decide::run::State;
 use crate::decide::{retry, run};
 use crate::remember::ledger::Outcome;
-use crate::remember::runs::{Error, Failure, Move, Question, Reason, StepRecord, StepState, UndoState};
+use crate::remember::runs::{Error, Failure, Question, Reason, StepRecord, StepState, UndoState};
 
 /// Ends the run as failed for good, or, where a finished step can be undone, begins with that: then it says `true`, and
 /// [`undo_all`] goes on.
@@ -34,27 +32,13 @@ pub(super) async fn fail_for_good(
         end_with(holding, run::Event::FailForGood, reason, Some(step), outcome, data).await?;
         return Ok(false);
     }
-    let body = {
+    {
         let mut body = holding.body();
         body.failure = Some(Failure { attempt: body.attempt, ..failure });
-        body.code = reason.code.clone().into_owned();
-        body.why.clone_from(&reason.why);
-        body.clone()
-    };
+    }
     holding.edge("compensate:before");
-    runlog::moved(&holding.id, &holding.job, Some(step), "compensating", &reason.code, &reason.why);
-    let asked = holding.env.now().moment;
-    let begun = Move {
-        body: Some(&body),
-        actor: &holding.actor,
-        step: Some(step),
-        lease: Some(holding.lease),
-        data,
-        ..Move::new(&holding.id, State::Processing, run::Event::Compensate, holding.expect(), reason)
-    };
-    let applied = holding.runs.apply(begun).await?;
+    save_by(run::Event::Compensate, "compensating", holding, step, reason, data).await?;
     holding.compensating();
-    holding.heard(asked, applied.first());
     holding.edge("compensate:after");
     Ok(true)
 }
@@ -79,14 +63,8 @@ pub(super) async fn undo_all(course: &Course<'_>, holding: &Arc<Holding>) -> Res
                 return failing::ask(holding, &record.name, Reason::of(&after)).await;
             }
         }
-        if holding.hold() == Hold::Cancelling {
-            return failing::cancel(holding).await;
-        }
-        if holding.hold() == Hold::Stopping {
-            return handing::back_between(holding, None).await;
-        }
-        if holding.paused() {
-            return failing::set_aside(holding).await;
+        if handing::asked_to_stop(holding).await? {
+            return Ok(());
         }
         if !undo_step(course, holding, step, undo, found).await? {
             return Ok(());
@@ -125,9 +103,7 @@ async fn undo_step(
     let mut tries = policy.start(holding.env.now(), retry::seed(rng::entropy(), &holding.id));
     loop {
         let attempt = tries.attempts().saturating_add(1);
-        let deadline = step.timeout.map(|limit| holding.env.now().moment.after(limit));
-        let exchanges = exchange::Log::with(step.redact.clone(), exchange::KEPT);
-        let cx = Cx::new(Arc::clone(holding), Arc::from(step.name.as_str()), attempt, deadline, exchanges);
+        let cx = Cx::of(holding, step, attempt);
         holding.edge(&format!("{}:undo", step.name));
         let error = match held(holding, step, &cx, &undo.work, undo.effect != Effect::Unsafe).await? {
             Ok(()) => {
@@ -158,10 +134,7 @@ async fn undo_step(
         };
         if let Some(handed) = &error.handed {
             let reason = Reason::new(handed.code, error.to_string());
-            {
-                let mut body = holding.body();
-                body.attempt = body.attempt.saturating_sub(1);
-            }
+            holding.body().give_attempt_back();
             seen_to_fail();
             put_down(
                 holding,

@@ -35,7 +35,7 @@ pub(super) async fn put_down(
     {
         // To wait is not to fail.
         let mut body = holding.body();
-        body.attempt = body.attempt.saturating_sub(1);
+        body.give_attempt_back();
         if let Some(record) = body.step_mut(&step.name) {
             record.state = StepState::Pending;
         }
@@ -130,10 +130,7 @@ pub(super) async fn on_others(course: &Course<'_>, holding: &Arc<Holding>) -> Re
             }
             Some(Status::Claimed | Status::Released | Status::NeedsReview) | None => {
                 let stands = status.map_or("not begun", Status::as_str);
-                {
-                    let mut body = holding.body();
-                    body.attempt = body.attempt.saturating_sub(1);
-                }
+                holding.body().give_attempt_back();
                 let why = format!("waits for {} with {key}, which is {stands}", after.job);
                 let due = later(holding.env.now().wall, LOOK_AGAIN_IN);
                 hand_back(holding, Reason::new("job.after", why), due).await?;

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use crate::base::effect::Effect;
 use crate::base::fault::{Class, Severity};
 use crate::base::time::Timestamp;
+use crate::remember::runs::Reason;
 use crate::remember::store::BODY_MAX;
 
 /// The format that this release writes.
@@ -84,6 +85,17 @@ pub struct Body {
 }
 
 impl Body {
+    /// Keeps the reason of the run's last move.
+    pub(crate) fn tell(&mut self, reason: &Reason) {
+        self.code = reason.code.clone().into_owned();
+        self.why.clone_from(&reason.why);
+    }
+
+    /// The attempt does not count: what ended it was no failure.
+    pub(crate) const fn give_attempt_back(&mut self) {
+        self.attempt = self.attempt.saturating_sub(1);
+    }
+
     /// A run of `input` that has not begun.
     #[must_use]
     pub const fn new(input: Json, steps: Vec<StepRecord>) -> Self {

@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::base::effect::Effect;
 use crate::base::time::{Timestamp, later};
 use crate::decide::run::{self, State};
-use crate::remember::runs::waits::tell;
 use crate::remember::runs::{Body, Error, FORMAT, Move, Question, Reason, Run, Runs, StepState, UndoState};
 use crate::remember::store::{Batch, ClaimDue, Claimed, Expect, Ns, Order, PAGE_MAX, Query, Record};
 
@@ -210,7 +209,7 @@ impl Runs {
                 Some(other) => {
                     let why = format!("run {other}, with the same serial key, was taken first");
                     let step = back("run.serial", why);
-                    tell(&mut run.body, &step.reason);
+                    run.body.tell(&step.reason);
                     self.apply(Move { due_at: Some(now), body: Some(&run.body), actor, ..step })
                         .await
                         .map(drop)
@@ -273,15 +272,11 @@ impl Runs {
         let applied = self.apply(Move { due_at: Some(now), actor, ..back }).await?;
         let expect = Expect::Version(applied.first().map_or(0, |written| written.version));
         run.body.finished_at = Some(now);
-        run.body.code = reason.code.clone().into_owned();
-        run.body.why.clone_from(&reason.why);
+        run.body.tell(&reason);
         let settling = self.settle_entry(&run.body, &id, actor, None).await?;
         let expired = Move::new(&id, State::Queued, run::Event::Expire, expect, reason);
-        let mut batch = Batch::of(Move { body: Some(&run.body), actor, ..expired }.write()?);
-        if let Some(settling) = settling {
-            batch.push(settling);
-        }
-        self.apply_batch(batch).await.map(drop)
+        let expired = Move { body: Some(&run.body), actor, ..expired };
+        self.apply_batch(Batch::of(expired.write()?).and(settling)).await.map(drop)
     }
 
     /// Claims one run, whether it is due or not; `None` if somebody holds it, it is paused, it is in a state that no

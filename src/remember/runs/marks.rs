@@ -2,7 +2,7 @@
 
 use crate::base::time::Timestamp;
 use crate::decide::run::{self, State};
-use crate::remember::runs::{ATTEMPTS_MAX, Error, Move, Reason, Run, Runs, Verb, waits};
+use crate::remember::runs::{ATTEMPTS_MAX, Error, Move, Reason, Run, Runs, Verb};
 use crate::remember::store::{Batch, Event, Expect, Ns, PAGE_MAX, Put, Write};
 
 /// What an operator says: who, why, and when.
@@ -88,17 +88,13 @@ impl Runs {
         run.body.question = None;
         run.body.wait = None;
         run.body.ledger_fence = None;
-        waits::tell(&mut run.body, &reason);
+        run.body.tell(&reason);
         run.body.fit_or_keep();
         // A claim that comes in between wins, and is then asked to stop.
         let expect = Expect::LeaseOver { version: run.record.version };
         let settling = self.settle_entry(&run.body, run.id(), word.by, None).await?;
         let step = Move::new(run.id(), run.state(), run::Event::Cancel, expect, reason);
-        let mut batch = Batch::of(Move { body: Some(&run.body), actor: word.by, ..step }.write()?);
-        if let Some(settling) = settling {
-            batch.push(settling);
-        }
-        Ok(batch)
+        Ok(Batch::of(Move { body: Some(&run.body), actor: word.by, ..step }.write()?).and(settling))
     }
 
     /// Sets a mark on a run that has not ended, unless it is set already.

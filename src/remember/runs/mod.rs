@@ -167,7 +167,7 @@ impl Runs {
                 (run.body.wait, run.body.crash_count) = before;
             }
             let reopening = self.reopen_entry(&run, word.by).await?;
-            let batch = review::together(review::moving(&run, event, reason, word)?, reopening);
+            let batch = Batch::of(review::moving(&run, event, reason, word)?).and(reopening);
             match self.apply_batch(batch).await {
                 Ok(_) => return self.must_get(id).await,
                 Err(Error::Lost { .. }) => {}
@@ -198,8 +198,7 @@ impl Runs {
                 return Ok(None);
             }
             run.body.wait = None;
-            run.body.code = reason.code.clone().into_owned();
-            run.body.why.clone_from(&reason.why);
+            run.body.tell(reason);
             let expect = Expect::Version(run.record.version);
             let step = Move {
                 body: Some(&run.body),

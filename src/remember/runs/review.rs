@@ -15,7 +15,7 @@ use crate::decide::run::{self, State};
 use crate::remember::ledger::{Outcome, entry};
 use crate::remember::runs::{
     ATTEMPTS_MAX, Body, Error, Failure, Json, Move, Reason, Run, Runs, StepState, UndoState, Verb, Word,
-    submit, waits,
+    submit,
 };
 use crate::remember::store::{Batch, Change, Event, Expect, PAGE_MAX, StoredEvent, Write};
 
@@ -155,13 +155,13 @@ impl Runs {
             let reason = Reason::new("review.dismissed", word.said("left it as it is"));
             run.body.finished_at = Some(word.at);
             run.body.ledger_fence = None;
-            waits::tell(&mut run.body, &reason);
+            run.body.tell(&reason);
             run.body.fit_or_keep();
             let why = reason.why.clone();
             let failed = || Outcome::Failed { class: Class::Permanent, code: reason.code.to_string(), why };
             let outcome = submit::not_to_be_repeated(&run.body).unwrap_or_else(failed);
             let settling = self.settle_entry(&run.body, run.id(), word.by, Some(outcome)).await?;
-            let batch = together(moving(&run, run::Event::Dismiss, reason, word)?, settling);
+            let batch = Batch::of(moving(&run, run::Event::Dismiss, reason, word)?).and(settling);
             if let Some(run) = self.moved(seen.id(), batch).await? {
                 return Ok(run);
             }
@@ -194,7 +194,7 @@ impl Runs {
             revive(&mut run.body, &reason);
             run.body.fit_or_keep();
             let reopening = self.reopen_entry(&run, word.by).await?;
-            let batch = together(moving(&run, run::Event::Compensate, reason, word)?, reopening);
+            let batch = Batch::of(moving(&run, run::Event::Compensate, reason, word)?).and(reopening);
             if let Some(run) = self.moved(seen.id(), batch).await? {
                 return Ok(run);
             }
@@ -253,7 +253,7 @@ impl Runs {
             event.step = step;
             event.data = serde_json::to_string(&data).ok();
         }
-        Ok(together(write, ledger))
+        Ok(Batch::of(write).and(ledger))
     }
 
     /// The write that gives the run's ledger entry the fingerprint of another input, in the next generation.
@@ -348,7 +348,7 @@ pub(super) fn revive(body: &mut Body, reason: &Reason) {
     body.crash_count = 0;
     // The entry may be another by now; whoever settles it looks.
     body.ledger_fence = None;
-    waits::tell(body, reason);
+    body.tell(reason);
 }
 
 fn fingerprint_of(given: &Json, run: &Run) -> Result<Fingerprint, Error> {
@@ -391,9 +391,4 @@ pub(super) fn moving(run: &Run, event: run::Event, reason: Reason, word: Word<'_
         ..Move::new(run.id(), run.state(), event, Expect::Version(run.record.version), reason)
     };
     Ok(step.write()?)
-}
-
-/// The run's move, and what becomes of its ledger entry, in one commit.
-pub(super) fn together(moving: Write, ledger: Option<Write>) -> Batch {
-    Batch::new([Some(moving), ledger].into_iter().flatten().collect())
 }

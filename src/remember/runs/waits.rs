@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::time::Timestamp;
 use crate::decide::run::{self, State};
 use crate::remember::runs::{
-    ATTEMPTS_MAX, Body, Error, Json, Move, Otherwise, Question, Reason, Run, Runs, StepState, Wait, Word,
+    ATTEMPTS_MAX, Error, Json, Move, Otherwise, Question, Reason, Run, Runs, StepState, Wait, Word,
 };
 use crate::remember::store::{Batch, Event, Expect, Ns, Order, PAGE_MAX, Put, Query, Record, Write};
 
@@ -233,7 +233,7 @@ impl Runs {
             record.output = Some(answer.clone());
             record.cursor = None;
         }
-        tell(&mut run.body, &reason);
+        run.body.tell(&reason);
         run.body.fit(ANSWER_ROOM).map_err(|size| Error::Invalid {
             field: "answer",
             given: format!("one with which the run's record has {size} bytes"),
@@ -347,7 +347,7 @@ impl Runs {
         by: &str,
     ) -> Result<(), Error> {
         let step = std::mem::replace(&mut run.body.wait, wait).and_then(|wait| wait.step);
-        tell(&mut run.body, &reason);
+        run.body.tell(&reason);
         let due_at = if event == run::Event::AskReview {
             run.body.question = Some(Question {
                 code: reason.code.clone().into_owned(),
@@ -378,20 +378,11 @@ impl Runs {
         let reason = Reason::new("run.expired", format!("it was worth running until {until}"));
         run.body.finished_at = at;
         run.body.wait = None;
-        tell(&mut run.body, &reason);
+        run.body.tell(&reason);
         let settling = self.settle_entry(&run.body, run.id(), by, None).await?;
         let expect = Expect::Version(run.record.version);
         let step = Move::new(run.id(), run.state(), run::Event::Expire, expect, reason);
-        let mut batch = Batch::of(Move { body: Some(&run.body), actor: by, ..step }.write()?);
-        if let Some(settling) = settling {
-            batch.push(settling);
-        }
+        let batch = Batch::of(Move { body: Some(&run.body), actor: by, ..step }.write()?).and(settling);
         self.apply_batch(batch).await.map(drop)
     }
-}
-
-/// Keeps the reason of a run's last move in its body.
-pub(super) fn tell(body: &mut Body, reason: &Reason) {
-    body.code = reason.code.clone().into_owned();
-    body.why.clone_from(&reason.why);
 }

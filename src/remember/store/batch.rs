@@ -51,6 +51,12 @@ impl Batch {
         self.writes.push(write);
     }
 
+    /// The same with this write too, if there is one.
+    pub(crate) fn and(mut self, write: Option<Write>) -> Self {
+        self.writes.extend(write);
+        self
+    }
+
     /// Whether this is a second sending.
     #[must_use]
     pub const fn resent(&self) -> bool {

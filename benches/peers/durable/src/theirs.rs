@@ -142,10 +142,11 @@ pub fn graphile(url: &str, schema: &str, jobs: u32, span: Duration) -> f64 {
         let worker = Arc::new(worker);
         let working = Arc::clone(&worker);
         let rate = timed(async move { working.run().await }, &done, jobs.into(), span, count).await;
-        sqlx::query(sqlx::AssertSqlSafe(format!("DROP SCHEMA {schema} CASCADE")))
-            .execute(&pool)
-            .await
-            .expect("dropped");
+        // What the peer still has on its way may lock in another order.
+        let sql = format!("DROP SCHEMA {schema} CASCADE");
+        while sqlx::query(sqlx::AssertSqlSafe(sql.as_str())).execute(&pool).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         rate
     })
 }
