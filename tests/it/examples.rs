@@ -4,15 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
-/// `UNATTENDED_BLESS=examples` keeps what they print now.
 #[test]
 fn the_short_examples_print_what_they_printed() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = built(root);
-    let bless = std::env::var("UNATTENDED_BLESS").is_ok_and(|what| what == "examples");
     let mut names = BTreeSet::new();
-    for entry in fs::read_dir(root.join("examples")).unwrap() {
+    for entry in fs::read_dir(root().join("examples")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|ending| ending == "rs") {
             let lines = fs::read_to_string(&path).unwrap().lines().count();
@@ -22,33 +19,45 @@ fn the_short_examples_print_what_they_printed() {
     }
     assert!(names.len() >= 10, "{names:?}");
     for name in names {
-        let output = Command::new(folder.join(&name)).output().unwrap();
-        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-        let golden = root.join("tests/golden/examples").join(format!("{name}.out"));
-        if bless {
-            fs::write(&golden, &output.stdout).unwrap();
-        }
-        let expected = fs::read_to_string(&golden).unwrap_or_default();
-        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{name}");
+        prints_what_it_printed(&name, &[]);
     }
 }
 
-/// The longer stories tell what they told.
 #[test]
-fn the_stories_print_what_they_printed() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = built(root);
-    let bless = std::env::var("UNATTENDED_BLESS").is_ok_and(|what| what == "examples");
-    for name in ["publish", "own_transaction"] {
-        let output = Command::new(folder.join(name)).output().unwrap();
-        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-        let golden = root.join("tests/golden/examples").join(format!("{name}.out"));
-        if bless {
-            fs::write(&golden, &output.stdout).unwrap();
-        }
-        let expected = fs::read_to_string(&golden).unwrap_or_default();
-        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{name}");
+fn the_stories_of_a_job_and_of_its_own_transaction_are_told_as_they_were() {
+    prints_what_it_printed("publish", &[]);
+    prints_what_it_printed("own_transaction", &[]);
+}
+
+/// What a classifier proposes is decided as it was decided.
+#[test]
+fn the_same_messages_are_decided_the_same() {
+    prints_what_it_printed("untrusted_intent", &[]);
+}
+
+/// A week of calls to a service that is trouble.
+#[test]
+fn the_same_seed_prints_the_same_week() {
+    prints_what_it_printed("hostile_api", &["--week"]);
+}
+
+/// Processes over one store.
+#[cfg(unix)]
+#[test]
+fn a_producer_and_two_workers_of_which_one_is_killed_send_every_invoice_once() {
+    prints_what_it_printed("queue_worker", &["demo"]);
+}
+
+/// `UNATTENDED_BLESS=examples` keeps what it prints now.
+fn prints_what_it_printed(name: &str, args: &[&str]) {
+    let output = Command::new(built().join(name)).args(args).output().unwrap();
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    let golden = root().join("tests/golden/examples").join(format!("{name}.out"));
+    if std::env::var("UNATTENDED_BLESS").is_ok_and(|what| what == "examples") {
+        fs::write(&golden, &output.stdout).unwrap();
     }
+    let expected = fs::read_to_string(&golden).unwrap_or_default();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{name}");
 }
 
 /// What commits with the caller's own rows does so on both databases.
@@ -56,13 +65,12 @@ fn the_stories_print_what_they_printed() {
 #[test]
 fn the_own_transaction_tells_the_same_on_postgresql() {
     let Some(database) = crate::pg::Database::new() else { return };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let own = format!("own_{}", std::process::id());
     // A server that has just been started is waited for.
     drop(database.open());
     database.run_as_it_is(&format!("CREATE DATABASE {own}"));
     let (server, _) = database.url.rsplit_once('/').unwrap();
-    let example = built(root).join("own_transaction");
+    let example = built().join("own_transaction");
     let output = Command::new(example).args(["--store", &format!("{server}/{own}")]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let told = String::from_utf8(output.stdout).unwrap();
@@ -73,13 +81,20 @@ fn the_own_transaction_tells_the_same_on_postgresql() {
     database.run_as_it_is(&format!("DROP DATABASE {own} WITH (FORCE)"));
 }
 
-/// Builds the examples as this test was built, and gives their folder.
-pub(crate) fn built(root: &Path) -> PathBuf {
-    let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--all-features", "--examples"]).current_dir(root);
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    assert!(build.status().unwrap().success());
-    Path::new(env!("CARGO_BIN_EXE_unattended")).parent().unwrap().join("examples")
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Builds the examples as this test was built, once, and gives their folder.
+fn built() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--all-features", "--examples"]).current_dir(root());
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        assert!(build.status().unwrap().success());
+        Path::new(env!("CARGO_BIN_EXE_unattended")).parent().unwrap().join("examples")
+    })
 }

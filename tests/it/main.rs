@@ -27,8 +27,6 @@ mod exchanges;
 mod forward;
 #[cfg(all(feature = "testing", feature = "reqwest", feature = "tokio"))]
 mod hostile;
-#[cfg(feature = "full")]
-mod hostile_api;
 #[cfg(feature = "testing")]
 mod isolate;
 #[cfg(feature = "testing")]
@@ -50,13 +48,10 @@ mod payloads;
 mod pg;
 #[cfg(all(feature = "postgres", feature = "testing"))]
 mod postgres;
-#[cfg(all(feature = "full", unix))]
-mod queue_worker;
 mod reasons;
 mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod sqlite;
-mod untrusted_intent;
 #[cfg(feature = "testing")]
 mod views;
 #[cfg(feature = "testing")]

@@ -2,6 +2,8 @@
 //!
 //! Any number of processes run workers over one store; each is stateless. A worker claims the runs that are due, by their
 //! rank (each sixteenth claim takes the oldest), as many as it can begin at once, and renews their leases while it works.
+//! Where runs end faster than claims come back it claims ahead, at most twice its concurrency; what has not begun after a
+//! second, or after a quarter of its lease, is given back.
 //! It takes over what a dead worker has left, by the store's clock, and ends waits whose time has come. What it may do at
 //! the same time and how often is bounded in all ([`Builder::concurrency`], [`Builder::rate`]), for each job
 //! ([`Limits`]), and for each serial key, of which one run is worked on anywhere.

@@ -1,6 +1,7 @@
 //! Workers on the store in memory, under simulated time: what is begun when, what never happens at the same time, and how
 //! a worker ends.
 
+mod ahead;
 mod ends;
 mod faces;
 mod order;
