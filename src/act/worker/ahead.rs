@@ -1,9 +1,9 @@
 //! Runs that were claimed a moment before there is room for them, so that a claim's way to the store and back costs
 //! no slot its time.
 //!
-//! About twice as many are claimed ahead as ended while the last claims were under way. By Little's law once as many will be free
-//! when this one comes back; but where slots waited for the claim, more would have ended. Where runs take long none end
-//! meanwhile, and none is claimed ahead.
+//! About twice as many are claimed ahead as ended while the last claims were under way. By Little's law once as many will
+//! be free when this one comes back; but where slots waited for the claim, more would have ended. Where runs take long none
+//! end meanwhile, and none is claimed ahead.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,7 +12,6 @@ use crate::base::time::Moment;
 
 /// How long a run that was claimed ahead waits here for its slot at most; then another worker may have it.
 const PATIENCE: Duration = Duration::from_secs(1);
-
 /// The most that wait, in slots.
 const MOST: usize = 2;
 /// As long as some wait here there is no haste: for so long at most the next claim waits to be a large one.
