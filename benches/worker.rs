@@ -25,12 +25,11 @@ use unattended::pipeline::Step;
 use unattended::run::State;
 use unattended::shutdown::Shutdown;
 use unattended::sqlite::Sqlite;
-use unattended::store::{
-    Applied, ApplyError, Batch, Caps, ClaimDue, Claimed, Error, Ns, Page, Prune, Query, Record, Store,
-    StoredEvent,
-};
-use unattended::time::BoxFuture;
+use unattended::store::Store;
 use unattended::worker::{Summary, Worker};
+
+#[path = "../tests/it/forward.rs"]
+mod forward;
 
 /// How many runs are in flight.
 const IN_FLIGHT: usize = 64;
@@ -203,34 +202,6 @@ impl Counted {
 }
 
 impl Store for Counted {
-    fn caps(&self) -> Caps {
-        self.inner.caps()
-    }
-    fn owner(&self) -> &str {
-        self.inner.owner()
-    }
-    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, ApplyError>> {
-        self.inner().apply(batch)
-    }
-    fn get<'a>(&'a self, ns: Ns, key: &'a str) -> BoxFuture<'a, Result<Option<Record>, Error>> {
-        self.inner().get(ns, key)
-    }
-    fn scan(&self, query: Query) -> BoxFuture<'_, Result<Page, Error>> {
-        self.inner().scan(query)
-    }
-    fn events<'a>(
-        &'a self,
-        ns: Ns,
-        key: &'a str,
-        after: u64,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
-        self.inner().events(ns, key, after, limit)
-    }
-    fn prune(&self, prune: Prune) -> BoxFuture<'_, Result<u64, Error>> {
-        self.inner().prune(prune)
-    }
-    fn claim_due(&self, claim: ClaimDue) -> BoxFuture<'_, Result<Vec<Claimed>, Error>> {
-        self.inner().claim_due(claim)
-    }
+    forward::forward!(caps owner => (inner));
+    forward::forward!(apply get scan events prune claim_due => (inner()));
 }

@@ -68,6 +68,17 @@ macro_rules! forward {
             self.$($inner)+.prune(prune)
         }
     };
+    (@claim_due ($($inner:tt)+)) => {
+        fn claim_due(
+            &self,
+            claim: ::unattended::store::ClaimDue,
+        ) -> ::unattended::time::BoxFuture<
+            '_,
+            Result<Vec<::unattended::store::Claimed>, ::unattended::store::Error>,
+        > {
+            self.$($inner)+.claim_due(claim)
+        }
+    };
 }
 
 pub(crate) use forward;

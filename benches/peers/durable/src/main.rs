@@ -17,6 +17,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a measurement prints")]
 
 mod child;
+#[path = "../../../../tests/it/forward.rs"]
+mod forward;
 mod ours;
 #[path = "../../src/postgres.rs"]
 #[allow(dead_code, reason = "the other package runs the rest of it")]

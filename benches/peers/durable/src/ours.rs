@@ -9,12 +9,11 @@ use unattended::job::{Job, Terms};
 use unattended::pipeline::Step;
 use unattended::run::State;
 use unattended::shutdown::Shutdown;
-use unattended::store::{
-    Applied, ApplyError, Batch, Caps, ClaimDue, Claimed, Error, Event, Expect, Ns, Page, Prune, Put, Query,
-    Record, Store, StoredEvent, Write,
-};
+use unattended::store::{Batch, ClaimDue, Claimed, Error, Event, Expect, Ns, Put, Store, Write};
 use unattended::time::BoxFuture;
 use unattended::worker::{Summary, Worker};
+
+use crate::forward::forward;
 
 /// How many runs are in flight.
 pub const IN_FLIGHT: usize = 64;
@@ -223,33 +222,9 @@ impl Counted {
 }
 
 impl Store for Counted {
-    fn caps(&self) -> Caps {
-        self.inner.caps()
-    }
-    fn owner(&self) -> &str {
-        self.inner.owner()
-    }
-    fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Applied, ApplyError>> {
-        self.inner().apply(batch)
-    }
-    fn get<'a>(&'a self, ns: Ns, key: &'a str) -> BoxFuture<'a, Result<Option<Record>, Error>> {
-        self.inner().get(ns, key)
-    }
-    fn scan(&self, query: Query) -> BoxFuture<'_, Result<Page, Error>> {
-        self.inner().scan(query)
-    }
-    fn events<'a>(
-        &'a self,
-        ns: Ns,
-        key: &'a str,
-        after: u64,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StoredEvent>, Error>> {
-        self.inner().events(ns, key, after, limit)
-    }
-    fn prune(&self, prune: Prune) -> BoxFuture<'_, Result<u64, Error>> {
-        self.inner().prune(prune)
-    }
+    forward!(caps owner => (inner));
+    forward!(apply get scan events prune => (inner()));
+
     fn claim_due(&self, claim: ClaimDue) -> BoxFuture<'_, Result<Vec<Claimed>, Error>> {
         let begun = Instant::now();
         let claimed = self.inner().claim_due(claim);
