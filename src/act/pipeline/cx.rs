@@ -17,7 +17,7 @@ use crate::decide::run::{self, State};
 use crate::remember::blocking::block_on;
 use crate::remember::ledger::Outcome;
 use crate::remember::runs::{Body, Error, Json, Move, ProgressRecord, Reason};
-use crate::remember::store::{Applied, BODY_MAX, Batch, Expect, Record};
+use crate::remember::store::{Applied, BODY_MAX, Batch, Expect, Record, Write};
 
 /// How often a step's progress is written by itself.
 pub const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -339,11 +339,7 @@ impl Cx {
         if kept.settles {
             step.reason = Reason::new("step.progress", "the work is done, and its progress is saved with it");
         }
-        let mut write = step.write().map_err(Error::from)?;
-        if !kept.settles {
-            // A cursor is no news for a reader of the history; what it means stands in the step's output.
-            write.event = None;
-        }
+        let write = if kept.settles { step.write().map_err(Error::from) } else { untold(step) }?;
         let batch = Batch::of(write).and(settling);
         Ok(Progress { batch, kept, asked, _saving: saving })
     }
@@ -391,11 +387,8 @@ impl Cx {
         }
     }
 
-    /// Writes a body without an event: a cursor is no news for a reader of the history; what it means stands in the
-    /// step's output.
     async fn write(&self, body: &Body, version: u64) -> Result<Applied, Error> {
-        let mut write = self.progressed(body, Expect::Version(version)).write()?;
-        write.event = None;
+        let write = untold(self.progressed(body, Expect::Version(version)))?;
         self.holding.runs.apply_batch(Batch::of(write)).await
     }
 
@@ -408,6 +401,14 @@ impl Cx {
         let _known = self.keep(&mut self.holding.body(), kept);
         self.holding.heard(asked, applied.first());
     }
+}
+
+/// The write without its event: a cursor is no news for a reader of the history; what it means stands in the step's
+/// output.
+fn untold(step: Move<'_>) -> Result<Write, Error> {
+    let mut write = step.write()?;
+    write.event = None;
+    Ok(write)
 }
 
 /// What a save keeps in the run's body.

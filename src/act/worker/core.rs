@@ -28,6 +28,10 @@ use crate::remember::store;
 const PUT_DOWN_MAX: Duration = Duration::from_secs(5);
 /// The same after a second signal.
 const AT_ONCE_MAX: Duration = Duration::from_secs(1);
+/// Why runs are given back.
+const ENDS: &str = "the worker that had it ends, and had not begun it";
+const NO_SLOT: &str = "it was claimed ahead, and no slot became free for it in time";
+const NOT_KNOWN: &str = "the worker that claimed it has no job of its kind";
 /// How often it goes round before it lets others have a turn.
 const ROUNDS_MAX: u32 = 64;
 
@@ -349,7 +353,7 @@ impl<'a> Core<'a> {
         if self.course == Course::Running && !self.shutdown.is_triggered() {
             self.begin(claimed, now);
         } else if !claimed.is_empty() {
-            self.give_back(claimed);
+            self.give_back(claimed, ENDS);
         }
     }
 
@@ -377,7 +381,7 @@ impl<'a> Core<'a> {
         }
         self.begin_waiting();
         if !not_known.is_empty() {
-            self.give_back(not_known);
+            self.give_back(not_known, NOT_KNOWN);
         }
     }
 
@@ -409,11 +413,12 @@ impl<'a> Core<'a> {
         for (whose, _) in &waiting {
             self.lanes.end(whose.lane);
         }
-        self.give_back(waiting.into_iter().map(|(_, one)| one).collect());
+        let why = if self.course == Course::Running { NO_SLOT } else { ENDS };
+        self.give_back(waiting.into_iter().map(|(_, one)| one).collect(), why);
         true
     }
 
-    fn give_back(&mut self, claimed: Vec<Claimed>) {
-        self.asking = Some(Asking::HandBack(Box::pin(self.looker.clone().hand_back(claimed))));
+    fn give_back(&mut self, claimed: Vec<Claimed>, why: &'static str) {
+        self.asking = Some(Asking::HandBack(Box::pin(self.looker.clone().hand_back(claimed, why))));
     }
 }

@@ -105,12 +105,12 @@ impl Looker {
         Ok(open)
     }
 
-    /// Gives runs back that were claimed and not begun, because the worker ends: side by side, so that they share commits.
-    pub(super) async fn hand_back(self, claimed: Vec<Claimed>) -> HandedBack {
+    /// Gives runs back that were claimed and not begun: side by side, so that they share commits.
+    pub(super) async fn hand_back(self, claimed: Vec<Claimed>, why: &'static str) -> HandedBack {
         let runs = Runs::new(Arc::clone(&self.store));
         let mut done = HandedBack::default();
         let mut left: Vec<_> =
-            claimed.iter().map(|one| Box::pin(self.hand_one_back(&runs, &one.taken))).collect();
+            claimed.iter().map(|one| Box::pin(self.hand_one_back(&runs, &one.taken, why))).collect();
         poll_fn(|context| {
             left.retain_mut(|one| match one.as_mut().poll(context) {
                 Poll::Pending => true,
@@ -126,8 +126,8 @@ impl Looker {
         done
     }
 
-    async fn hand_one_back(&self, runs: &Runs, taken: &Taken) -> Result<(), Error> {
-        let reason = Reason::new("worker.not_begun", "the worker that had it ends, and had not begun it");
+    async fn hand_one_back(&self, runs: &Runs, taken: &Taken, why: &str) -> Result<(), Error> {
+        let reason = Reason::new("worker.not_begun", why);
         let (id, expect) = (taken.run.id(), Expect::Fence(taken.run.record.fence));
         let step = Move {
             // It was due when it was claimed.

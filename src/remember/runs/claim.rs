@@ -328,8 +328,7 @@ impl Runs {
         }
         let why = format!("{} processes in a row died while they worked on it", body.crash_count);
         let reason = Reason::new("run.poison", why.as_str());
-        body.code = reason.code.clone().into_owned();
-        body.why.clone_from(&why);
+        body.tell(&reason);
         // What is undone by half is not gone on with as work.
         let undo = run.state() == State::Compensating;
         let undoing = || body.steps.iter().rev().find(|step| step.undo == UndoState::Started);

@@ -98,6 +98,12 @@ fn what_was_claimed_ahead_and_finds_no_slot_is_given_back_after_a_second_and_at_
         assert_eq!(log.inputs().iter().filter(|input| input.starts_with("slow")).count(), 8);
         let (count, longest) = given_back(&world);
         assert!(count > 0 && count <= 16, "{count}");
+        let last = world.all().iter().rev().find_map(|run| {
+            let history = block_on(world.runs().history(run.id(), 0, 100)).unwrap();
+            history.into_iter().find(|told| told.event.code == "worker.not_begun")
+        });
+        let ended = span < secs(1);
+        assert_eq!(last.unwrap().event.why.contains("ends"), ended, "why it was given back is told");
         assert!(longest <= Duration::from_millis(1100), "{longest:?}");
         let queued = world.all().iter().filter(|run| run.state() == State::Queued).count();
         assert_eq!(queued, 40, "those that ran were put down, the others never begun");

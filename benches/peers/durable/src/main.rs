@@ -113,9 +113,7 @@ fn sqlite(report: &mut Report) {
         let file = File::new();
         let store = Arc::new(Sqlite::open(file.path()).expect("a store"));
         let seam: Arc<dyn Store> = Arc::<Sqlite>::clone(&store);
-        let shutdown = unattended::shutdown::Shutdown::new();
-        let job = Arc::new(ours::nothing(1, 0, &shutdown));
-        ours::runtime().block_on(ours::fill(&seam, job, JOBS));
+        ours::fill(&seam, 1, JOBS);
         let before = store.info().expect("info").commits;
         one = best(one, ours::work_off(&seam, 1, JOBS));
         commits = commits.min((store.info().expect("info").commits - before) as f64 / JOBS as f64);
@@ -163,8 +161,7 @@ fn postgresql(report: &mut Report) {
 /// A queue of `jobs`, worked off; and the commits a job that the server counted meanwhile, those of reads too.
 fn drained(database: &pg::Database, jobs: u64) -> (Measured, f64) {
     let store: Arc<dyn Store> = Arc::new(database.open());
-    let shutdown = unattended::shutdown::Shutdown::new();
-    ours::runtime().block_on(ours::fill(&store, Arc::new(ours::nothing(1, 0, &shutdown)), jobs));
+    ours::fill(&store, 1, jobs);
     drop(store);
     database.run("CHECKPOINT");
     let store: Arc<dyn Store> = Arc::new(database.open());
@@ -205,9 +202,8 @@ fn latency(report: &mut Report) {
         let (file, server) = (File::new(), (engine == "PostgreSQL").then(database));
         let store = server.as_ref().map_or_else(|| file.open(), |database| Arc::new(database.open()));
         // Those that come in and those that are worked off share the machine: this is half of what both can do.
-        let shutdown = unattended::shutdown::Shutdown::new();
         let begun = std::time::Instant::now();
-        ours::runtime().block_on(ours::fill(&store, Arc::new(ours::nothing(1, 0, &shutdown)), JOBS));
+        ours::fill(&store, 1, JOBS);
         let filling = begun.elapsed().as_secs_f64() / JOBS as f64;
         let rate = 0.5 / (filling + 1.0 / ours::work_off(&store, 1, JOBS).rate);
         let quick = ours::latency(&store, rate, span, Duration::from_millis(5));
@@ -286,8 +282,7 @@ fn long_queue(database: &pg::Database, jobs: u64) {
 }
 
 fn queue_one(store: &Arc<dyn Store>) {
-    let shutdown = unattended::shutdown::Shutdown::new();
-    ours::runtime().block_on(ours::fill(store, Arc::new(ours::nothing(1, 0, &shutdown)), 1));
+    ours::fill(store, 1, 1);
 }
 
 fn memory(report: &mut Report) {

@@ -42,7 +42,13 @@ pub fn nothing(steps: u32, all: u64, shutdown: &Shutdown) -> Job {
     job.build().expect("a good job")
 }
 
-pub async fn fill(store: &Arc<dyn Store>, job: Arc<Job>, jobs: u64) {
+/// Queues so many jobs.
+pub fn fill(store: &Arc<dyn Store>, steps: u32, jobs: u64) {
+    let job = Arc::new(nothing(steps, 0, &Shutdown::new()));
+    runtime().block_on(submit(store, job, jobs));
+}
+
+async fn submit(store: &Arc<dyn Store>, job: Arc<Job>, jobs: u64) {
     let next = Arc::new(AtomicU64::new(0));
     let mut tasks = Vec::new();
     for _ in 0..SUBMITTERS {
@@ -69,8 +75,7 @@ pub struct Measured {
 
 /// Fills the queue and lets a worker go through it.
 pub fn drain(store: &Arc<dyn Store>, steps: u32, jobs: u64) -> Measured {
-    let shutdown = Shutdown::new();
-    runtime().block_on(fill(store, Arc::new(nothing(steps, 0, &shutdown)), jobs));
+    fill(store, steps, jobs);
     work_off(store, steps, jobs)
 }
 
