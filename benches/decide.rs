@@ -8,10 +8,11 @@ use unattended::backoff::{Backoff, Jitter};
 use unattended::breaker::{self, Breaker, Machine, Outcome, Rate};
 use unattended::budget::{self, Budget};
 use unattended::fault::{Class, Fault};
-use unattended::quota::{Calendar, Meter, Quota, Zone};
+use unattended::quota::{Calendar, Meter, Quota};
 use unattended::retry;
 use unattended::rng::Rng;
 use unattended::time::{Clock, Moment, Now, System};
+use unattended::zone::Zone;
 
 fn start() -> Now {
     Now { moment: Moment::from_nanos(86_400_000_000_000), wall: chrono::DateTime::UNIX_EPOCH }

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use unattended::quota::{Admit, Calendar, Meter, Quota, Zone};
 use unattended::testing::sim::Sim;
 use unattended::time::{Clock, Timestamp};
+use unattended::{
+    quota::{Admit, Calendar, Meter, Quota},
+    zone::Zone,
+};
 
 fn main() -> Result<(), unattended::quota::Error> {
     let sim = Sim::new(Timestamp::UNIX_EPOCH, 1);

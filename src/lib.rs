@@ -27,6 +27,9 @@
 //! | several engines side by side, none of which takes the others with it | [`isolate`] |
 //! | an answer all the same when a call has failed: a value, or the last good one | `fallback` (feature `store`) |
 //! | secrets kept out of what is written down | [`redact`], [`exchange`] |
+//! | the most valuable work first, and none that comes too late | [`queue`] |
+//! | something at its time: intervals, times of day, cron; and what was missed | [`schedule`] |
+//! | something only at certain hours | [`window`] |
 //! | to do something only so often in this process | `limit` (feature `rate-limit`) |
 //! | to do something once, however often it is asked for | `once`, `ledger` (feature `store`) |
 //! | a job of steps that resumes where it was | `job`, `pipeline` (feature `store`) |
@@ -83,8 +86,8 @@ pub use act::{call, credential, exchange, isolate, shutdown};
 pub use act::{fallback, job, once, pipeline, worker};
 #[cfg(feature = "store")]
 pub use base::canonical;
-pub use base::{backoff, effect, explain, fault, redact, rng, secret, text, time};
-pub use decide::{breaker, budget, claim, contract, quota, retry, run};
+pub use base::{backoff, effect, explain, fault, redact, rng, secret, text, time, zone};
+pub use decide::{breaker, budget, claim, contract, queue, quota, retry, run, schedule, window};
 #[cfg(feature = "cli")]
 pub use operate::cli;
 #[cfg(feature = "store")]

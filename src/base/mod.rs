@@ -9,6 +9,7 @@ pub mod rng;
 pub mod secret;
 pub mod text;
 pub mod time;
+pub mod zone;
 
 pub(crate) mod bucket;
 pub(crate) mod handover;

@@ -48,12 +48,17 @@ mod payloads;
 mod pg;
 #[cfg(all(feature = "postgres", feature = "testing"))]
 mod postgres;
+mod queue;
 mod reasons;
+mod schedule;
 mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod sqlite;
 #[cfg(feature = "testing")]
+mod timer;
+#[cfg(feature = "testing")]
 mod views;
+mod window;
 #[cfg(feature = "testing")]
 mod worker;
 #[cfg(feature = "testing")]

@@ -3,10 +3,11 @@ use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
 use super::*;
 use crate::base::fault::Class;
 use crate::base::time::Moment;
+use crate::base::zone::Zone;
 use crate::decide::breaker::{Admit, Breaker, Policy};
 #[cfg(feature = "store")]
 use crate::decide::breaker::{Mode, Standing};
-use crate::decide::quota::{Calendar, Quota, Zone};
+use crate::decide::quota::{Calendar, Quota};
 
 const FAILURE: Outcome = Outcome::Failure(Class::Transient);
 

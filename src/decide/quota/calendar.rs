@@ -1,12 +1,11 @@
 //! Quotas that start anew at a time of day, and whose time of day that is.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{Days, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone};
+use chrono::{Days, NaiveDate, NaiveTime};
 
 use crate::base::time::{Timestamp, later};
+use crate::base::zone::Zone;
 use crate::decide::quota::policy::{Error, within};
 
 /// A clock that is at most so much before the period that was counted last is taken to be in it: threads that read
@@ -23,7 +22,8 @@ const TOLERANCE: Duration = Duration::from_secs(60);
 ///
 /// ```
 /// use chrono::NaiveTime;
-/// use unattended::quota::{Admit, Calendar, Meter, Zone};
+/// use unattended::quota::{Admit, Calendar, Meter};
+/// use unattended::zone::Zone;
 /// use unattended::time::{Clock, System};
 ///
 /// let now = System.now();
@@ -37,19 +37,6 @@ pub struct Calendar {
     limit: u32,
     reset_at: NaiveTime,
     zone: Zone,
-}
-
-/// Whose time of day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Zone {
-    /// UTC.
-    Utc,
-    /// Always so far from UTC.
-    Fixed(FixedOffset),
-    /// A named zone with its history of changes, as compiled into the crate `chrono-tz` (feature `tz`).
-    #[cfg(feature = "tz")]
-    Named(chrono_tz::Tz),
 }
 
 /// The time from one reset to the next.
@@ -118,91 +105,6 @@ impl Calendar {
 
     fn start(&self, day: NaiveDate) -> Timestamp {
         self.zone.first(day.and_time(self.reset_at))
-    }
-}
-
-impl Zone {
-    fn offset(self, at: Timestamp) -> TimeDelta {
-        let utc = at.naive_utc();
-        let offset = match self {
-            Self::Utc => return TimeDelta::zero(),
-            Self::Fixed(offset) => offset.offset_from_utc_datetime(&utc),
-            #[cfg(feature = "tz")]
-            Self::Named(zone) => chrono::Offset::fix(&zone.offset_from_utc_datetime(&utc)),
-        };
-        TimeDelta::seconds(offset.local_minus_utc().into())
-    }
-
-    fn local(self, at: Timestamp) -> NaiveDateTime {
-        let utc = at.naive_utc();
-        utc.checked_add_signed(self.offset(at)).unwrap_or(utc)
-    }
-
-    /// The first instant at which the clocks show `local`, or the first after the gap in which they would.
-    fn first(self, local: NaiveDateTime) -> Timestamp {
-        let less = |offset| local.checked_sub_signed(offset).unwrap_or(local).and_utc();
-        match self {
-            Self::Utc => local.and_utc(),
-            Self::Fixed(_) => less(self.offset(local.and_utc())),
-            #[cfg(feature = "tz")]
-            Self::Named(zone) => match zone.from_local_datetime(&local).earliest() {
-                Some(found) => found.to_utc(),
-                None => self.after_gap(local),
-            },
-        }
-    }
-
-    /// The first second whose local time is after `local`, which the clocks skip; searched within 16 hours, the most
-    /// that any zone has ever been from UTC.
-    #[cfg(feature = "tz")]
-    fn after_gap(self, local: NaiveDateTime) -> Timestamp {
-        let middle = local.and_utc();
-        let at = |seconds| middle.checked_add_signed(TimeDelta::seconds(seconds)).unwrap_or(middle);
-        let (mut before, mut after) = (-16 * 3600, 16 * 3600);
-        while after - before > 1 {
-            let between = before + (after - before) / 2;
-            if self.local(at(between)) > local {
-                after = between;
-            } else {
-                before = between;
-            }
-        }
-        // A gap begins and ends with a whole second; a local time within one may not.
-        use chrono::SubsecRound;
-        at(after).trunc_subsecs(0)
-    }
-}
-
-impl fmt::Display for Zone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Utc => f.write_str("utc"),
-            Self::Fixed(offset) => offset.fmt(f),
-            #[cfg(feature = "tz")]
-            Self::Named(zone) => f.write_str(zone.name()),
-        }
-    }
-}
-
-impl FromStr for Zone {
-    type Err = Error;
-
-    /// Reads `utc`, an offset such as `+02:00`, or (feature `tz`) a name such as `Europe/Berlin`.
-    fn from_str(text: &str) -> Result<Self, Error> {
-        if text.eq_ignore_ascii_case("utc") {
-            return Ok(Self::Utc);
-        }
-        #[cfg(feature = "tz")]
-        if let Ok(zone) = text.parse() {
-            return Ok(Self::Named(zone));
-        }
-        let named =
-            if cfg!(feature = "tz") { "a name such as Europe/Berlin" } else { "(feature `tz`) a name" };
-        text.parse().map(Self::Fixed).map_err(|_| Error::Field {
-            field: "zone",
-            given: text.to_owned(),
-            allowed: format!("utc, an offset such as +02:00, {named}"),
-        })
     }
 }
 

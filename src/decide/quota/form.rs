@@ -6,7 +6,8 @@ use chrono::NaiveTime;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::base::time::millis;
-use crate::decide::quota::calendar::{Calendar, Zone};
+use crate::base::zone::{UnknownZone, Zone};
+use crate::decide::quota::calendar::Calendar;
 use crate::decide::quota::policy::{Error, Limit, Quota};
 
 #[derive(Serialize, Deserialize)]
@@ -72,18 +73,6 @@ impl<'de> Deserialize<'de> for Calendar {
     }
 }
 
-impl Serialize for Zone {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Zone {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
 impl Serialize for Limit {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -124,6 +113,11 @@ impl QuotaForm {
 
 impl CalendarForm {
     fn calendar(self) -> Result<Calendar, Error> {
-        Calendar::new(self.limit, self.reset_at, self.zone.parse()?)
+        let zone: Zone = self.zone.parse().map_err(|UnknownZone { given, allowed }| Error::Field {
+            field: "zone",
+            given,
+            allowed: allowed.to_owned(),
+        })?;
+        Calendar::new(self.limit, self.reset_at, zone)
     }
 }

@@ -41,7 +41,7 @@ mod snapshot;
 mod tests;
 
 pub use block::{Block, TakeBlock};
-pub use calendar::{Calendar, Zone};
+pub use calendar::Calendar;
 pub use meter::{Meter, Taken};
 pub use policy::{Error, Limit, Quota};
 pub use reason::{Admit, Allowing, Refusing, Reserve, Restoring};

@@ -7,6 +7,7 @@ use chrono::{NaiveTime, TimeDelta};
 use super::*;
 use crate::base::explain::Explain;
 use crate::base::time::{Moment, Now, Timestamp};
+use crate::base::zone::Zone;
 
 mod blocks;
 mod calendars;

@@ -5,8 +5,9 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
+use crate::base::zone::Zone;
 use crate::decide::budget;
-use crate::decide::quota::{Calendar, Quota, Zone};
+use crate::decide::quota::{Calendar, Quota};
 
 fn api(clock: &SimClock) -> Builder<ByTrait, SimClock> {
     Call::to("api").effect(Effect::Idempotent).on(clock.clone())

@@ -5,8 +5,9 @@ use std::io;
 use super::*;
 use crate::act::call::{Builder, Refusing, Stopped};
 use crate::base::explain::Explain;
+use crate::base::zone::Zone;
 use crate::decide::budget;
-use crate::decide::quota::{Calendar, Quota, Zone};
+use crate::decide::quota::{Calendar, Quota};
 
 type One = Call<ByTrait, SimClock>;
 

@@ -1,0 +1,1 @@
+//! What is worth doing next, and what no longer is.

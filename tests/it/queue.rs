@@ -1,0 +1,1 @@
+//! The queue, from outside.

@@ -1,0 +1,1 @@
+//! Timers under simulated time.
