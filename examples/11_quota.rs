@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
+use unattended::quota::{Admit, Calendar, Meter, Quota};
 use unattended::testing::sim::Sim;
 use unattended::time::{Clock, Timestamp};
-use unattended::{
-    quota::{Admit, Calendar, Meter, Quota},
-    zone::Zone,
-};
+use unattended::zone;
 
 fn main() -> Result<(), unattended::quota::Error> {
     let sim = Sim::new(Timestamp::UNIX_EPOCH, 1);
@@ -19,7 +17,7 @@ fn main() -> Result<(), unattended::quota::Error> {
     say(next.admit(sim.now()));
     sim.advance(Duration::from_secs(5));
     say(next.admit(sim.now()));
-    let daily = Meter::new(Calendar::new(100, chrono::NaiveTime::MIN, Zone::Utc)?, sim.now());
+    let daily = Meter::new(Calendar::new(100, chrono::NaiveTime::MIN, zone::Zone::Utc)?, sim.now());
     say(daily.admit_n(99, sim.now()));
     say(daily.admit_n(2, sim.now()));
     Ok(())
