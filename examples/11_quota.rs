@@ -1,11 +1,9 @@
 //! Three a minute, also for the process after this one; and a hundred until midnight. Simulated time.
 
 use std::time::Duration;
-
 use unattended::quota::{Admit, Calendar, Meter, Quota};
 use unattended::testing::sim::Sim;
 use unattended::time::{Clock, Timestamp};
-use unattended::zone;
 
 fn main() -> Result<(), unattended::quota::Error> {
     let sim = Sim::new(Timestamp::UNIX_EPOCH, 1);
@@ -17,7 +15,8 @@ fn main() -> Result<(), unattended::quota::Error> {
     say(next.admit(sim.now()));
     sim.advance(Duration::from_secs(5));
     say(next.admit(sim.now()));
-    let daily = Meter::new(Calendar::new(100, chrono::NaiveTime::MIN, zone::Zone::Utc)?, sim.now());
+    let midnight = Calendar::new(100, chrono::NaiveTime::MIN, unattended::zone::Zone::Utc)?;
+    let daily = Meter::new(midnight, sim.now());
     say(daily.admit_n(99, sim.now()));
     say(daily.admit_n(2, sim.now()));
     Ok(())
