@@ -9,6 +9,8 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+pub use crate::base::jump::{Jump, Watch};
+
 /// Wall time, UTC. Used only for what a person gave as wall time or what must survive a restart.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;
 
@@ -84,6 +86,12 @@ pub trait Clock: Send + Sync + 'static {
     fn moment(&self) -> Moment {
         self.now().moment
     }
+
+    /// How long the machine has been up, the time that it was suspended included; `None` where nobody can tell. Together
+    /// with the monotonic clock it tells a suspend from a clock that was set.
+    fn uptime(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A clock that can be waited on by a thread.
@@ -112,6 +120,13 @@ impl Clock for System {
     fn moment(&self) -> Moment {
         let now = system_instant();
         Moment(nanos(now.saturating_duration_since(origin(now))))
+    }
+
+    /// On Linux from `/proc/uptime`, which goes by the clock that does not stand still (`CLOCK_BOOTTIME`); elsewhere `None`.
+    fn uptime(&self) -> Option<Duration> {
+        let text = std::fs::read_to_string("/proc/uptime").ok()?;
+        let seconds: f64 = text.split_whitespace().next()?.parse().ok()?;
+        Duration::try_from_secs_f64(seconds).ok()
     }
 }
 
@@ -194,6 +209,15 @@ mod tests {
         assert_eq!(later(Timestamp::MAX_UTC, Duration::from_secs(1)), Timestamp::MAX_UTC);
         assert_eq!(later(Timestamp::UNIX_EPOCH, Duration::MAX), Timestamp::MAX_UTC);
         assert_eq!(between(Timestamp::MAX_UTC, Timestamp::UNIX_EPOCH), Duration::ZERO);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_uptime_of_linux_goes_on_with_the_monotonic_clock() {
+        let (up, now) = (System.uptime().unwrap(), System.moment());
+        assert!(up > Duration::ZERO);
+        let (later, passed) = (System.uptime().unwrap(), System.moment().since(now));
+        assert!(later >= up && later - up <= passed + Duration::from_secs(1), "{up:?} {later:?} {passed:?}");
     }
 
     #[test]

@@ -217,7 +217,7 @@ impl Sim {
 
     /// Suspends the machine: the wall clock moves on, the monotonic one does not, and nobody wakes.
     pub fn suspend(&self, duration: Duration) {
-        self.step_wall(TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX));
+        self.shared.lock().clock.suspend(duration);
     }
 
     /// From now on the wall clock gains this many microseconds in each second; negative numbers lose. At least
@@ -237,6 +237,10 @@ impl fmt::Debug for Sim {
 impl Clock for Sim {
     fn now(&self) -> Now {
         self.shared.lock().clock.now()
+    }
+
+    fn uptime(&self) -> Option<Duration> {
+        Some(self.shared.lock().clock.uptime())
     }
 }
 

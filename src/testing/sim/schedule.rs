@@ -77,7 +77,7 @@ type Guard<'a> = MutexGuard<'a, State>;
 
 impl Shared {
     pub(super) fn new(start: Timestamp, seed: u64) -> Self {
-        let clock = Hands { moment: START, base: start, since: START, ppm: 0 };
+        let clock = Hands { moment: START, base: start, since: START, ppm: 0, slept: Duration::ZERO };
         let state = State {
             clock,
             seed,
@@ -398,6 +398,7 @@ pub(super) struct Hands {
     base: Timestamp,
     since: Moment,
     ppm: i32,
+    slept: Duration,
 }
 
 impl Hands {
@@ -416,6 +417,15 @@ impl Hands {
     pub(super) fn step(&mut self, by: TimeDelta) {
         let end = if by < TimeDelta::zero() { Timestamp::MIN_UTC } else { Timestamp::MAX_UTC };
         self.set(self.wall().checked_add_signed(by).unwrap_or(end));
+    }
+
+    pub(super) fn suspend(&mut self, duration: Duration) {
+        self.slept = self.slept.saturating_add(duration);
+        self.step(TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX));
+    }
+
+    pub(super) const fn uptime(&self) -> Duration {
+        self.elapsed().saturating_add(self.slept)
     }
 
     pub(super) const fn set(&mut self, to: Timestamp) {
