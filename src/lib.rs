@@ -83,7 +83,7 @@ pub use act::limit;
 pub use act::tower;
 pub use act::{call, credential, exchange, isolate, shutdown};
 #[cfg(feature = "store")]
-pub use act::{fallback, job, once, pipeline, worker};
+pub use act::{fallback, job, once, pipeline, timer, worker};
 #[cfg(feature = "store")]
 pub use base::canonical;
 pub use base::{backoff, effect, explain, fault, redact, rng, secret, text, time, zone};

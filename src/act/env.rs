@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::act::panics::caught;
 use crate::act::pool::Pool;
 use crate::base::time::{BoxFuture, Now, Sleep, SleepBlocking};
 
@@ -9,6 +10,9 @@ use crate::base::time::{BoxFuture, Now, Sleep, SleepBlocking};
 pub(in crate::act) trait Env: Send + Sync {
     /// Both clocks.
     fn now(&self) -> Now;
+
+    /// How long the machine has been up; see [`Clock::uptime`](crate::base::time::Clock::uptime).
+    fn uptime(&self) -> Option<Duration>;
 
     /// Waits. On a thread's face this blocks when it is polled.
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()>;
@@ -19,6 +23,25 @@ pub(in crate::act) trait Env: Send + Sync {
     /// Threads for work that blocks, where they are the driver's own.
     fn pool(&self) -> Option<&Pool> {
         None
+    }
+}
+
+impl dyn Env {
+    /// Runs `work`, which blocks its thread: on a thread of its own where there are some. What it said if it panicked.
+    pub(in crate::act) async fn block<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        if let Some(pool) = self.pool() {
+            let done = pool.run(async move { caught(work) }).await;
+            return done.unwrap_or_else(|| Err(String::from("there is no thread for it")));
+        }
+        #[cfg(feature = "tokio")]
+        if self.face() == Face::Future && tokio::runtime::Handle::try_current().is_ok() {
+            let joined = tokio::task::spawn_blocking(move || caught(work)).await;
+            return joined.unwrap_or_else(|error| Err(error.to_string()));
+        }
+        caught(work)
     }
 }
 
@@ -44,6 +67,10 @@ impl<C: SleepBlocking> Env for OnThread<C> {
         self.clock.now()
     }
 
+    fn uptime(&self) -> Option<Duration> {
+        self.clock.uptime()
+    }
+
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move { self.clock.sleep_blocking(duration) })
     }
@@ -59,6 +86,10 @@ pub(in crate::act) struct OnTimer<C>(pub(in crate::act) C);
 impl<C: Sleep> Env for OnTimer<C> {
     fn now(&self) -> Now {
         self.0.now()
+    }
+
+    fn uptime(&self) -> Option<Duration> {
+        self.0.uptime()
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {

@@ -15,6 +15,8 @@ pub mod once;
 #[cfg(feature = "store")]
 pub mod pipeline;
 pub mod shutdown;
+#[cfg(feature = "store")]
+pub mod timer;
 #[cfg(feature = "tower")]
 pub mod tower;
 #[cfg(feature = "store")]
@@ -37,5 +39,11 @@ mod pool;
 mod retrying;
 #[cfg(feature = "store")]
 mod runlog;
+#[cfg(feature = "store")]
+mod slots;
+#[cfg(all(feature = "store", feature = "tokio"))]
+mod tasks;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "store")]
+mod threads;

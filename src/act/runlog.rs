@@ -37,6 +37,18 @@ pub(in crate::act) fn worker(worker: &str, outcome: &str, code: &str, why: &str)
     }
 }
 
+/// Something happened to an entry of a timer.
+#[cfg(feature = "tracing")]
+pub(in crate::act) fn timer(entry: &str, trouble: bool, code: &str, why: &impl std::fmt::Display) {
+    if trouble {
+        tracing::warn!(target: "unattended", entry, code, why = %why);
+    } else {
+        tracing::info!(target: "unattended", entry, code, why = %why);
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(in crate::act) const fn timer(_: &str, _: bool, _: &str, _: &impl std::fmt::Display) {}
 #[cfg(not(feature = "tracing"))]
 pub(in crate::act) const fn worker(_: &str, _: &str, _: &str, _: &str) {}
 #[cfg(not(feature = "tracing"))]

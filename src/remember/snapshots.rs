@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::remember::store::{ApplyError, Batch, Error, Expect, Ns, Put, Store, Write, apply_settled};
+use crate::remember::store::{ApplyError, Batch, Error, Event, Expect, Ns, Put, Store, Write, apply_settled};
 
 pub use file::{Damage, File, FileError, Loaded, Recovered, Updated};
 
@@ -77,6 +77,18 @@ impl Snapshots {
         value: &T,
         version: Option<u64>,
     ) -> Result<Saved, Error> {
+        self.save_and_tell(name, kind, value, version, None).await
+    }
+
+    /// The same with what is told about it.
+    pub(crate) async fn save_and_tell<T: Serialize>(
+        &self,
+        name: &str,
+        kind: &str,
+        value: &T,
+        version: Option<u64>,
+        event: Option<Event>,
+    ) -> Result<Saved, Error> {
         let body = serde_json::to_string(value)
             .map_err(|error| Error::invalid("snapshot", error, "a value that is JSON"))?;
         let put = Put {
@@ -86,7 +98,8 @@ impl Snapshots {
             ..Put::default()
         };
         let expect = version.map_or(Expect::Absent, Expect::Version);
-        match apply_settled(&*self.store, Batch::of(Write::new(Ns::SNAPSHOT, name, expect, put))).await {
+        let write = Write { event, ..Write::new(Ns::SNAPSHOT, name, expect, put) };
+        match apply_settled(&*self.store, Batch::of(write)).await {
             Ok(applied) => Ok(Saved::Done(applied.first().map_or(0, |written| written.version))),
             Err(ApplyError::Conflict(_)) => Ok(Saved::Raced),
             Err(ApplyError::NotApplied(error) | ApplyError::Unknown(error)) => Err(error),

@@ -12,9 +12,10 @@ use crate::act::runlog;
 use crate::base::canonical::{Fingerprint, InvalidKey, Key};
 use crate::base::effect::Effect;
 use crate::decide::contract::Contract;
+use crate::decide::queue::Value;
 use crate::decide::retry;
 use crate::remember::ledger::LEASE;
-use crate::remember::runs::{CRASHES_MAX, Json};
+use crate::remember::runs::{CRASHES_MAX, ESTIMATE_MAX, Json};
 use crate::remember::store::LEASE_MAX;
 
 /// The most steps that a job may have.
@@ -51,6 +52,9 @@ impl Builder {
             after: Vec::new(),
             intake: None,
             serial: None,
+            value: None,
+            estimate: None,
+            within: None,
             edges: None,
         };
         Self { job, steps: Vec::new() }
@@ -175,6 +179,46 @@ impl Builder {
         self
     }
 
+    /// What it is worth to have the work done, over time. Runs are claimed by worth for each second of work, the most
+    /// valuable first; [`Terms::value`](crate::act::job::Terms::value) says otherwise for one of them. Default: 1, for ever.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use unattended::{effect::Effect, job::Job, pipeline::Step, queue::Value};
+    ///
+    /// let value = Value::half_life(10.0, Duration::from_secs(60))?;
+    /// let alert = Job::new("alert")
+    ///     .value(move |_: &String| value.clone())
+    ///     .estimate(Duration::from_secs(2))
+    ///     .within(Duration::from_secs(600))
+    ///     .step(Step::blocking("send", Effect::Idempotent, |cx| cx.input::<String>()))
+    ///     .build()?;
+    /// # drop(alert);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn value<I, F>(mut self, value: F) -> Self
+    where
+        I: DeserializeOwned,
+        F: Fn(&I) -> Value + Send + Sync + 'static,
+    {
+        self.job.value = Some(Arc::new(move |input| Ok(value(&typed(input)?))));
+        self
+    }
+
+    /// How long the work takes. What cannot be done in time is not begun, where a run's time is bounded. Above zero, at
+    /// most 366 days. Default: unknown, and ranked as a second.
+    pub const fn estimate(mut self, estimate: Duration) -> Self {
+        self.job.estimate = Some(estimate);
+        self
+    }
+
+    /// How long after its submission, or after it became due, the work is worth beginning; then it expires. Default: for
+    /// ever. [`Terms::expires_at`](crate::act::job::Terms::expires_at) says otherwise for one run.
+    pub const fn within(mut self, within: Duration) -> Self {
+        self.job.within = Some(within);
+        self
+    }
+
     /// Begins a run only when `job`'s work of the same occasion, under the key that is made from this job's input, is done. Until
     /// then it is looked at each minute, and no attempt is used up; where that work has failed for good, so has this.
     /// At most 8.
@@ -255,6 +299,17 @@ impl Builder {
         }
         for after in &job.after {
             named("after.job", &after.job)?;
+        }
+        if let Some(estimate) = job.estimate
+            && (estimate.is_zero() || estimate > ESTIMATE_MAX)
+        {
+            return Err(invalid("estimate", format!("{estimate:?}"), "more than 0 s, at most 366 days"));
+        }
+        if let (Some(within), estimate) = (job.within, job.estimate.unwrap_or_default())
+            && (within.is_zero() || within < estimate)
+        {
+            let allowed = format!("more than 0 s, and not below the estimate of {estimate:?}");
+            return Err(invalid("within", format!("{within:?}"), allowed));
         }
         if job.attempts_max == 0 {
             return Err(invalid("attempts_max", 0, "at least 1"));

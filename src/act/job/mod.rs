@@ -41,6 +41,7 @@ pub use submit::{Error, INPUT_MAX, Terms};
 use crate::act::pipeline::{After, Edges, Step, StepError};
 use crate::base::canonical::{Fingerprint, Key};
 use crate::decide::contract::Intake;
+use crate::decide::queue::Value;
 use crate::decide::retry;
 use crate::remember::runs::Json;
 
@@ -64,6 +65,9 @@ pub struct Job {
     after: Vec<After>,
     intake: Option<Intake>,
     serial: Option<FromInput<String>>,
+    value: Option<FromInput<Value>>,
+    estimate: Option<Duration>,
+    within: Option<Duration>,
     edges: Option<Edges>,
 }
 

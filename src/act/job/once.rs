@@ -11,7 +11,7 @@ use crate::act::pipeline::{Course, Holding, Hooks, drive};
 use crate::act::shutdown::Shutdown;
 use crate::base::canonical::Key;
 use crate::base::explain::Explain;
-use crate::base::time::{Moment, SleepBlocking, System, Timestamp};
+use crate::base::time::{Moment, SleepBlocking, System, Timestamp, later};
 use crate::decide::claim::{Decision, Settled};
 use crate::decide::run::State;
 use crate::remember::blocking::block_on;
@@ -251,9 +251,10 @@ impl Job {
         input: &I,
     ) -> Result<Report, Error> {
         let runs = self.runs(store);
+        let now = env.now().wall;
         let new = NewRun {
             take: Some(self.lease),
-            ..self.new_run(store, self.admitted(input)?, &Terms::default())?
+            ..self.new_run(store, self.admitted(input)?, &Terms::default(), now)?
         };
         let worked_off = self.work_off_in(&env, &runs).await?;
         self.edge("submit:before");
@@ -340,7 +341,11 @@ impl Job {
         }
     }
 
-    async fn work_off_in(&self, env: &Arc<dyn Env>, runs: &Runs) -> Result<Vec<Run>, Error> {
+    pub(in crate::act) async fn work_off_in(
+        &self,
+        env: &Arc<dyn Env>,
+        runs: &Runs,
+    ) -> Result<Vec<Run>, Error> {
         let start = env.now().moment;
         let mut done = Vec::new();
         while done.len() < usize::try_from(self.backlog_max).unwrap_or(usize::MAX) {
@@ -351,6 +356,7 @@ impl Job {
             if done.is_empty() {
                 runs.sweep(&self.kinds(), &actor(runs.store())).await?;
             }
+            runs.rank_anew(&self.kinds(), 1, env.now().wall, &actor(runs.store())).await?;
             // One at a time: a run that waits in this process while another is worked on could not be taken by others.
             let actor = actor(runs.store());
             let wanted = Wanted {
@@ -388,6 +394,15 @@ impl Job {
         taken: &Taken,
         asked: Moment,
     ) -> Result<Left, runs::Error> {
+        // By the store's clock when it was taken, and the time since: it may have waited here for a slot.
+        let now = later(taken.run.record.updated_at, driver.env.now().moment.since(asked));
+        if let Some(reason) = taken.run.expiring(now) {
+            return match driver.runs.expire_held(taken.run.clone(), reason, now, &driver.actor).await {
+                Ok(()) => Ok(Left { state: Some(State::Expired) }),
+                Err(runs::Error::Lost { .. }) => Ok(Left { state: None }),
+                Err(error) => Err(error),
+            };
+        }
         let course = Course {
             steps: &self.steps,
             retry: &self.retry,

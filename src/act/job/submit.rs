@@ -1,17 +1,20 @@
 //! How work comes in: checked before anything is claimed or spent, then queued for a worker or taken at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::act::job::Job;
 use crate::act::job::once::actor;
 use crate::act::pipeline::StepError;
+use crate::base::canonical::Key;
 use crate::base::fault::{Classify, Fault};
-use crate::base::time::{Clock, System, Timestamp};
+use crate::base::time::{Clock, System, Timestamp, later};
 use crate::decide::contract::Refused;
+use crate::decide::queue::Value;
 use crate::remember::blocking::block_on;
-use crate::remember::runs::{self, Json, NewRun, Runs, StepRecord, Submitted, kind_of};
+use crate::remember::runs::{self, ESTIMATE_MAX, Json, NewRun, Runs, StepRecord, Submitted, Worth, kind_of};
 use crate::remember::store::{BODY_MAX, KEY_MAX, Store};
 
 /// The most bytes that an input may have: the rest of a run's record is for what its steps give. What is bigger stays
@@ -19,14 +22,20 @@ use crate::remember::store::{BODY_MAX, KEY_MAX, Store};
 pub const INPUT_MAX: usize = 48 * 1024;
 
 /// On what terms work is queued.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Terms {
-    /// How urgent it is: higher first. Default: 0.
+    /// How urgent it is: higher first. Default: 0. Where a value or an estimate is known, the rank is made of these.
     pub rank: i64,
     /// When it becomes due. Default: at once.
     pub due_at: Option<Timestamp>,
     /// After which it is not worth doing: it expires then, if nobody has begun. Default: never.
     pub expires_at: Option<Timestamp>,
+    /// What it is worth over time, counted from the submission, or from `due_at`. Default: what the job says
+    /// ([`Builder::value`](crate::act::job::Builder::value)).
+    pub value: Option<Value>,
+    /// How long it takes; above zero, at most 366 days. What cannot be done by then before `expires_at` is not begun. Default:
+    /// what the job says ([`Builder::estimate`](crate::act::job::Builder::estimate)).
+    pub estimate: Option<Duration>,
 }
 
 /// An input that the job takes.
@@ -102,6 +111,20 @@ impl Job {
         self.queue(store, self.admitted(input)?, terms, clock.now().wall).await
     }
 
+    /// Queues what an occurrence of a schedule is about; `key` is for a job that has none of its own.
+    pub(in crate::act) async fn submit_occasion(
+        &self,
+        store: &Arc<dyn Store>,
+        input: &Json,
+        terms: &Terms,
+        key: Key,
+        now: Timestamp,
+    ) -> Result<Submitted, Error> {
+        let mut new = self.new_run(store, self.admitted(input)?, terms, now)?;
+        new.key.get_or_insert(key);
+        Ok(Runs::new(Arc::clone(store)).submit(new, now).await?)
+    }
+
     async fn queue(
         &self,
         store: &Arc<dyn Store>,
@@ -109,7 +132,7 @@ impl Job {
         terms: &Terms,
         now: Timestamp,
     ) -> Result<Submitted, Error> {
-        let new = self.new_run(store, admitted, terms)?;
+        let new = self.new_run(store, admitted, terms, now)?;
         Ok(Runs::new(Arc::clone(store)).submit(new, now).await?)
     }
 
@@ -160,6 +183,7 @@ impl Job {
         store: &Arc<dyn Store>,
         Admitted { input, schema }: Admitted,
         terms: &Terms,
+        now: Timestamp,
     ) -> Result<NewRun, Error> {
         let refused = |error: StepError| self.bad_input(error);
         let key = self.key.as_ref().map(|key| key(&input)).transpose().map_err(refused)?;
@@ -172,12 +196,37 @@ impl Job {
         let steps =
             self.steps.iter().map(|step| StepRecord::pending(step.name.as_str(), step.effect)).collect();
         let mut new = NewRun::new(self.name.as_str(), input, steps);
+        let from = terms.due_at.map_or(now, |due| due.max(now));
+        new.expires_at = terms.expires_at.or_else(|| self.within.map(|within| later(from, within)));
+        if let (Some(due), Some(until)) = (terms.due_at, terms.expires_at)
+            && until < due
+        {
+            return Err(self.bad_input(format!("it expires at {until}, before it is due at {due}")));
+        }
+        let value = match (&terms.value, &self.value) {
+            (Some(value), _) => Some(value.clone()),
+            (None, Some(of)) => Some(of(&new.body.input).map_err(refused)?),
+            (None, None) => None,
+        };
+        let estimate = terms.estimate.or(self.estimate);
+        if terms.estimate.is_some_and(|given| given.is_zero() || given > ESTIMATE_MAX) {
+            let why = format!("its estimate is {:?}; allowed is more than 0 s, at most 366 days", estimate);
+            return Err(self.bad_input(why));
+        }
+        new.rank = terms.rank;
+        if value.is_some() || estimate.is_some() {
+            if terms.rank != 0 {
+                let why = format!("its rank is {}; allowed is 0 beside a value or an estimate", terms.rank);
+                return Err(self.bad_input(why));
+            }
+            let worth = Worth::new(value.unwrap_or_default(), estimate, from);
+            new.rank = worth.rank(from);
+            new.body.worth = Some(worth);
+        }
         new.key = key;
         new.fingerprint = payload;
         new.serial_key = serial_key;
-        new.rank = terms.rank;
         new.due_at = terms.due_at;
-        new.expires_at = terms.expires_at;
         new.actor = actor(store);
         new.body.schema = schema;
         new.body.code_version.clone_from(&self.version);

@@ -5,6 +5,7 @@
 //! be free when this one comes back; but where slots waited for the claim, more would have ended. Where runs take long none
 //! end meanwhile, and none is claimed ahead.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub(super) struct Ahead<T> {
 
 struct Waiting<T> {
     run: T,
+    rank: i64,
     /// Given back if it has not begun by then.
     until: Moment,
 }
@@ -65,13 +67,18 @@ impl<T> Ahead<T> {
     }
 
     /// Keeps a run whose lease of this length has just begun.
-    pub(super) fn keep(&mut self, run: T, lease: Duration, now: Moment) {
-        self.waiting.push_back(Waiting { run, until: now.after(PATIENCE.min(lease / 4)) });
+    pub(super) fn keep(&mut self, run: T, rank: i64, lease: Duration, now: Moment) {
+        self.waiting.push_back(Waiting { run, rank, until: now.after(PATIENCE.min(lease / 4)) });
     }
 
-    /// The next one to begin.
-    pub(super) fn next(&mut self) -> Option<T> {
-        self.waiting.pop_front().map(|one| one.run)
+    /// The next one to begin: the highest in rank, and of those the one that came first. What has waited for most of its time
+    /// is not passed over: a claim of the oldest brought it, or it would be given back.
+    pub(super) fn next(&mut self, now: Moment) -> Option<T> {
+        let oldest = self.waiting.front()?;
+        let hurry = oldest.until.since(now) < PATIENCE / 4;
+        let best = self.waiting.iter().enumerate().max_by_key(|(index, one)| (one.rank, Reverse(*index)));
+        let index = best.map_or(0, |(index, _)| if hurry { 0 } else { index });
+        self.waiting.remove(index).map(|one| one.run)
     }
 
     /// When the first of them has waited long enough.
@@ -115,14 +122,25 @@ mod tests {
     #[test]
     fn who_waits_takes_of_the_room_begins_in_order_and_waits_a_second_at_most() {
         let mut ahead: Ahead<u32> = Ahead::new();
-        ahead.keep(1, LEASE, at(10));
-        ahead.keep(2, Duration::from_secs(2), at(20));
+        ahead.keep(1, 0, LEASE, at(10));
+        ahead.keep(2, 0, Duration::from_secs(2), at(20));
         assert_eq!(ahead.pause(), PAUSE);
         assert_eq!((ahead.room(2, 8), ahead.room(1, 8), ahead.len()), (0, 0, 2));
         assert_eq!(ahead.until(), Some(at(520)), "and a quarter of its lease at most");
-        assert_eq!(ahead.next(), Some(1));
-        ahead.keep(3, LEASE, at(30));
+        assert_eq!(ahead.next(at(30)), Some(1));
+        ahead.keep(3, 0, LEASE, at(30));
         assert_eq!(ahead.take().collect::<Vec<_>>(), [2, 3]);
-        assert_eq!((ahead.next(), ahead.until(), ahead.pause()), (None, None, Duration::ZERO));
+        assert_eq!((ahead.next(at(30)), ahead.until(), ahead.pause()), (None, None, Duration::ZERO));
+    }
+
+    #[test]
+    fn the_highest_in_rank_begins_first_and_who_has_waited_long_is_not_passed_over() {
+        let mut ahead: Ahead<u32> = Ahead::new();
+        for (run, rank) in [(1, 0), (2, 5), (3, 5), (4, 9)] {
+            ahead.keep(run, rank, LEASE, at(0));
+        }
+        assert_eq!((ahead.next(at(10)), ahead.next(at(10))), (Some(4), Some(2)));
+        assert_eq!(ahead.next(at(800)), Some(1), "it would be given back in a moment");
+        assert_eq!(ahead.next(at(800)), Some(3));
     }
 }

@@ -10,11 +10,11 @@ use crate::act::env::Env;
 use crate::act::job::Driver;
 use crate::act::runlog;
 use crate::act::shutdown::{Phase, Reached, Shutdown};
+use crate::act::slots::Slots;
 use crate::act::worker::ahead::Ahead;
 use crate::act::worker::lanes::{Lane, Lanes, Open};
 use crate::act::worker::look::{Claimed, Found, HandedBack, Looker};
 use crate::act::worker::plan::{Load, Look, Next, Plan};
-use crate::act::worker::slots::Slots;
 use crate::act::worker::{Stopped, Summary, Worker};
 use crate::base::explain::Explain;
 use crate::base::fault::chain;
@@ -22,7 +22,7 @@ use crate::base::rng;
 use crate::base::time::{BoxFuture, Moment};
 use crate::decide::run::State;
 use crate::remember::runs::{Error, Runs};
-use crate::remember::store;
+use crate::remember::store::{self, Order};
 
 /// How long what is put down at the end of the grace may take to be written.
 const PUT_DOWN_MAX: Duration = Duration::from_secs(5);
@@ -266,7 +266,8 @@ impl<'a> Core<'a> {
         }
         let asked_for = open.limit;
         let (env, more_at) = (Arc::clone(self.env), open.more_at);
-        let asked = self.looker.clone().look(look, open, move || env.now().moment);
+        let rank = look == Look::Due(Order::Rank) && self.plan.ranks(now);
+        let asked = self.looker.clone().look(look, open, rank, move || env.now());
         self.asking = Some(Asking::Look { look, asked_for, more_at, answer: Box::pin(asked) });
     }
 
@@ -334,7 +335,7 @@ impl<'a> Core<'a> {
 
     fn found(&mut self, look: Look, more_at: Option<Moment>, found: Found) {
         let now = self.env.now().moment;
-        let Found { claimed, swept, error } = found;
+        let Found { claimed, swept, aging, error } = found;
         self.summary.swept += u64::from(swept);
         self.summary.claimed += claimed.len() as u64;
         self.summary.taken_over += claimed.iter().filter(|one| one.taken.orphan).count() as u64;
@@ -347,6 +348,7 @@ impl<'a> Core<'a> {
                 }
                 let count = claimed.len().saturating_add(usize::try_from(swept).unwrap_or(usize::MAX));
                 self.plan.found(look, count, more_at, now);
+                self.plan.ranked(look, aging, now);
             }
         }
         // Also where the end was asked for while the store was asked.
@@ -377,7 +379,8 @@ impl<'a> Core<'a> {
             };
             let lease = self.lanes.begin(lane, now);
             let whose = Whose { lane, serial: one.taken.run.record.serial_key.is_some() };
-            self.ahead.keep((whose, one), lease, now);
+            let rank = one.taken.run.record.rank;
+            self.ahead.keep((whose, one), rank, lease, now);
         }
         self.begin_waiting();
         if !not_known.is_empty() {
@@ -387,9 +390,12 @@ impl<'a> Core<'a> {
 
     /// Begins what was claimed, as far as slots are free.
     fn begin_waiting(&mut self) {
-        while self.course == Course::Running
-            && self.slots.free() > 0
-            && let Some((whose, one)) = self.ahead.next()
+        if self.ahead.len() == 0 || self.slots.free() == 0 || self.course != Course::Running {
+            return;
+        }
+        let now = self.env.now().moment;
+        while self.slots.free() > 0
+            && let Some((whose, one)) = self.ahead.next(now)
         {
             let Some(entry) = self.worker.jobs.get(whose.lane) else { continue };
             let (job, driver) = (Arc::clone(&entry.job), Arc::clone(&self.driver));

@@ -6,9 +6,9 @@ use std::task::Poll;
 
 use crate::act::worker::lanes::{Ask, Open};
 use crate::act::worker::plan::Look;
-use crate::base::time::Moment;
+use crate::base::time::{Moment, Now};
 use crate::decide::run::{self, State};
-use crate::remember::runs::{Error, Move, Reason, Runs, Taken, Wanted};
+use crate::remember::runs::{Error, Move, Reason, Runs, Taken, Wanted, Worth};
 use crate::remember::store::{Expect, Ns, Order, PAGE_MAX, Query, Store};
 
 /// A run that was claimed, by a lease that was asked for at this moment.
@@ -17,11 +17,20 @@ pub(super) struct Claimed {
     pub(super) asked: Moment,
 }
 
+impl Claimed {
+    /// Whether it is worth less as time goes by.
+    fn ages(&self) -> bool {
+        self.taken.run.body.worth.as_ref().is_some_and(Worth::ages)
+    }
+}
+
 /// What a look has brought. What was claimed before an error is there beside it.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) claimed: Vec<Claimed>,
     pub(super) swept: u32,
+    /// Some of what is there is worth less as time goes by.
+    pub(super) aging: bool,
     pub(super) error: Option<Error>,
 }
 
@@ -34,8 +43,8 @@ pub(super) struct Looker {
 }
 
 impl Looker {
-    /// Looks; `now` reads the monotonic clock.
-    pub(super) async fn look(self, look: Look, open: Open, now: impl Fn() -> Moment) -> Found {
+    /// Looks; `now` reads the clocks. With `rank`, what is due is ranked by what it is worth now before it is claimed.
+    pub(super) async fn look(self, look: Look, open: Open, rank: bool, now: impl Fn() -> Now) -> Found {
         let mut found = Found::default();
         let done = match look {
             Look::Sweep => {
@@ -44,13 +53,29 @@ impl Looker {
                 })
             }
             Look::Orphans => self.claim(None, open, now, &mut found).await,
-            Look::Due(order) => match self.narrowed(order, open).await {
-                Ok(open) => self.claim(Some(order), open, now, &mut found).await,
-                Err(error) => Err(error),
-            },
+            Look::Due(order) => self.due(order, open, rank, now, &mut found).await,
         };
+        found.aging |= found.claimed.iter().any(|one| one.ages());
         found.error = done.err();
         found
+    }
+
+    async fn due(
+        &self,
+        order: Order,
+        open: Open,
+        rank: bool,
+        now: impl Fn() -> Now,
+        found: &mut Found,
+    ) -> Result<(), Error> {
+        if rank {
+            let kinds: Vec<String> = open.asks.iter().flat_map(|ask| ask.kinds.iter().cloned()).collect();
+            let limit = u32::try_from(open.limit).unwrap_or(PAGE_MAX);
+            let runs = Runs::new(Arc::clone(&self.store));
+            found.aging = runs.rank_anew(&kinds, limit, now().wall, &self.actor).await?;
+        }
+        let open = self.narrowed(order, open).await?;
+        self.claim(Some(order), open, now, found).await
     }
 
     /// Claims what `open` allows: due runs in `order`, or those whose worker is gone.
@@ -58,13 +83,13 @@ impl Looker {
         &self,
         order: Option<Order>,
         open: Open,
-        now: impl Fn() -> Moment,
+        now: impl Fn() -> Now,
         found: &mut Found,
     ) -> Result<(), Error> {
         for ask in open.asks {
             let left = open.limit.saturating_sub(found.claimed.len()).min(ask.limit);
             let Some(limit) = u32::try_from(left).ok().filter(|left| *left > 0) else { continue };
-            let asked = now();
+            let asked = now().moment;
             let wanted = Wanted {
                 kinds: ask.kinds,
                 limit,

@@ -42,9 +42,7 @@ mod core;
 mod lanes;
 mod look;
 mod plan;
-mod slots;
 mod summary;
-mod threads;
 
 use std::fmt;
 use std::sync::Arc;
@@ -54,14 +52,18 @@ pub use build::{BuildError, Builder, CONCURRENCY_MAX, JOBS_MAX, Limits};
 pub use summary::{Stopped, Summary};
 
 use self::core::Core;
+#[cfg(feature = "tokio")]
+use self::core::Outcome;
 use crate::act::env::{Env, OnTimer};
 use crate::act::job::Job;
 use crate::act::shutdown::Shutdown;
+#[cfg(feature = "tokio")]
+use crate::act::tasks;
+use crate::act::threads::Threads;
 use crate::base::time::Sleep;
 use crate::remember::store::Store;
 use lanes::Meter;
 use plan::Pace;
-use threads::Threads;
 
 /// A worker over a store. Running it does not use it up: it may run again after it has ended.
 pub struct Worker {
@@ -104,7 +106,7 @@ impl Worker {
     #[cfg(feature = "tokio")]
     pub async fn run(&self, shutdown: &Shutdown) -> Summary {
         let env: Arc<dyn Env> = Arc::new(OnTimer(crate::base::time::System));
-        Core::new(self, &env, shutdown, tasks::spawn).run().await
+        Core::new(self, &env, shutdown, |work| tasks::spawn(work, Outcome::Failed)).run().await
     }
 
     /// The same until the process is told to end, by [`Shutdown::on_signals`].
@@ -151,45 +153,5 @@ impl fmt::Debug for Worker {
             .field("kinds", &self.kinds)
             .field("concurrency", &self.concurrency)
             .finish_non_exhaustive()
-    }
-}
-
-/// Runs as tasks of a tokio runtime: one that keeps its thread busy does not keep the others from their renewals.
-#[cfg(feature = "tokio")]
-mod tasks {
-    use std::future::Future;
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use tokio::task::JoinHandle;
-
-    use super::core::Outcome;
-    use crate::base::fault::Panicked;
-    use crate::base::time::BoxFuture;
-
-    pub(super) fn spawn(work: BoxFuture<'static, Outcome>) -> BoxFuture<'static, Outcome> {
-        Box::pin(Task(tokio::spawn(work)))
-    }
-
-    /// A task that ends when it is dropped.
-    struct Task(JoinHandle<Outcome>);
-
-    impl Future for Task {
-        type Output = Outcome;
-
-        fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-            Pin::new(&mut self.0).poll(context).map(|joined| {
-                joined.unwrap_or_else(|error| match error.try_into_panic() {
-                    Ok(panic) => Outcome::Failed(Panicked::of(&*panic).to_string()),
-                    Err(error) => Outcome::Failed(error.to_string()),
-                })
-            })
-        }
-    }
-
-    impl Drop for Task {
-        fn drop(&mut self) {
-            self.0.abort();
-        }
     }
 }

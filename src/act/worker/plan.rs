@@ -11,6 +11,8 @@ use crate::remember::store::Order;
 const COMPANY: Duration = Duration::from_millis(2);
 /// Each so many claims take the oldest first, so that a low rank is not passed over for ever.
 const OLDEST_EACH: u64 = 16;
+/// How often it is seen whether the queue has work whose value falls.
+const RANK_EACH: Duration = Duration::from_secs(1);
 /// The waits between looks at a store that fails.
 const AGAIN: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(15))
     .delay_min(Duration::from_millis(50))
@@ -67,6 +69,8 @@ pub(super) struct Plan {
     due_at: Moment,
     orphans_at: Moment,
     sweep_at: Moment,
+    /// From when on what is due is ranked anew before it is claimed.
+    rank_at: Moment,
     /// There is reason to think so.
     hungry: bool,
     /// When the first run ended since the last look for due ones.
@@ -85,6 +89,7 @@ impl Plan {
             due_at: now,
             orphans_at: now,
             sweep_at: now,
+            rank_at: now,
             hungry: true,
             ended_at: None,
             claims: 0,
@@ -156,6 +161,21 @@ impl Plan {
                 self.hungry |= count > 0;
                 self.sweep_at = now.after(self.about(pace.sweep_every));
             }
+        }
+    }
+
+    /// Whether the head of the queue is to be ranked anew before it is claimed: each time while there is something whose
+    /// rank falls, and once in a while to see whether there is.
+    pub(super) fn ranks(&self, now: Moment) -> bool {
+        now >= self.rank_at
+    }
+
+    /// A look has ended that saw something whose rank falls, or nothing.
+    pub(super) fn ranked(&mut self, look: Look, aging: bool, now: Moment) {
+        if aging {
+            self.rank_at = now;
+        } else if look == Look::Due(Order::Rank) && self.ranks(now) {
+            self.rank_at = now.after(RANK_EACH);
         }
     }
 
@@ -285,6 +305,20 @@ mod tests {
         assert!(matches!(plan.next(load(8, 0), at(1)), Next::Until(_)));
         plan.ended(true, at(1));
         assert_eq!(plan.next(load(8, 0), at(1)), Next::Look(Look::Due(Order::Rank)));
+    }
+
+    #[test]
+    fn the_queue_is_ranked_anew_once_a_second_and_each_time_while_something_in_it_ages() {
+        let mut plan = settled();
+        assert!(plan.ranks(at(0)));
+        plan.ranked(Look::Due(Order::Rank), false, at(0));
+        assert!(!plan.ranks(at(999)));
+        plan.ranked(Look::Due(Order::Oldest), true, at(500));
+        assert!(plan.ranks(at(500)), "what was claimed ages");
+        plan.ranked(Look::Due(Order::Rank), true, at(600));
+        assert!(plan.ranks(at(600)));
+        plan.ranked(Look::Due(Order::Rank), false, at(700));
+        assert!(!plan.ranks(at(1699)) && plan.ranks(at(1700)));
     }
 
     #[test]

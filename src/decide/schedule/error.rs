@@ -31,3 +31,9 @@ pub enum Error {
         expression: String,
     },
 }
+
+impl Error {
+    pub(super) fn field(field: &'static str, given: impl ToString, allowed: impl Into<String>) -> Self {
+        Self::Field { field, given: given.to_string(), allowed: allowed.into() }
+    }
+}

@@ -170,9 +170,7 @@ impl Schedule {
             let allowed = format!("less than {}, the shortest period", text::exact(period));
             return Err(Error::Field { field: "jitter", given: text::exact(max), allowed });
         }
-        let offset = u128::from(spread(stable)) * u128::from(millis(max)) >> 64;
-        let offset = Duration::from_millis(u64::try_from(offset).unwrap_or(0));
-        self.jitter = Some(Jitter { max, offset });
+        self.jitter = Some(Jitter { max, offset: share(stable, max) });
         Ok(self)
     }
 
@@ -295,6 +293,12 @@ impl fmt::Display for Schedule {
             None => Ok(()),
         }
     }
+}
+
+/// A part of `max`, in whole milliseconds, that depends on `stable` alone.
+pub(super) fn share(stable: &str, max: Duration) -> Duration {
+    let part = u128::from(spread(stable)) * u128::from(millis(max)) >> 64;
+    Duration::from_millis(u64::try_from(part).unwrap_or(0))
 }
 
 /// The same in every build and release: machines that agree on `stable` agree on the offset.

@@ -47,15 +47,21 @@
 #[cfg(feature = "cron")]
 mod cron;
 mod days;
+mod due;
 mod error;
 mod fields;
 mod form;
 mod interval;
 mod occurrence;
 mod pattern;
+mod policy;
 #[cfg(test)]
 mod tests;
+mod ticker;
 
+pub use due::{Due, Missed, NotRun, Noticed, Running, Turn, Waiting};
 pub use error::Error;
 pub use form::Schedule;
 pub use occurrence::{Count, Note, Occurrence, Upcoming};
+pub use policy::{CatchUp, Clash, Overlap, Overlapping, Policy};
+pub use ticker::{Snapshot, Ticker};

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use crate::base::effect::Effect;
 use crate::base::fault::{Class, Severity};
 use crate::base::time::Timestamp;
-use crate::remember::runs::Reason;
+use crate::remember::runs::{Reason, Worth};
 use crate::remember::store::BODY_MAX;
 
 /// The format that this release writes.
@@ -55,6 +55,9 @@ pub struct Body {
     pub replay_of: Option<String>,
     /// Its steps, in order.
     pub steps: Vec<StepRecord>,
+    /// What it is worth over time, if that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worth: Option<Worth>,
     /// The last reason's stable word.
     #[serde(default)]
     pub code: String,
@@ -113,6 +116,7 @@ impl Body {
             generation: 1,
             replay_of: None,
             steps,
+            worth: None,
             code: String::new(),
             why: String::new(),
             question: None,

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use crate::base::effect::Effect;
-use crate::base::time::{Timestamp, later};
+use crate::base::time::later;
 use crate::decide::run::{self, State};
-use crate::remember::runs::{Body, Error, FORMAT, Move, Question, Reason, Run, Runs, StepState, UndoState};
-use crate::remember::store::{Batch, ClaimDue, Claimed, Expect, Ns, Order, PAGE_MAX, Query, Record};
+use crate::remember::runs::{Error, FORMAT, Move, Question, Reason, Run, Runs, UndoState};
+use crate::remember::store::{ClaimDue, Claimed, Expect, Ns, Order, PAGE_MAX, Query, Record};
 
 /// A run whose process died this often, without getting any further in between, is not started again by itself: it may
 /// be what kills the process. Unless [`Runs::crashes_max`] says otherwise.
@@ -196,24 +195,19 @@ impl Runs {
             Move::new(&id, state, run::Event::HandBack, Expect::Fence(fence), reason)
         };
         let moved = match Run::of(record) {
-            // Where nobody knows whether an unsafe step was done a person is asked, and not less so because time is over.
-            Ok(run)
-                if state == State::Processing
-                    && run.record.expires_at.is_some_and(|at| at <= now)
-                    && !in_doubt(&run.body) =>
-            {
-                self.expire(run, now, actor).await
-            }
-            Ok(mut run) => match self.in_front(&run).await? {
-                None => return Ok(Some(run)),
-                Some(other) => {
-                    let why = format!("run {other}, with the same serial key, was taken first");
-                    let step = back("run.serial", why);
-                    run.body.tell(&step.reason);
-                    self.apply(Move { due_at: Some(now), body: Some(&run.body), actor, ..step })
-                        .await
-                        .map(drop)
-                }
+            Ok(mut run) => match run.expiring(now) {
+                Some(reason) => self.expire_held(run, reason, now, actor).await,
+                None => match self.in_front(&run).await? {
+                    None => return Ok(Some(run)),
+                    Some(other) => {
+                        let why = format!("run {other}, with the same serial key, was taken first");
+                        let step = back("run.serial", why);
+                        run.body.tell(&step.reason);
+                        self.apply(Move { due_at: Some(now), body: Some(&run.body), actor, ..step })
+                            .await
+                            .map(drop)
+                    }
+                },
             },
             Err((record, Error::Unreadable { detail, .. })) => {
                 let newer = serde_json::from_str::<Format>(&record.body).is_ok_and(|body| body.v > FORMAT);
@@ -255,28 +249,6 @@ impl Runs {
         let mut earlier = held
             .filter(|other| other.leased() && other.key != run.record.key && other.fence < run.record.fence);
         Ok(earlier.next().map(|other| other.key))
-    }
-
-    /// Ends a run that is held and whose time has passed. Only a run that nobody holds expires: it is handed back first.
-    async fn expire(&self, mut run: Run, now: Timestamp, actor: &str) -> Result<(), Error> {
-        let id = run.id().to_owned();
-        let at = run.record.expires_at.map_or_else(String::new, |at| at.to_string());
-        let reason = Reason::new("run.expired", format!("it was worth running until {at}"));
-        let back = Move::new(
-            &id,
-            State::Processing,
-            run::Event::HandBack,
-            Expect::Fence(run.record.fence),
-            reason.clone(),
-        );
-        let applied = self.apply(Move { due_at: Some(now), actor, ..back }).await?;
-        let expect = Expect::Version(applied.first().map_or(0, |written| written.version));
-        run.body.finished_at = Some(now);
-        run.body.tell(&reason);
-        let settling = self.settle_entry(&run.body, &id, actor, None).await?;
-        let expired = Move::new(&id, State::Queued, run::Event::Expire, expect, reason);
-        let expired = Move { body: Some(&run.body), actor, ..expired };
-        self.apply_batch(Batch::of(expired.write()?).and(settling)).await.map(drop)
     }
 
     /// Claims one run, whether it is due or not; `None` if somebody holds it, it is paused, it is in a state that no
@@ -375,11 +347,6 @@ impl Runs {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Whether an unsafe step was begun and its end is not recorded.
-fn in_doubt(body: &Body) -> bool {
-    body.steps.iter().any(|step| step.effect == Effect::Unsafe && step.state == StepState::Started)
 }
 
 /// What was taken; the error only where nothing was.

@@ -3,6 +3,7 @@
 mod body;
 mod claim;
 mod error;
+mod expiry;
 mod marks;
 mod moves;
 mod read;
@@ -12,6 +13,7 @@ mod review;
 mod submit;
 mod verbs;
 mod waits;
+mod worth;
 
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ pub use submit::{NewRun, Submitted};
 pub use verbs::{Verb, table};
 pub use waits::{Resolved, TOKEN_MAX};
 pub(crate) use waits::{Taken as TokenTaken, asking, check_token, taken as token_taken};
+pub use worth::{ESTIMATE_MAX, Worth};
 
 use crate::base::time::Timestamp;
 use crate::decide::run;

@@ -197,8 +197,9 @@ fn creating(
     body.config.clone_from(&run.body.config);
     body.generation = generation;
     body.replay_of = Some(run.id().to_owned());
+    body.worth = run.body.worth.as_ref().map(|worth| worth.again(word.at));
     let mut new = NewRun::new(run.job(), run.body.input.clone(), Vec::new());
-    new.rank = run.record.rank;
+    new.rank = body.worth.as_ref().map_or(run.record.rank, |worth| worth.rank(word.at));
     new.serial_key.clone_from(&run.record.serial_key);
     new.due_at = Some(word.at);
     word.by.clone_into(&mut new.actor);

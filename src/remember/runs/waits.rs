@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::time::Timestamp;
 use crate::decide::run::{self, State};
+use crate::remember::runs::expiry::expired;
 use crate::remember::runs::{
     ATTEMPTS_MAX, Error, Json, Move, Otherwise, Question, Reason, Run, Runs, StepState, Wait, Word,
 };
@@ -311,8 +312,8 @@ impl Runs {
 
     async fn sweep_one(&self, run: Run, by: &str, now: Option<Timestamp>) -> Result<bool, Error> {
         let due = run.record.due_at;
-        if run.record.expires_at.is_some_and(|at| now.max(due).is_some_and(|now| at <= now)) {
-            return self.expire_idle(run, by).await.map(|()| true);
+        if let Some(until) = run.record.expires_at.filter(|at| now.max(due).is_some_and(|now| *at <= now)) {
+            return self.expire_idle(run, expired(until), until, by).await.map(|()| true);
         }
         if run.state() != State::WaitingExternal {
             return Ok(false);
@@ -369,20 +370,5 @@ impl Runs {
             ..Move::new(run.id(), run.state(), event, expect, reason)
         };
         self.apply(step).await.map(drop)
-    }
-
-    /// Ends a run that nobody holds and whose time has passed.
-    async fn expire_idle(&self, mut run: Run, by: &str) -> Result<(), Error> {
-        let at = run.record.expires_at;
-        let until = at.map_or_else(String::new, |at| at.to_string());
-        let reason = Reason::new("run.expired", format!("it was worth running until {until}"));
-        run.body.finished_at = at;
-        run.body.wait = None;
-        run.body.tell(&reason);
-        let settling = self.settle_entry(&run.body, run.id(), by, None).await?;
-        let expect = Expect::Version(run.record.version);
-        let step = Move::new(run.id(), run.state(), run::Event::Expire, expect, reason);
-        let batch = Batch::of(Move { body: Some(&run.body), actor: by, ..step }.write()?).and(settling);
-        self.apply_batch(batch).await.map(drop)
     }
 }

@@ -112,10 +112,10 @@ fn what_a_slow_claim_brings_after_the_end_was_asked_for_is_given_back_at_once() 
     let id = queue(&world, &job, "a");
     let slow: Arc<dyn Store> = Arc::new(Slow(world.sim.clone(), Arc::clone(&world.store)));
     let worker = worker(&slow, job).grace(secs(600)).build().unwrap();
-    // The claim begins at 4 s, after two looks, and is answered at 6 s.
-    let summary = run_and_trigger(&world, &worker, &[5]);
+    // The claim begins at 6 s, after three looks, and is answered at 8 s.
+    let summary = run_and_trigger(&world, &worker, &[7]);
     assert_eq!((summary.claimed, summary.handed_back, log.spans().len()), (1, 1, 0), "{summary}");
-    assert_eq!((world.sim.elapsed(), world.run(&id).state()), (secs(6), State::Queued));
+    assert_eq!((world.sim.elapsed(), world.run(&id).state()), (secs(8), State::Queued));
     world.check();
 }
 

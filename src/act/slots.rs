@@ -7,7 +7,7 @@ use crate::act::panics::caught;
 use crate::base::time::BoxFuture;
 
 /// The futures, each in a slot of its own.
-pub(super) struct Slots<K, T> {
+pub(in crate::act) struct Slots<K, T> {
     slots: Vec<Slot<K, T>>,
     free: Vec<usize>,
     ready: Arc<Ready>,
@@ -40,7 +40,7 @@ struct Bell {
 }
 
 impl<K: Copy, T> Slots<K, T> {
-    pub(super) fn new(count: usize) -> Self {
+    pub(in crate::act) fn new(count: usize) -> Self {
         let ready = Arc::new(Ready::default());
         ready.lock().queued = vec![false; count];
         let slot = |index| Slot {
@@ -52,17 +52,22 @@ impl<K: Copy, T> Slots<K, T> {
     }
 
     /// How many more have room.
-    pub(super) const fn free(&self) -> usize {
+    pub(in crate::act) const fn free(&self) -> usize {
         self.free.len()
     }
 
     /// How many there are.
-    pub(super) const fn running(&self) -> usize {
+    pub(in crate::act) const fn running(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
+    /// Whose run.
+    pub(in crate::act) fn whose(&self) -> impl Iterator<Item = K> + '_ {
+        self.slots.iter().filter_map(|slot| slot.work.as_ref().map(|(whose, _)| *whose))
+    }
+
     /// Takes in the `future` of `whose`; says whether there was room.
-    pub(super) fn begin(&mut self, whose: K, future: BoxFuture<'static, T>) -> bool {
+    pub(in crate::act) fn begin(&mut self, whose: K, future: BoxFuture<'static, T>) -> bool {
         let Some(index) = self.free.pop() else { return false };
         if let Some(slot) = self.slots.get_mut(index) {
             slot.work = Some((whose, future));
@@ -73,7 +78,7 @@ impl<K: Copy, T> Slots<K, T> {
     }
 
     /// Drops all that are left, and says how many.
-    pub(super) fn clear(&mut self) -> usize {
+    pub(in crate::act) fn clear(&mut self) -> usize {
         let mut dropped = 0;
         for (index, slot) in self.slots.iter_mut().enumerate() {
             if let Some((_, future)) = slot.work.take() {
@@ -87,7 +92,11 @@ impl<K: Copy, T> Slots<K, T> {
 
     /// Polls each that was woken, once, and hands over what has ended: its output, or what it said when it panicked. Those
     /// that are woken meanwhile wake `context`.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>, mut ended: impl FnMut(K, Result<T, String>)) {
+    pub(in crate::act) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        mut ended: impl FnMut(K, Result<T, String>),
+    ) {
         let mut round = std::mem::take(&mut self.round);
         self.ready.take(&mut round, context.waker());
         for index in round.drain(..) {

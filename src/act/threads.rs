@@ -1,4 +1,4 @@
-//! A worker without a runtime: its one future on the calling thread, with timers of its own, and threads for the steps.
+//! A driver without a runtime: its one future on the calling thread, with timers of its own, and threads for the work.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,7 +13,7 @@ use crate::base::park::block_on_beside;
 use crate::base::time::{BoxFuture, Clock, Moment, Now, System};
 
 /// Timers that the thread which waits for them wakes, and threads for work that blocks.
-pub(super) struct Threads {
+pub(in crate::act) struct Threads {
     timers: Mutex<Timers>,
     pool: Pool,
 }
@@ -26,12 +26,12 @@ struct Timers {
 
 impl Threads {
     /// With so many threads for steps.
-    pub(super) fn new(threads_max: usize) -> Self {
+    pub(in crate::act) fn new(threads_max: usize) -> Self {
         Self { timers: Mutex::default(), pool: Pool::new(threads_max) }
     }
 
     /// Runs `future` to its end on this thread.
-    pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
+    pub(in crate::act) fn block_on<F: Future>(&self, future: F) -> F::Output {
         block_on_beside(future, || self.ring())
     }
 
@@ -60,6 +60,10 @@ impl Threads {
 impl Env for Threads {
     fn now(&self) -> Now {
         System.now()
+    }
+
+    fn uptime(&self) -> Option<Duration> {
+        System.uptime()
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
