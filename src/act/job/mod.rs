@@ -42,6 +42,7 @@ use crate::act::pipeline::{After, Edges, Step, StepError};
 use crate::base::canonical::{Fingerprint, Key};
 use crate::decide::contract::Intake;
 use crate::decide::retry;
+use crate::decide::window::Window;
 use crate::remember::runs::Json;
 
 /// What a job's key and payload are made by.
@@ -64,6 +65,7 @@ pub struct Job {
     after: Vec<After>,
     intake: Option<Intake>,
     serial: Option<FromInput<String>>,
+    during: Option<Window>,
     edges: Option<Edges>,
 }
 

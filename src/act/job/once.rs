@@ -396,6 +396,7 @@ impl Job {
             code_version: self.version.as_deref(),
             after: &self.after,
             intake: self.intake.as_ref(),
+            during: self.during.as_ref(),
         };
         let holding = Holding::new(
             driver.runs.clone(),

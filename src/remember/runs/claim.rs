@@ -258,24 +258,31 @@ impl Runs {
     }
 
     /// Ends a run that is held and whose time has passed. Only a run that nobody holds expires: it is handed back first.
-    async fn expire(&self, mut run: Run, now: Timestamp, actor: &str) -> Result<(), Error> {
-        let id = run.id().to_owned();
+    async fn expire(&self, run: Run, now: Timestamp, actor: &str) -> Result<(), Error> {
         let at = run.record.expires_at.map_or_else(String::new, |at| at.to_string());
         let reason = Reason::new("run.expired", format!("it was worth running until {at}"));
-        let back = Move::new(
-            &id,
-            State::Processing,
-            run::Event::HandBack,
-            Expect::Fence(run.record.fence),
-            reason.clone(),
-        );
+        let (record, body) = (run.record, run.body);
+        self.expire_held((&record.key, record.fence), body, reason, now, actor).await
+    }
+
+    /// The same for the run that is held by `fence`, with the reason why its time has passed.
+    pub(crate) async fn expire_held(
+        &self,
+        (id, fence): (&str, u64),
+        mut body: Body,
+        reason: Reason,
+        now: Timestamp,
+        actor: &str,
+    ) -> Result<(), Error> {
+        let expect = Expect::Fence(fence);
+        let back = Move::new(id, State::Processing, run::Event::HandBack, expect, reason.clone());
         let applied = self.apply(Move { due_at: Some(now), actor, ..back }).await?;
         let expect = Expect::Version(applied.first().map_or(0, |written| written.version));
-        run.body.finished_at = Some(now);
-        run.body.tell(&reason);
-        let settling = self.settle_entry(&run.body, &id, actor, None).await?;
-        let expired = Move::new(&id, State::Queued, run::Event::Expire, expect, reason);
-        let expired = Move { body: Some(&run.body), actor, ..expired };
+        body.finished_at = Some(now);
+        body.tell(&reason);
+        let settling = self.settle_entry(&body, id, actor, None).await?;
+        let expired = Move::new(id, State::Queued, run::Event::Expire, expect, reason);
+        let expired = Move { body: Some(&body), actor, ..expired };
         self.apply_batch(Batch::of(expired.write()?).and(settling)).await.map(drop)
     }
 
