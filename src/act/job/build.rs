@@ -14,6 +14,7 @@ use crate::base::effect::Effect;
 use crate::decide::contract::Contract;
 use crate::decide::queue::Value;
 use crate::decide::retry;
+use crate::decide::window::Window;
 use crate::remember::ledger::LEASE;
 use crate::remember::runs::{CRASHES_MAX, ESTIMATE_MAX, Json};
 use crate::remember::store::LEASE_MAX;
@@ -55,6 +56,7 @@ impl Builder {
             value: None,
             estimate: None,
             within: None,
+            during: None,
             edges: None,
         };
         Self { job, steps: Vec::new() }
@@ -246,6 +248,13 @@ impl Builder {
         self
     }
 
+    /// Begins each step only while `window` is open, as [`Step::during`] does for one; a step with a window of its own begins
+    /// while both are.
+    pub fn during(mut self, window: Window) -> Self {
+        self.job.during = Some(window);
+        self
+    }
+
     /// Is told the name of every point between two writes as it is reached. For tests that kill the process there.
     pub fn edges(mut self, hook: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.job.edges = Some(Arc::new(hook));
@@ -285,6 +294,11 @@ impl Builder {
             }
             if step.timeout.is_some_and(|limit| limit.is_zero()) {
                 return Err(invalid("step.timeout", "0 s", "more than 0 s"));
+            }
+            let mut windows = step.during.iter().chain(&job.during);
+            if step.timeout.is_none() && windows.any(Window::must_finish_inside) {
+                let allowed = format!("a time-out, as step {} must finish inside its window", step.name);
+                return Err(invalid("step.timeout", "none", allowed));
             }
             if let Some(policy) = &step.retry {
                 policy.check().map_err(|source| BuildError::Retry { of: step.name.clone(), source })?;

@@ -43,6 +43,7 @@ use crate::base::canonical::{Fingerprint, Key};
 use crate::decide::contract::Intake;
 use crate::decide::queue::Value;
 use crate::decide::retry;
+use crate::decide::window::Window;
 use crate::remember::runs::Json;
 
 /// What a job's key and payload are made by.
@@ -68,6 +69,7 @@ pub struct Job {
     value: Option<FromInput<Value>>,
     estimate: Option<Duration>,
     within: Option<Duration>,
+    during: Option<Window>,
     edges: Option<Edges>,
 }
 

@@ -397,7 +397,9 @@ impl Job {
         // By the store's clock when it was taken, and the time since: it may have waited here for a slot.
         let now = later(taken.run.record.updated_at, driver.env.now().moment.since(asked));
         if let Some(reason) = taken.run.expiring(now) {
-            return match driver.runs.expire_held(taken.run.clone(), reason, now, &driver.actor).await {
+            let held = (taken.run.id(), taken.run.record.fence);
+            let ended = driver.runs.expire_held(held, taken.run.body.clone(), reason, now, &driver.actor).await;
+            return match ended {
                 Ok(()) => Ok(Left { state: Some(State::Expired) }),
                 Err(runs::Error::Lost { .. }) => Ok(Left { state: None }),
                 Err(error) => Err(error),
@@ -411,6 +413,7 @@ impl Job {
             code_version: self.version.as_deref(),
             after: &self.after,
             intake: self.intake.as_ref(),
+            during: self.during.as_ref(),
         };
         let holding = Holding::new(
             driver.runs.clone(),

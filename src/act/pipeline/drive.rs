@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::act::pipeline::attempt::{Attempted, attempt_step};
-use crate::act::pipeline::{Hold, Holding, Step, StepError, failing, handing, intake, undo, waiting};
+use crate::act::pipeline::{Hold, Holding, Step, StepError, during, failing, handing, intake, undo, waiting};
 use crate::act::runlog;
 use crate::base::canonical::Key;
 use crate::base::effect::Effect;
@@ -11,6 +11,7 @@ use crate::decide::claim::{self, AfterTakeover, LastKnown};
 use crate::decide::contract::Intake;
 use crate::decide::retry;
 use crate::decide::run::{self, State};
+use crate::decide::window::Window;
 use crate::remember::ledger::Outcome;
 use crate::remember::runs::{
     Body, Error, Failure, Json, Move, Question, Reason, StepRecord, StepState, Wait,
@@ -29,6 +30,8 @@ pub(in crate::act) struct Course<'a> {
     pub(in crate::act) after: &'a [After],
     /// What its input must be.
     pub(in crate::act) intake: Option<&'a Intake>,
+    /// While what alone its steps begin.
+    pub(in crate::act) during: Option<&'a Window>,
 }
 
 /// Another job's work that a job's runs wait for.
@@ -95,6 +98,10 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
         if handing::asked_to_stop(holding).await? {
             return Ok(());
         }
+        // What was in the middle goes on: whether it began in its window is not asked a second time.
+        if found != StepState::Started && during::shut_out(course, holding, step).await? {
+            return Ok(());
+        }
         match attempt_step(course, holding, step, found).await? {
             Attempted::Done { output, reason } => {
                 let told = (reason, None);
@@ -159,7 +166,7 @@ async fn settle_step(
         let why = format!("{}; it was the last of {} steps", reason.why, course.steps.len());
         succeed(holding, Reason::new("run.succeeded", why), Some(&step.name), data).await?;
     } else {
-        mark_next_started(course, &mut holding.body());
+        mark_next_started(course, holding);
         save(holding, &step.name, reason, data).await?;
     }
     holding.edge(&format!("{}:saved", step.name));
@@ -167,11 +174,16 @@ async fn settle_step(
 }
 
 /// The step that follows is marked as begun in the same commit, so that its effect is never without a mark and the
-/// mark costs no commit of its own. A step with a guard is marked once that was asked.
-fn mark_next_started(course: &Course<'_>, body: &mut Body) {
+/// mark costs no commit of its own. A step with a guard is marked once that was asked, one whose window is closed when it
+/// opens.
+fn mark_next_started(course: &Course<'_>, holding: &Holding) {
+    let mut body = holding.body();
     let Some(record) = body.steps.iter_mut().find(|record| !record.state.is_settled()) else { return };
     let step = course.steps.iter().find(|step| step.name == record.name);
-    if step.is_some_and(|step| step.effect != Effect::Pure && step.guard.is_none()) {
+    let begins = |step: &&Step| {
+        step.effect != Effect::Pure && step.guard.is_none() && !during::is_shut(course, holding, step)
+    };
+    if step.filter(begins).is_some() {
         record.state = StepState::Started;
     }
 }
@@ -300,6 +312,16 @@ pub(super) async fn put_down(
         _ => run::Event::FailForNow,
     };
     down(holding, event, Some(step), reason, due_at, data).await
+}
+
+/// Gives the run back before a step, due at `due_at`: it has not failed.
+pub(super) async fn put_off(
+    holding: &Holding,
+    step: &str,
+    reason: Reason,
+    due_at: crate::base::time::Timestamp,
+) -> Result<(), Error> {
+    down(holding, run::Event::HandBack, Some(step), reason, due_at, None).await
 }
 
 /// Gives the run back, due at `due_at`: it has not failed.

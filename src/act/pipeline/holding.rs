@@ -145,6 +145,11 @@ impl Holding {
         self.standing().state = State::Compensating;
     }
 
+    /// Until when the run is worth doing.
+    pub(in crate::act) const fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+
     /// How long a run is put down until `due_at` by this process's clock: by the store's it may be another instant. No longer
     /// than its work is worth doing.
     pub(in crate::act) fn due_in(&self, due_at: Timestamp) -> Duration {

@@ -10,6 +10,7 @@
 mod attempt;
 mod cx;
 mod drive;
+mod during;
 mod failing;
 mod fan_out;
 mod handing;

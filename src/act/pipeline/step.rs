@@ -16,6 +16,7 @@ use crate::base::fault::{self, Classify, Fault};
 use crate::base::handover::HandedOver;
 use crate::base::redact::Redact;
 use crate::base::time::BoxFuture;
+use crate::decide::window::Window;
 use crate::decide::{breaker, retry};
 use crate::remember::runs::{self, Json};
 use crate::remember::{file, ledger, payload, snapshots, store};
@@ -46,6 +47,7 @@ pub struct Step {
     pub(in crate::act) redact: Option<Arc<dyn Redact>>,
     pub(in crate::act) undo: Option<Undo>,
     pub(in crate::act) known_good: bool,
+    pub(in crate::act) during: Option<Window>,
 }
 
 /// How a finished step is undone.
@@ -170,6 +172,7 @@ impl Step {
             redact: None,
             undo: None,
             known_good: false,
+            during: None,
         }
     }
 
@@ -251,6 +254,34 @@ impl Step {
     #[must_use]
     pub const fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = Some(limit);
+        self
+    }
+
+    /// Begins only while `window` is open. Where it is closed the run is put down until it opens: what the steps before
+    /// have given stays, and no attempt is used up. What has begun goes on when it closes, and so does what was in the
+    /// middle when a process died.
+    ///
+    /// With [`must_finish_inside`](crate::decide::window::Builder::must_finish_inside) it begins only where its
+    /// [time-out](Self::timeout), which it then must have, ends before the window closes; a retry within the run is not asked
+    /// again.
+    ///
+    /// A run never waits for longer than it is worth doing: one that expires before the window opens ends at once, as expired
+    /// where none of its steps is done, else as failed for good (`window.past_deadline`), which undoes them.
+    ///
+    /// ```
+    /// use unattended::{effect::Effect, job::Job, pipeline::Step, window::Window};
+    ///
+    /// let hours: Window = "09:00-22:00 Mon-Fri".parse()?;
+    /// let job = Job::new("newsletter")
+    ///     .step(Step::blocking("prepare", Effect::Pure, |cx| cx.input::<String>()))
+    ///     .step(Step::blocking("publish", Effect::Unsafe, |cx| cx.output::<String>("prepare")).during(hours))
+    ///     .build()?;
+    /// # drop(job);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn during(mut self, window: Window) -> Self {
+        self.during = Some(window);
         self
     }
 

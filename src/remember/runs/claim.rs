@@ -196,7 +196,10 @@ impl Runs {
         };
         let moved = match Run::of(record) {
             Ok(mut run) => match run.expiring(now) {
-                Some(reason) => self.expire_held(run, reason, now, actor).await,
+                Some(reason) => {
+                    let (record, body) = (run.record, run.body);
+                    self.expire_held((&record.key, record.fence), body, reason, now, actor).await
+                }
                 None => match self.in_front(&run).await? {
                     None => return Ok(Some(run)),
                     Some(other) => {

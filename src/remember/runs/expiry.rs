@@ -26,20 +26,22 @@ impl Run {
 }
 
 impl Runs {
-    /// Ends a run that is held and is not worth beginning. Only a run that nobody holds expires: it is handed back first.
+    /// Ends a run that is held by `fence` and is not worth going on with. Only a run that nobody holds expires: it is handed
+    /// back first.
     pub(crate) async fn expire_held(
         &self,
-        mut run: Run,
+        (id, fence): (&str, u64),
+        body: Body,
         reason: Reason,
         now: Timestamp,
         actor: &str,
     ) -> Result<(), Error> {
-        let id = run.id().to_owned();
-        let expect = Expect::Fence(run.record.fence);
-        let back = Move::new(&id, State::Processing, run::Event::HandBack, expect, reason.clone());
+        let expect = Expect::Fence(fence);
+        let back = Move::new(id, State::Processing, run::Event::HandBack, expect, reason.clone());
         let applied = self.apply(Move { due_at: Some(now), actor, ..back }).await?;
-        run.record.version = applied.first().map_or(0, |written| written.version);
-        self.expire_from(State::Queued, run, reason, now, actor).await
+        let expect = Expect::Version(applied.first().map_or(0, |written| written.version));
+        let expired = Move::new(id, State::Queued, run::Event::Expire, expect, reason);
+        self.expire(expired, body, now, actor).await
     }
 
     /// Ends a run that nobody holds.
@@ -50,24 +52,23 @@ impl Runs {
         at: Timestamp,
         actor: &str,
     ) -> Result<(), Error> {
-        self.expire_from(run.state(), run, reason, at, actor).await
+        let expect = Expect::Version(run.record.version);
+        let expired = Move::new(run.id(), run.state(), run::Event::Expire, expect, reason);
+        self.expire(expired, run.body.clone(), at, actor).await
     }
 
-    async fn expire_from(
+    async fn expire(
         &self,
-        state: State,
-        mut run: Run,
-        reason: Reason,
+        expired: Move<'_>,
+        mut body: Body,
         at: Timestamp,
         actor: &str,
     ) -> Result<(), Error> {
-        run.body.finished_at = Some(at);
-        run.body.wait = None;
-        run.body.tell(&reason);
-        let settling = self.settle_entry(&run.body, run.id(), actor, None).await?;
-        let expect = Expect::Version(run.record.version);
-        let step = Move::new(run.id(), state, run::Event::Expire, expect, reason);
-        let batch = Batch::of(Move { body: Some(&run.body), actor, ..step }.write()?).and(settling);
+        body.finished_at = Some(at);
+        body.wait = None;
+        body.tell(&expired.reason);
+        let settling = self.settle_entry(&body, expired.id, actor, None).await?;
+        let batch = Batch::of(Move { body: Some(&body), actor, ..expired }.write()?).and(settling);
         self.apply_batch(batch).await.map(drop)
     }
 }

@@ -1,0 +1,1 @@
+//! Steps and jobs that begin only while a window is open.
