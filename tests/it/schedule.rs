@@ -137,15 +137,15 @@ fn walk(zone: Tz, changes: usize) {
 /// Goes through the minutes and notes what is due at each.
 fn by_definition(rules: &mut [Rule], start: i64, locals: &[i64]) {
     // Which rules ask for a minute of the day, so that most minutes ask nothing more.
-    let mut asking = vec![Vec::new(); DAY as usize];
+    let mut asking = vec![Vec::new(); index(DAY)];
     for (place, rule) in rules.iter().enumerate() {
         for minute in (0..DAY).filter(|minute| (rule.time)(*minute)) {
-            asking[minute as usize].push(place);
+            asking[index(minute)].push(place);
         }
     }
     let mut shown = locals[0] - 1;
     for (now, local) in (start..).zip(locals.iter().copied()) {
-        let asked = &asking[(local % DAY) as usize];
+        let asked = &asking[index(local % DAY)];
         if asked.is_empty() && local == shown + 1 {
             shown = local;
             continue;
@@ -157,7 +157,7 @@ fn by_definition(rules: &mut [Rule], start: i64, locals: &[i64]) {
         }
         // What the clocks show, or have passed over, for the first time.
         for new in shown + 1..=local {
-            for place in &asking[(new % DAY) as usize] {
+            for place in &asking[index(new % DAY)] {
                 let rule = &mut rules[*place];
                 if !rule.wildcard && rule.due.last() != Some(&now) && (rule.day)(date(new)) {
                     rule.due.push(now);
@@ -211,9 +211,9 @@ fn locals(zone: Tz, start: i64, end: i64) -> (Vec<i64>, Vec<i64>) {
         let utc = Timestamp::from_timestamp(second, 0).unwrap().naive_utc();
         i64::from(zone.offset_from_utc_datetime(&utc).fix().local_minus_utc())
     };
-    let (mut locals, mut turns) = (Vec::with_capacity((end - start) as usize), Vec::new());
+    let (mut locals, mut turns) = (Vec::with_capacity(index(end - start)), Vec::new());
     let mut before = offset(start * 60);
-    for quarter in (start..end).step_by(QUARTER as usize) {
+    for quarter in (start..end).step_by(index(QUARTER)) {
         let now = offset(quarter * 60);
         if now != before {
             // All of them are on a quarter of an hour, so nothing between two readings is missed.
@@ -237,4 +237,8 @@ fn instant(minute: i64) -> Timestamp {
 
 fn date(local: i64) -> NaiveDate {
     Timestamp::from_timestamp(local * 60, 0).unwrap().date_naive()
+}
+
+fn index(minutes: i64) -> usize {
+    usize::try_from(minutes).unwrap()
 }
