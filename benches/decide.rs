@@ -194,5 +194,36 @@ fn contracts(criterion: &mut Criterion) {
 #[cfg(not(feature = "store"))]
 const fn contracts(_: &mut Criterion) {}
 
-criterion_group!(decide, breakers, retries, quotas, budgets, delays, contracts);
+/// The next occurrence, asked at instants of a year that lie 17 hours apart.
+#[cfg(all(feature = "tz", feature = "cron"))]
+fn schedules(criterion: &mut Criterion) {
+    use unattended::schedule::Schedule;
+
+    let mut group = criterion.benchmark_group("schedule, the next in Europe/Berlin");
+    let zone = Zone::Named(chrono_tz::Europe::Berlin);
+    let first = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap_or_default();
+    let mut measure = |name: &str, schedule: Schedule| {
+        let mut hours = 0;
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                hours = (hours + 17) % 8760;
+                black_box(&schedule).next_after(black_box(first + chrono::TimeDelta::hours(hours)))
+            });
+        });
+    };
+    for expression in ["*/5 * * * *", "0 9 * * *", "0 9 * * 1-5", "30 2 1 * *", "0 0 29 2 *"] {
+        let Ok(schedule) = Schedule::cron(expression, zone) else { continue };
+        measure(expression, schedule);
+    }
+    measure("daily at midnight", Schedule::daily(chrono::NaiveTime::MIN, zone));
+    if let Ok(schedule) = Schedule::every(Duration::from_secs(900)) {
+        measure("every 15 minutes", schedule);
+    }
+    group.finish();
+}
+
+#[cfg(not(all(feature = "tz", feature = "cron")))]
+const fn schedules(_: &mut Criterion) {}
+
+criterion_group!(decide, breakers, retries, quotas, budgets, delays, contracts, schedules);
 criterion_main!(decide);

@@ -91,8 +91,8 @@ impl Fields {
 
     /// The fewest days from one to the next.
     fn days_min(&self) -> Option<i64> {
-        /// So many days show what the shortest distance is.
-        const DAYS_MAX: usize = 10_000;
+        /// So many show the shortest distance: all combinations of two months occur within 28 years.
+        const DAYS_MAX: usize = 1000;
         let end = self.cycle() + 40;
         let mut day = self.day_from(NaiveDate::from_ymd_opt(1, 1, 1)?, end)?;
         let mut least = None;

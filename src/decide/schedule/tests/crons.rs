@@ -147,7 +147,7 @@ fn days_are_those_that_croner_means() {
     for (month, week) in of_month.iter().flat_map(|month| of_week.map(|week| (month, week))) {
         let expression = format!("0 0 {month} * {week}");
         let theirs: croner::Cron = expression.parse().unwrap();
-        let ours = super::super::cron::read(&expression).map(|pattern| pattern.fields);
+        let ours = cron::read(&expression).map(|pattern| pattern.fields);
         let named = |day: NaiveDate| match &ours {
             Ok(fields) => fields.matches(day.and_time(NaiveTime::MIN)),
             Err(error) => {

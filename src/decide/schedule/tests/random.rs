@@ -69,7 +69,7 @@ fn instants() -> impl Strategy<Value = Timestamp> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn nominal_times_rise_strictly(schedule in schedules(), at in instants()) {
