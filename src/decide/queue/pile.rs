@@ -1,0 +1,135 @@
+//! A priority queue that takes a burst at the price of one sort: what is new is gathered, and either sorted into a run that
+//! is taken from its end, or, if it is little beside that run, put into a heap.
+
+/// Fewer are never sorted into the run.
+const BURST: usize = 256;
+/// What is new is sorted into the run from this share of its length on: so each element is merged a bounded number of times.
+const SHARE: usize = 8;
+/// Children of a node of the heap: four share a cache line or two, and the heap is half as deep as a binary one.
+const CHILDREN: usize = 4;
+
+/// The least comes first.
+#[derive(Clone, Debug)]
+pub(super) struct Pile<E> {
+    fresh: Vec<E>,
+    heap: Vec<E>,
+    /// Falling, so that the least is the last.
+    run: Vec<E>,
+}
+
+impl<E> Default for Pile<E> {
+    fn default() -> Self {
+        Self { fresh: Vec::new(), heap: Vec::new(), run: Vec::new() }
+    }
+}
+
+impl<E: Copy + Ord> Pile<E> {
+    #[inline]
+    pub(super) fn push(&mut self, entry: E) {
+        self.fresh.push(entry);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.fresh.len() + self.heap.len() + self.run.len()
+    }
+
+    #[inline]
+    pub(super) fn peek(&mut self) -> Option<E> {
+        self.settle();
+        match (self.heap.first(), self.run.last()) {
+            (Some(a), Some(b)) => Some(*a.min(b)),
+            (a, b) => a.or(b).copied(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<E> {
+        self.settle();
+        match (self.heap.first(), self.run.last()) {
+            (Some(a), Some(b)) if a < b => self.pop_heap(),
+            (_, Some(_)) => self.run.pop(),
+            _ => self.pop_heap(),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &E> {
+        self.fresh.iter().chain(&self.heap).chain(&self.run)
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Forgets what does not hold, if more than half of it may be such: `live` is how many hold at most.
+    pub(super) fn compact(&mut self, live: usize, holds: impl FnMut(&E) -> bool) {
+        if self.len() > live.saturating_mul(2).saturating_add(64) {
+            self.retain(holds);
+        }
+    }
+
+    fn retain(&mut self, mut holds: impl FnMut(&E) -> bool) {
+        self.run.retain(&mut holds);
+        self.fresh.append(&mut self.heap);
+        self.fresh.retain(&mut holds);
+        for part in [&mut self.run, &mut self.fresh, &mut self.heap] {
+            part.shrink_to_fit();
+        }
+    }
+
+    #[inline]
+    fn settle(&mut self) {
+        if !self.fresh.is_empty() {
+            self.settle_fresh();
+        }
+    }
+
+    fn settle_fresh(&mut self) {
+        if self.fresh.len() < BURST || self.fresh.len() < self.run.len() / SHARE {
+            while let Some(entry) = self.fresh.pop() {
+                self.push_heap(entry);
+            }
+            return;
+        }
+        self.fresh.sort_unstable_by(|a, b| b.cmp(a));
+        if self.run.is_empty() {
+            std::mem::swap(&mut self.run, &mut self.fresh);
+        } else {
+            // The stable sort finds the two falling runs and merges them.
+            self.run.append(&mut self.fresh);
+            self.run.sort_by(|a, b| b.cmp(a));
+            self.fresh = Vec::new();
+        }
+    }
+
+    fn push_heap(&mut self, entry: E) {
+        let mut at = self.heap.len();
+        self.heap.push(entry);
+        while at > 0 {
+            let parent = (at - 1) / CHILDREN;
+            if self.heap[parent] <= entry {
+                break;
+            }
+            self.heap[at] = self.heap[parent];
+            at = parent;
+        }
+        self.heap[at] = entry;
+    }
+
+    fn pop_heap(&mut self) -> Option<E> {
+        let last = self.heap.pop()?;
+        let Some(first) = self.heap.first().copied() else { return Some(last) };
+        let mut at = 0;
+        loop {
+            let begin = at * CHILDREN + 1;
+            let end = (begin + CHILDREN).min(self.heap.len());
+            let Some(least) = (begin..end).min_by_key(|child| self.heap[*child]) else { break };
+            if self.heap[least] >= last {
+                break;
+            }
+            self.heap[at] = self.heap[least];
+            at = least;
+        }
+        self.heap[at] = last;
+        Some(first)
+    }
+}
