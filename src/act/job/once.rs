@@ -398,7 +398,8 @@ impl Job {
         let now = later(taken.run.record.updated_at, driver.env.now().moment.since(asked));
         if let Some(reason) = taken.run.expiring(now) {
             let held = (taken.run.id(), taken.run.record.fence);
-            let ended = driver.runs.expire_held(held, taken.run.body.clone(), reason, now, &driver.actor).await;
+            let ended =
+                driver.runs.expire_held(held, taken.run.body.clone(), reason, now, &driver.actor).await;
             return match ended {
                 Ok(()) => Ok(Left { state: Some(State::Expired) }),
                 Err(runs::Error::Lost { .. }) => Ok(Left { state: None }),
