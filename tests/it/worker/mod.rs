@@ -6,6 +6,7 @@ mod ends;
 mod faces;
 mod order;
 mod trouble;
+mod worth;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -40,6 +41,11 @@ struct Log(Arc<Mutex<Vec<Span>>>);
 impl Log {
     fn spans(&self) -> Vec<Span> {
         self.0.lock().unwrap().clone()
+    }
+
+    /// Notes that the work on an input begins.
+    fn begin(&self, input: String, sim: &Sim) {
+        self.0.lock().unwrap().push(Span { input, begun: sim.elapsed().as_millis(), ended: None });
     }
 
     fn inputs(&self) -> Vec<String> {
