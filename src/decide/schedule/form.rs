@@ -28,8 +28,8 @@ pub(super) const END: Timestamp = edge(253_352_275_200);
 
 /// When something is due, again and again.
 ///
-/// Made by [`every`](Self::every), [`daily`](Self::daily), [`weekly`](Self::weekly), [`cron`](Self::cron) (feature `cron`)
-/// or [`once`](Self::once). Cheap to clone.
+/// Made by [`every`](Self::every), [`daily`](Self::daily), [`weekly`](Self::weekly), `cron` (feature `cron`) or
+/// [`once`](Self::once). Cheap to clone.
 ///
 /// ```
 /// use std::time::Duration;
