@@ -71,7 +71,7 @@ impl Schedule {
     ///
     /// [`Error::Field`] for a `period` under a second, over 3660 days, or with a part of a millisecond.
     pub fn every(period: Duration) -> Result<Self, Error> {
-        if !(PERIOD_MIN..=PERIOD_MAX).contains(&period) || period.subsec_nanos() % 1_000_000 != 0 {
+        if !(PERIOD_MIN..=PERIOD_MAX).contains(&period) || !period.subsec_nanos().is_multiple_of(1_000_000) {
             let (given, allowed) =
                 (format!("{period:?}"), "1 s to 3660 days, in whole milliseconds".to_owned());
             return Err(Error::Field { field: "period", given, allowed });
@@ -170,7 +170,7 @@ impl Schedule {
             let allowed = format!("less than {}, the shortest period", text::exact(period));
             return Err(Error::Field { field: "jitter", given: text::exact(max), allowed });
         }
-        let offset = u128::from(spread(stable)) * u128::from(millis(max)) >> 64;
+        let offset = (u128::from(spread(stable)) * u128::from(millis(max))) >> 64;
         let offset = Duration::from_millis(u64::try_from(offset).unwrap_or(0));
         self.jitter = Some(Jitter { max, offset });
         Ok(self)
