@@ -67,6 +67,7 @@ impl Fields {
     }
 
     /// Whether there is any such day at all.
+    #[cfg(feature = "cron")]
     pub(super) fn is_possible(&self) -> bool {
         NaiveDate::from_ymd_opt(1, 1, 1).is_some_and(|first| self.day_from(first, self.cycle()).is_some())
     }

@@ -28,8 +28,8 @@ pub(super) const END: Timestamp = edge(253_352_275_200);
 
 /// When something is due, again and again.
 ///
-/// Made by [`every`](Self::every), [`daily`](Self::daily), [`weekly`](Self::weekly), [`cron`](Self::cron) (feature `cron`)
-/// or [`once`](Self::once). Cheap to clone.
+/// Made by [`every`](Self::every), [`daily`](Self::daily), [`weekly`](Self::weekly), `cron` (feature `cron`) or
+/// [`once`](Self::once). Cheap to clone.
 ///
 /// ```
 /// use std::time::Duration;
@@ -71,7 +71,7 @@ impl Schedule {
     ///
     /// [`Error::Field`] for a `period` under a second, over 3660 days, or with a part of a millisecond.
     pub fn every(period: Duration) -> Result<Self, Error> {
-        if !(PERIOD_MIN..=PERIOD_MAX).contains(&period) || period.subsec_nanos() % 1_000_000 != 0 {
+        if !(PERIOD_MIN..=PERIOD_MAX).contains(&period) || !period.subsec_nanos().is_multiple_of(1_000_000) {
             let (given, allowed) =
                 (format!("{period:?}"), "1 s to 3660 days, in whole milliseconds".to_owned());
             return Err(Error::Field { field: "period", given, allowed });
@@ -297,7 +297,7 @@ impl fmt::Display for Schedule {
 
 /// A part of `max`, in whole milliseconds, that depends on `stable` alone.
 pub(super) fn share(stable: &str, max: Duration) -> Duration {
-    let part = u128::from(spread(stable)) * u128::from(millis(max)) >> 64;
+    let part = (u128::from(spread(stable)) * u128::from(millis(max))) >> 64;
     Duration::from_millis(u64::try_from(part).unwrap_or(0))
 }
 

@@ -33,8 +33,9 @@
 //! **A fixed time that the clocks show twice** happens once, the first time.
 //!
 //! **A wildcard**, which is a cron expression whose minute or hour begins with `*`, happens at each real instant that
-//! looks like it: in a repeated hour both times, in order, and what a gap skips is not made up for. These are the rules of
-//! Vixie cron, cronie, and the Open Cron Pattern Specification.
+//! looks like it: in a repeated hour both times, in order, and what a gap skips is not made up for. Lists and ranges are
+//! fixed times: `0 * * * *` is each hour that passes, `0 0-23 * * *` each hour that the clocks name, once. Vixie cron draws
+//! the same line.
 //!
 //! **An interval** is real time and does not see the clocks.
 //!

@@ -13,7 +13,8 @@ use crate::decide::schedule::form::{END, START};
 use crate::decide::schedule::occurrence::Note;
 
 const SECOND: TimeDelta = TimeDelta::seconds(1);
-/// Longer than any repeated stretch of local time: clocks have gone back by at most a day, at the date line.
+/// Longer than any repeated stretch of local time: clocks have gone back by at most a day, at the date line. And shorter
+/// than the time from one change to the next, in every zone of the database since 1900.
 const REPEATED_MAX: TimeDelta = TimeDelta::hours(25);
 /// One is right and another leaves an overlap; the rest is for zones that nobody has heard of.
 const TRIES: usize = 64;

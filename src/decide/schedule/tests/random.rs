@@ -101,7 +101,7 @@ proptest! {
 
     #[test]
     fn jitter_moves_what_begins_and_not_what_is_meant(schedule in schedules(), at in instants(), job in ".{0,12}") {
-        let max = schedule.period_min().unwrap_or(secs(60)).saturating_sub(Duration::from_millis(1));
+        let max = schedule.period_min().unwrap_or(Duration::from_secs(60)).saturating_sub(Duration::from_millis(1));
         let late = schedule.clone().jitter(max, &job).unwrap();
         let pairs = schedule.upcoming(at).zip(late.upcoming(at)).take(4);
         for (plain, late) in pairs {
