@@ -12,6 +12,7 @@ use unattended::quota::{Calendar, Meter, Quota};
 use unattended::retry;
 use unattended::rng::Rng;
 use unattended::time::{Clock, Moment, Now, System};
+use unattended::window::Window;
 use unattended::zone::Zone;
 
 fn start() -> Now {
@@ -222,8 +223,25 @@ fn schedules(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn windows(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("window");
+    let zone = if cfg!(feature = "tz") { "Europe/Paris" } else { "utc" };
+    // Midnight of a Thursday.
+    let at = start().wall;
+    for hours in ["09:00-22:00 Mon-Fri", "22:00-06:00", "09:00-22:00 Sun"] {
+        let Ok(window) = format!("{hours} {zone}").parse::<Window>() else { continue };
+        group.bench_function(format!("state, {hours}"), |bencher| {
+            bencher.iter(|| black_box(window.state(black_box(at))));
+        });
+        group.bench_function(format!("next opening, {hours}"), |bencher| {
+            bencher.iter(|| window.next_open(black_box(at)));
+        });
+    }
+    group.finish();
+}
+
 #[cfg(not(all(feature = "tz", feature = "cron")))]
 const fn schedules(_: &mut Criterion) {}
 
-criterion_group!(decide, breakers, retries, quotas, budgets, delays, contracts, schedules);
+criterion_group!(decide, breakers, retries, quotas, budgets, delays, contracts, schedules, windows);
 criterion_main!(decide);

@@ -29,6 +29,12 @@ fn the_stories_of_a_job_and_of_its_own_transaction_are_told_as_they_were() {
     prints_what_it_printed("own_transaction", &[]);
 }
 
+/// What is prepared in the night is published when it is nine where its readers are.
+#[test]
+fn the_night_is_for_preparing_and_the_day_for_publishing() {
+    prints_what_it_printed("business_hours", &[]);
+}
+
 /// What a classifier proposes is decided as it was decided.
 #[test]
 fn the_same_messages_are_decided_the_same() {

@@ -28,7 +28,8 @@ pub struct Terms {
     pub rank: i64,
     /// When it becomes due. Default: at once.
     pub due_at: Option<Timestamp>,
-    /// After which it is not worth doing: it expires then, if nobody has begun. Default: never.
+    /// After which it is not worth doing: it expires then, if nobody has begun, and before where it would have to wait
+    /// for a window until then. Default: never.
     pub expires_at: Option<Timestamp>,
     /// What it is worth over time, counted from the submission, or from `due_at`. Default: what the job says
     /// ([`Builder::value`](crate::act::job::Builder::value)).

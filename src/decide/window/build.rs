@@ -65,7 +65,7 @@ impl Builder {
 
     /// Closed from an instant on, and open again at another, which is after it.
     pub fn closed_between(mut self, from: Timestamp, to: Timestamp, why: impl Into<String>) -> Self {
-        self.spans.push(Closed { from, to, why: why.into() });
+        self.spans.push(Closed::between(from, to, why.into()));
         self
     }
 

@@ -11,6 +11,8 @@ use crate::decide::window::Window;
 pub(super) struct Closed {
     pub(super) from: Timestamp,
     pub(super) to: Timestamp,
+    /// The end of those that adjoin it too.
+    pub(super) until: Timestamp,
     pub(super) why: String,
 }
 
@@ -19,7 +21,11 @@ impl Closed {
     pub(super) fn day(zone: Zone, day: NaiveDate, why: String) -> Self {
         let from = zone.first(day.and_time(NaiveTime::MIN));
         let to = day.succ_opt().map_or(Timestamp::MAX_UTC, |next| zone.first(next.and_time(NaiveTime::MIN)));
-        Self { from, to, why }
+        Self::between(from, to, why)
+    }
+
+    pub(super) const fn between(from: Timestamp, to: Timestamp, why: String) -> Self {
+        Self { from, to, until: to, why }
     }
 
     /// In order and apart: of two that overlap the one that begins first keeps its end.
@@ -31,6 +37,11 @@ impl Closed {
             reached = reached.max(closed.to);
         }
         all.retain(|closed| closed.from < closed.to);
+        let mut next: Option<(Timestamp, Timestamp)> = None;
+        for closed in all.iter_mut().rev() {
+            closed.until = next.filter(|(from, _)| *from == closed.to).map_or(closed.to, |(_, until)| until);
+            next = Some((closed.from, closed.until));
+        }
         all
     }
 }

@@ -100,7 +100,7 @@ impl Window {
     pub fn state(&self, at: Timestamp) -> State {
         if let Some(closed) = self.closed_at(at) {
             return State::Closed {
-                opens: self.opens(closed.to),
+                opens: self.opens(closed.until),
                 why: Why::Blackout { why: closed.why.clone() },
             };
         }
@@ -132,12 +132,13 @@ impl Window {
         self.inner.must_finish_inside
     }
 
-    /// The first instant from `at` on at which there are hours and nothing is closed. Each turn passes a closed span.
+    /// The first instant from `at` on at which there are hours and nothing is closed. Each turn passes what is closed
+    /// without a break.
     fn opens(&self, mut at: Timestamp) -> Option<Timestamp> {
         for _ in 0..=self.inner.closed.len() {
             at = self.hours_from(at)?;
             match self.closed_at(at) {
-                Some(closed) => at = closed.to,
+                Some(closed) => at = closed.until,
                 None => return Some(at),
             }
         }

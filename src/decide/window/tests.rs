@@ -219,7 +219,11 @@ fn nothing_breaks_at_the_ends_of_the_calendar() {
                         assert!(!why.to_string().is_empty() && why.code().starts_with("window."));
                     }
                 }
-                let _ = window.fits(at, Duration::from_secs(3600));
+                match window.fits(at, Duration::from_secs(3600)) {
+                    Fits::Yes => assert_eq!(window.next_open(at), Some(at)),
+                    Fits::NotBefore { at: later, .. } => assert!(later > at, "{text} {at}"),
+                    Fits::Never { longest } => assert!(longest < Duration::from_secs(3600), "{text} {at}"),
+                }
             }
         }
         assert!(window.next_open(Timestamp::MIN_UTC).is_some());

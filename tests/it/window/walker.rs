@@ -112,18 +112,20 @@ impl Spec {
     }
 }
 
-/// Goes from one minute to another, and tells for each window when it changed.
-pub(crate) fn walk(zone: Tz, specs: &[Spec], from: i64, to: i64) -> Vec<Changes> {
+/// Goes from one minute to another, and tells for each window when it changed, and when the clocks did.
+pub(crate) fn walk(zone: Tz, specs: &[Spec], from: i64, to: i64) -> (Vec<Changes>, Vec<i64>) {
     let days = from / DAY - 4..=to / DAY + 4;
     let mut been: Vec<bool> = days.clone().map(|day| day < from / DAY).collect();
     let first_day = *days.start();
     let events: Vec<Vec<Event>> = specs.iter().map(|spec| spec.events(days.clone())).collect();
     let mut walkers = vec![(0_usize, 0_i32, 0_i32); specs.len()];
     let mut changes: Vec<Changes> = vec![Vec::new(); specs.len()];
-    let (mut offset, mut next) = (offset_at(zone, from * 60), i64::MIN);
+    let (mut offset, mut next, mut clocks) = (offset_at(zone, from * 60), i64::MIN, Vec::new());
     for minute in from..to {
         if minute % 15 == 0 {
-            offset = checked(zone, minute, offset);
+            let before = offset;
+            offset = checked(zone, minute, before);
+            clocks.extend((before != offset).then_some(minute));
         }
         let local = minute + offset;
         been[usize::try_from(local.div_euclid(DAY) - first_day).unwrap()] = true;
@@ -149,7 +151,7 @@ pub(crate) fn walk(zone: Tz, specs: &[Spec], from: i64, to: i64) -> Vec<Changes>
             }
         }
     }
-    changes
+    (changes, clocks)
 }
 
 /// How far the clocks are from UTC from this minute on; they change on a quarter of an hour, or not at all.
