@@ -29,6 +29,12 @@ fn the_stories_of_a_job_and_of_its_own_transaction_are_told_as_they_were() {
     prints_what_it_printed("own_transaction", &[]);
 }
 
+/// More work than fits, and what of it was worth doing.
+#[test]
+fn the_passwords_are_sent_and_the_reports_that_nobody_waits_for_are_not() {
+    prints_what_it_printed("otp_and_reports", &[]);
+}
+
 /// What a classifier proposes is decided as it was decided.
 #[test]
 fn the_same_messages_are_decided_the_same() {
