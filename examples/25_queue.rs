@@ -1,12 +1,12 @@
-use std::time::Duration;
+//! What is worth doing next, and what no longer is.
 
+use std::time::Duration;
 use unattended::queue::{Next, Pushed, Queue, Task, Value};
 use unattended::time::{Moment, Now};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut now = Now { moment: Moment::ZERO, wall: chrono::DateTime::UNIX_EPOCH };
-    let seconds = Duration::from_secs;
-    let mut queue = Queue::new(now);
+    let (seconds, mut queue) = (Duration::from_secs, Queue::new(now));
     for task in [
         Task::new("report").estimate(seconds(10)).value(Value::linear(50.0, seconds(5), seconds(60))?),
         Task::new("password").within(seconds(30)).estimate(seconds(2)).value(Value::step(20.0)?),

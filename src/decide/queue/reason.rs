@@ -210,6 +210,7 @@ impl fmt::Display for Picked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Best { density, waited } => {
+                let density = Rounded(*density);
                 write!(
                     f,
                     "worth {density} a second, and nothing that can run is worth more; it waited {waited:?}"
