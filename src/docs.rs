@@ -11,6 +11,9 @@ mod sql {}
 #[doc = include_str!("../docs/operator.md")]
 mod operator {}
 
+#[doc = include_str!("../docs/value_curve.md")]
+mod value_curve {}
+
 #[doc = include_str!("../docs/architecture.md")]
 mod architecture {}
 

@@ -35,6 +35,12 @@ fn the_night_is_for_preparing_and_the_day_for_publishing() {
     prints_what_it_printed("business_hours", &[]);
 }
 
+/// More work than fits, and what of it was worth doing.
+#[test]
+fn the_passwords_are_sent_and_the_reports_that_nobody_waits_for_are_not() {
+    prints_what_it_printed("otp_and_reports", &[]);
+}
+
 /// What a classifier proposes is decided as it was decided.
 #[test]
 fn the_same_messages_are_decided_the_same() {

@@ -13,10 +13,16 @@ use crate::decide::queue::pile::Pile;
 use crate::decide::queue::reason::{Done, Next, Picked, Pushed, Rejected, Run, Skip, Skipped};
 use crate::decide::queue::shed::Shed;
 use crate::decide::queue::slab::{Flags, Id, Meta, NEVER, Place, Slab};
-use crate::decide::queue::task::{About, Task};
+use crate::decide::queue::task::{About, Task, check_times};
 
-/// A step of more than this is one: the wall clock was set, or the machine slept.
-const STEP_MIN: i128 = 2_000_000_000;
+/// A step of more than this many milliseconds is one: the wall clock was set, or the machine slept.
+const STEP_MIN: u64 = 2000;
+
+/// When a task is due, and when it may begin.
+struct Times {
+    deadline: Option<u64>,
+    start: Option<u64>,
+}
 
 /// Tasks that wait, in the order of what it is worth to do them; see the [module](crate::decide::queue).
 ///
@@ -42,8 +48,8 @@ pub struct Queue<T> {
     pub(super) shed: Option<Shed>,
     /// The latest instant that was seen.
     pub(super) now: u64,
-    /// How far the wall clock was ahead of the monotonic one when wall instants were last placed.
-    pub(super) ahead: i128,
+    /// How far the wall clock was ahead of the monotonic one when wall instants were last placed: in milliseconds, and exactly.
+    pub(super) ahead: (i64, i128),
     pub(super) seq: u32,
     pub(super) stamp: u32,
     pub(super) dispatched: u32,
@@ -62,17 +68,19 @@ impl<T> fmt::Debug for Queue<T> {
     }
 }
 
+impl Queue<()> {
+    /// A queue of another order or capacity; what it holds is said by what is pushed.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
 impl<T> Queue<T> {
     /// A queue in the order of [`Order::Density`], for at most 10,000 tasks.
     #[must_use]
     pub fn new(now: Now) -> Self {
         Self::with(Builder::default(), now)
-    }
-
-    /// A queue of another order or capacity.
-    #[must_use]
-    pub fn builder() -> Builder {
-        Builder::default()
     }
 
     pub(super) fn with(config: Builder, now: Now) -> Self {
@@ -86,7 +94,7 @@ impl<T> Queue<T> {
             expiry: Pile::default(),
             shed: None,
             now: line::of(now.moment),
-            ahead: line::ahead(now),
+            ahead: (line::ahead_millis(now), line::ahead(now)),
             seq: 0,
             stamp: 0,
             dispatched: 0,
@@ -109,16 +117,19 @@ impl<T> Queue<T> {
     pub fn push(&mut self, task: Task<T>, now: Now) -> Result<Pushed<T>, Rejected<T>> {
         self.observe(now);
         let Task { payload, about } = task;
-        if let Err(error) = about.check(now) {
+        let times = Times {
+            deadline: about.deadline.map(|when| when.at(now)),
+            start: about.not_before.map(|when| when.at(now)),
+        };
+        if let Err(error) = about.check().and_then(|()| check_times(times.deadline, times.start)) {
             return Err(Rejected { payload, error });
         }
         if self.seq == u32::MAX {
             self.renumber();
         }
-        let meta = self.meta(&about, now);
+        let meta = self.meta(&about, times.deadline);
         let id = self.slab.insert(meta, payload, about.value);
-        let start = about.not_before.map(|when| when.at(now));
-        self.place(id.slot, start);
+        self.place(id.slot, times.start);
         let pushed = if self.slab.queued() > self.config.capacity {
             self.overflow(id)
         } else {
@@ -132,12 +143,10 @@ impl<T> Queue<T> {
         Ok(pushed)
     }
 
-    pub(super) fn meta(&mut self, about: &About, now: Now) -> Meta {
+    pub(super) fn meta(&mut self, about: &About, deadline: Option<u64>) -> Meta {
         let mut meta = Meta::new(self.now);
-        if let Some(deadline) = about.deadline {
-            meta.deadline = deadline.at(now);
-            meta.flags.set(Flags::WALL_DEADLINE, deadline.is_wall());
-        }
+        meta.deadline = deadline.unwrap_or(NEVER);
+        meta.flags.set(Flags::WALL_DEADLINE, about.deadline.is_some_and(|deadline| deadline.is_wall()));
         meta.flags.set(Flags::WALL_START, about.not_before.is_some_and(|start| start.is_wall()));
         meta.kind = about.kind.as_ref().map_or(0, |kind| self.kinds.number(kind));
         meta.flags.set(Flags::DECLARED, about.estimate.is_some());
@@ -217,13 +226,13 @@ impl<T> Queue<T> {
             && let Some((slot, oldest)) = self.pick()
         {
             let why = self.why(slot, oldest);
-            if let Some((meta, payload)) = self.slab.start(slot, self.now) {
+            if let Some((id, meta, payload)) = self.slab.start(slot, self.now) {
                 self.dispatched = self.dispatched.wrapping_add(1);
                 if let Some(key) = self.keys.get_mut(meta.key) {
                     key.busy = true;
                 }
                 self.compact();
-                let (id, interrupted) = (self.slab.id(slot), meta.flags.has(Flags::INTERRUPTED));
+                let interrupted = meta.flags.has(Flags::INTERRUPTED);
                 return Next::Run(Run { id, payload, why, interrupted });
             }
         }
@@ -312,12 +321,11 @@ impl<T> Queue<T> {
     /// Takes the time in. The monotonic clock never goes back; a step of the wall clock moves what a person timed by it.
     pub(super) fn observe(&mut self, now: Now) {
         self.now = self.now.max(line::of(now.moment));
-        let ahead = line::ahead(now);
-        if (ahead - self.ahead).abs() > STEP_MIN {
-            let by = self.ahead - ahead;
-            self.ahead = ahead;
+        // In milliseconds, for this lies before everything that is asked of the queue.
+        if self.ahead.0.abs_diff(line::ahead_millis(now)) > STEP_MIN {
+            let before = std::mem::replace(&mut self.ahead, (line::ahead_millis(now), line::ahead(now)));
             self.moved = self.moved.saturating_add(1);
-            self.shift(by);
+            self.shift(before.1 - self.ahead.1);
         }
     }
 
@@ -457,6 +465,14 @@ impl<T> Queue<T> {
 
     pub(super) const fn by(&self) -> By {
         self.config.order.by(self.overloaded)
+    }
+
+    /// What it holds memory for, without the names of keys and kinds.
+    #[cfg(test)]
+    pub(super) fn bytes(&mut self) -> usize {
+        let lanes: usize = self.keys.lanes_mut().map(|lane| lane.best.bytes() + lane.oldest.bytes()).sum();
+        let ready = self.ready.best.bytes() + self.ready.oldest.bytes();
+        self.slab.bytes() + ready + lanes + self.expiry.bytes() + self.future.bytes()
     }
 
     fn compact(&mut self) {

@@ -218,9 +218,16 @@ impl<T> Queue<T> {
         end
     }
 
-    /// A task that is over: it could not be begun now.
+    /// The task that could have been begun no later than any other that is over.
     pub(super) fn doomed(&mut self) -> Option<u32> {
+        // Mostly nothing is over by any entry, void or not, and no task has to be looked at.
         let now = self.now;
+        let ends = self.expiry.peek().is_some_and(|due| now > due.at);
+        let in_order = self.config.order == Order::Edf
+            && self.ready.best.peek().is_some_and(|entry| now > entry.deadline());
+        if !ends && !in_order {
+            return None;
+        }
         self.next_end().filter(|end| now > end.at).map(|end| end.slot())
     }
 

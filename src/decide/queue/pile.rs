@@ -67,6 +67,12 @@ impl<E: Copy + Ord> Pile<E> {
         }
     }
 
+    /// What it holds memory for.
+    #[cfg(test)]
+    pub(super) const fn bytes(&self) -> usize {
+        (self.fresh.capacity() + self.heap.capacity() + self.run.capacity()) * size_of::<E>()
+    }
+
     fn retain(&mut self, mut holds: impl FnMut(&E) -> bool) {
         self.run.retain(&mut holds);
         self.fresh.append(&mut self.heap);

@@ -210,6 +210,7 @@ impl fmt::Display for Picked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Best { density, waited } => {
+                let density = Rounded(*density);
                 write!(
                     f,
                     "worth {density} a second, and nothing that can run is worth more; it waited {waited:?}"
@@ -251,6 +252,7 @@ impl fmt::Display for Skip {
                 write!(f, "it takes {estimate:?}, and {left:?} are left until its deadline")
             }
             Self::ShedFor { density, winner } => {
+                let [density, winner] = [Rounded(*density), Rounded(*winner)];
                 write!(f, "the queue was full; it was worth {density} a second, what was kept {winner}")
             }
             Self::Cancelled => f.write_str("it was cancelled"),
@@ -279,6 +281,19 @@ impl fmt::Display for Noticed {
             Self::Interrupted { tasks } => {
                 write!(f, "{tasks} tasks were being done when the queue was saved; they wait again")
             }
+        }
+    }
+}
+
+/// A worth in a sentence: to a thousandth, or to three digits if it is less.
+struct Rounded(f64);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            whole if whole.fract() == 0.0 => write!(f, "{whole}"),
+            small if small < 0.001 => write!(f, "{small:.2e}"),
+            other => write!(f, "{}", (other * 1000.0).round() / 1000.0),
         }
     }
 }

@@ -200,8 +200,8 @@ impl<T> Queue<T> {
         let estimate = task.estimate_ns.map(Duration::from_nanos);
         estimate.map_or(Ok(()), check_estimate)?;
         let about = About { estimate, kind: task.kind, key: task.key, class: task.class, ..About::default() };
-        about.check(since)?;
-        let mut meta = self.meta(&about, since);
+        about.check()?;
+        let mut meta = self.meta(&about, None);
         meta.submitted = line::of_wall(task.submitted, since).min(self.now);
         meta.deadline = task.deadline.map_or(NEVER, |deadline| line::of_wall(deadline.at, since));
         meta.flags.set(Flags::WALL_DEADLINE, !wrong && task.deadline.is_some_and(|at| at.wall));

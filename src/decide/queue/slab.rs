@@ -137,9 +137,24 @@ impl Meta {
 
 #[derive(Clone, Debug)]
 enum Slot<T> {
-    Free { next: u32, generation: u32 },
+    Free {
+        next: u32,
+        generation: u32,
+    },
     Queued(Meta, T),
-    Running(Meta, u64),
+    /// Which of those that run.
+    Running {
+        at: u32,
+        generation: u32,
+    },
+}
+
+/// A task whose payload was handed out.
+#[derive(Clone, Debug)]
+struct Working {
+    meta: Meta,
+    slot: u32,
+    since: u64,
 }
 
 /// The slots, and what does not fit into them.
@@ -148,14 +163,20 @@ pub(super) struct Slab<T> {
     slots: Vec<Slot<T>>,
     free: u32,
     queued: usize,
-    running: usize,
+    working: Vec<Working>,
     /// Values in steps, which are rare and long.
     steps: BTreeMap<u32, Arc<[(u64, f64)]>>,
 }
 
 impl<T> Slab<T> {
     pub(super) const fn new() -> Self {
-        Self { slots: Vec::new(), free: NO_SLOT, queued: 0, running: 0, steps: BTreeMap::new() }
+        Self { slots: Vec::new(), free: NO_SLOT, queued: 0, working: Vec::new(), steps: BTreeMap::new() }
+    }
+
+    /// What it holds memory for.
+    #[cfg(test)]
+    pub(super) const fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot<T>>()
     }
 
     pub(super) const fn queued(&self) -> usize {
@@ -163,7 +184,7 @@ impl<T> Slab<T> {
     }
 
     pub(super) const fn running(&self) -> usize {
-        self.running
+        self.working.len()
     }
 
     pub(super) fn insert(&mut self, mut meta: Meta, payload: T, value: Value) -> Id {
@@ -214,8 +235,8 @@ impl<T> Slab<T> {
 
     pub(super) fn id(&self, slot: u32) -> Id {
         let generation = match self.slots.get(slot as usize) {
-            Some(Slot::Queued(meta, _) | Slot::Running(meta, _)) => meta.generation,
-            Some(Slot::Free { generation, .. }) => *generation,
+            Some(Slot::Queued(meta, _)) => meta.generation,
+            Some(Slot::Running { generation, .. } | Slot::Free { generation, .. }) => *generation,
             None => 0,
         };
         Id { slot, generation }
@@ -230,32 +251,42 @@ impl<T> Slab<T> {
                 self.queued -= 1;
                 Some((meta, payload))
             }
-            Slot::Free { .. } | Slot::Running(..) => None,
+            Slot::Free { .. } | Slot::Running { .. } => None,
         }
     }
 
     /// Hands the payload of a task out; its slot stays until it is done.
-    pub(super) fn start(&mut self, slot: u32, now: u64) -> Option<(Meta, T)> {
+    pub(super) fn start(&mut self, slot: u32, now: u64) -> Option<(Id, Meta, T)> {
         let meta = *self.get(slot)?;
-        match std::mem::replace(self.slots.get_mut(slot as usize)?, Slot::Running(meta, now)) {
+        let at = u32::try_from(self.working.len()).ok()?;
+        let running = Slot::Running { at, generation: meta.generation };
+        match std::mem::replace(self.slots.get_mut(slot as usize)?, running) {
             Slot::Queued(meta, payload) => {
                 self.queued -= 1;
-                self.running += 1;
-                Some((meta, payload))
+                self.working.push(Working { meta, slot, since: now });
+                Some((Id { slot, generation: meta.generation }, meta, payload))
             }
-            Slot::Free { .. } | Slot::Running(..) => None,
+            Slot::Free { .. } | Slot::Running { .. } => None,
         }
     }
 
     /// Frees the slot of a task that runs; since when it has.
     pub(super) fn finish(&mut self, id: Id) -> Option<(Meta, u64)> {
-        let (meta, since) = match self.slots.get(id.slot as usize) {
-            Some(Slot::Running(meta, since)) if meta.generation == id.generation => (*meta, *since),
+        let at = match self.slots.get(id.slot as usize) {
+            Some(Slot::Running { at, generation }) if *generation == id.generation => *at,
             _ => return None,
         };
+        if at as usize >= self.working.len() {
+            return None;
+        }
+        let Working { meta, since, .. } = self.working.swap_remove(at as usize);
+        if let Some(moved) = self.working.get(at as usize)
+            && let Some(Slot::Running { at: place, .. }) = self.slots.get_mut(moved.slot as usize)
+        {
+            *place = at;
+        }
         let free = self.freed(id.slot, &meta);
         *self.slots.get_mut(id.slot as usize)? = free;
-        self.running -= 1;
         Some((meta, since))
     }
 
@@ -263,22 +294,19 @@ impl<T> Slab<T> {
     pub(super) fn waiting(&self) -> impl Iterator<Item = (u32, &Meta, &T)> {
         (0..).zip(&self.slots).filter_map(|(slot, of)| match of {
             Slot::Queued(meta, payload) => Some((slot, meta, payload)),
-            Slot::Free { .. } | Slot::Running(..) => None,
+            Slot::Free { .. } | Slot::Running { .. } => None,
         })
     }
 
-    /// All that run, by slot, and since when.
+    /// All that run, and since when.
     pub(super) fn at_work(&self) -> impl Iterator<Item = (u32, &Meta, u64)> {
-        (0..).zip(&self.slots).filter_map(|(slot, of)| match of {
-            Slot::Running(meta, since) => Some((slot, meta, *since)),
-            Slot::Queued(..) | Slot::Free { .. } => None,
-        })
+        self.working.iter().map(|working| (working.slot, &working.meta, working.since))
     }
 
     pub(super) fn metas_mut(&mut self) -> impl Iterator<Item = (u32, &mut Meta)> {
         (0..).zip(&mut self.slots).filter_map(|(slot, of)| match of {
             Slot::Queued(meta, _) => Some((slot, meta)),
-            Slot::Free { .. } | Slot::Running(..) => None,
+            Slot::Free { .. } | Slot::Running { .. } => None,
         })
     }
 

@@ -6,5 +6,7 @@
 )]
 
 mod random;
+mod rules;
+mod saved;
 mod scan;
 mod value;

@@ -97,7 +97,7 @@ struct Story {
 impl Story {
     fn new(order: Order, capacity: usize, every: u32, saves: bool) -> Self {
         let now = Now { moment: Moment::from_nanos(START), wall: chrono::DateTime::UNIX_EPOCH };
-        let builder = Queue::<u32>::builder().order(order).capacity(capacity).oldest_every(every);
+        let builder = Queue::builder().order(order).capacity(capacity).oldest_every(every);
         let scan = Scan {
             order,
             capacity,
