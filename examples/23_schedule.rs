@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{NaiveTime, Timelike};
+use chrono::NaiveTime;
 use unattended::explain::Explain;
 use unattended::schedule::Schedule;
 use unattended::time::Timestamp;
@@ -10,17 +10,14 @@ use unattended::zone::Zone;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let zone: Zone = "America/New_York".parse()?;
-    let half_past_two = NaiveTime::MIN.with_hour(2).and_then(|at| at.with_minute(30)).unwrap_or_default();
+    let half_past_two: NaiveTime = "02:30:00".parse()?;
     let spring: Timestamp = "2027-03-13T12:00:00Z".parse()?;
     let autumn: Timestamp = "2027-11-07T04:30:00Z".parse()?;
     show(&Schedule::daily(half_past_two, zone), spring);
     show(&Schedule::cron("30 1 * * *", zone)?, autumn);
     show(&Schedule::cron("*/30 1 * * *", zone)?, autumn);
     show(&Schedule::every(Duration::from_secs(86_400))?.jitter(Duration::from_secs(600), "host-1")?, spring);
-    println!(
-        "{}",
-        Schedule::cron("0 0 30 2 *", zone).map_or_else(|error| error.to_string(), |s| s.explain())
-    );
+    println!("{}", Schedule::cron("0 0 30 2 *", zone).err().ok_or("it never fires")?);
     Ok(())
 }
 

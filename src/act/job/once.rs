@@ -43,7 +43,7 @@ pub enum Verdict {
         /// Until when, unless the lease is renewed.
         until: Timestamp,
     },
-    /// It failed for now, and is due again later.
+    /// Not now: it failed for now, waits for its turn or for a window, and is due again later.
     Deferred {
         /// When.
         until: Timestamp,
@@ -98,7 +98,7 @@ impl std::fmt::Display for Verdict {
             Self::Duplicate(Settled::Failed) => f.write_str("the same work failed for good before"),
             Self::Duplicate(Settled::NeedsReview) => f.write_str("a person is asked about the same work"),
             Self::Busy { until } => write!(f, "somebody else works on it, by lease until {until}"),
-            Self::Deferred { until } => write!(f, "it failed for now and is due again at {until}"),
+            Self::Deferred { until } => write!(f, "not now: it is due again at {until}"),
             Self::Waiting { on, until: Some(until) } => write!(f, "it waits for {on}, until {until} at most"),
             Self::Waiting { on, until: None } => write!(f, "it waits for {on}"),
             Self::WithAPerson => f.write_str("a person is asked about it, or has put it aside"),

@@ -178,6 +178,7 @@ impl Explain for Running {
 impl fmt::Display for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::OnTime { late } if late.is_zero() => f.write_str("its time has come"),
             Self::OnTime { late } => write!(f, "its time came {late:?} ago"),
             Self::CaughtUp { late } => write!(f, "its time came {late:?} ago, when nobody was there"),
         }
