@@ -56,6 +56,16 @@ pub struct Queue<T> {
     pub(super) overloaded: bool,
     pub(super) paused: bool,
     pub(super) moved: u64,
+    pub(super) warm: Warm,
+}
+
+/// Which slots have been looked at ahead of their turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Warm {
+    /// The length of the run below which none has.
+    pub(super) until: usize,
+    /// What was seen: kept, so that looking is not left out.
+    pub(super) seen: u32,
 }
 
 impl<T> fmt::Debug for Queue<T> {
@@ -101,6 +111,7 @@ impl<T> Queue<T> {
             overloaded: false,
             paused: false,
             moved: 0,
+            warm: Warm::default(),
         }
     }
 

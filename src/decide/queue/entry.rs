@@ -33,6 +33,11 @@ impl PartialOrd for Entry {
     fn lt(&self, other: &Self) -> bool {
         self.key() < other.key()
     }
+
+    #[inline]
+    fn le(&self, other: &Self) -> bool {
+        self.key() <= other.key()
+    }
 }
 
 impl Entry {

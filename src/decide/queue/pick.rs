@@ -2,10 +2,13 @@
 //! least as much as holds now. The first whose entry is still right is the best there is (lazy evaluation, as in Minoux,
 //! "Accelerated greedy algorithms for maximizing submodular set functions", 1978).
 
-use crate::decide::queue::core::{Queue, is_arrival, is_bound, is_end};
+use crate::decide::queue::core::{Queue, Warm, is_arrival, is_bound, is_end};
 use crate::decide::queue::entry::{Arrival, By, Due, Entry};
 use crate::decide::queue::order::Order;
 use crate::decide::queue::slab::{Flags, NEVER, Place};
+
+/// How many slots are looked at together.
+const AHEAD: usize = 16;
 
 impl<T> Queue<T> {
     /// The next to run, and whether it is the turn of the oldest.
@@ -28,6 +31,7 @@ impl<T> Queue<T> {
     fn best(&mut self) -> Option<u32> {
         let by = self.by();
         loop {
+            self.look_ahead();
             let entry = self.ready.best.pop()?;
             let slot = entry.slot;
             if !is_bound(&self.slab, by, &entry) {
@@ -58,6 +62,22 @@ impl<T> Queue<T> {
                 self.promote(key);
             }
         }
+    }
+
+    /// Looks at the slots of what comes next together: waiting for memory for each at its turn is most of what a turn costs.
+    #[inline]
+    fn look_ahead(&mut self) {
+        let (len, next) = self.ready.best.ahead(AHEAD);
+        if len > self.warm.until && len - self.warm.until <= AHEAD {
+            return;
+        }
+        let seen = |entry: &Entry| {
+            self.slab
+                .get(entry.slot)
+                .map_or(0, |meta| meta.seq ^ u32::from(meta.class) ^ (meta.submitted >> 32) as u32)
+        };
+        self.warm =
+            Warm { until: len.saturating_sub(AHEAD), seen: next.iter().map(seen).fold(0, |a, b| a ^ b) };
     }
 
     /// The one that arrived first of those that can still be done in time.

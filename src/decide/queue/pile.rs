@@ -52,6 +52,12 @@ impl<E: Copy + Ord> Pile<E> {
         }
     }
 
+    /// How many are in the run, and the last `n` of it: what will come next of them.
+    pub(super) fn ahead(&self, n: usize) -> (usize, &[E]) {
+        let len = self.run.len();
+        (len, self.run.get(len.saturating_sub(n)..).unwrap_or_default())
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &E> {
         self.fresh.iter().chain(&self.heap).chain(&self.run)
     }
@@ -108,8 +114,39 @@ impl<E: Copy + Ord> Pile<E> {
     }
 
     fn push_heap(&mut self, entry: E) {
-        let mut at = self.heap.len();
+        let at = self.heap.len();
         self.heap.push(entry);
+        self.lift(at, entry);
+    }
+
+    fn pop_heap(&mut self) -> Option<E> {
+        let last = self.heap.pop()?;
+        let Some(first) = self.heap.first().copied() else { return Some(last) };
+        // Down to a leaf without a look at `last`, which came from one, then up again, which is seldom far.
+        let mut at = 0;
+        while let Some(least) = self.least_child(at) {
+            self.heap[at] = self.heap[least];
+            at = least;
+        }
+        self.lift(at, last);
+        Some(first)
+    }
+
+    #[inline]
+    fn least_child(&self, at: usize) -> Option<usize> {
+        let begin = at * CHILDREN + 1;
+        let Some([a, b, c, d]) = self.heap.get(begin..begin + CHILDREN) else {
+            return (begin..self.heap.len()).min_by_key(|child| self.heap[*child]);
+        };
+        // Pairs, then the winners: no branch that has to be guessed.
+        let (left, x) = if b < a { (1, b) } else { (0, a) };
+        let (right, y) = if d < c { (3, d) } else { (2, c) };
+        Some(begin + if y < x { right } else { left })
+    }
+
+    /// Puts an entry where it belongs between the root and `at`, which is free.
+    #[inline]
+    fn lift(&mut self, mut at: usize, entry: E) {
         while at > 0 {
             let parent = (at - 1) / CHILDREN;
             if self.heap[parent] <= entry {
@@ -119,23 +156,5 @@ impl<E: Copy + Ord> Pile<E> {
             at = parent;
         }
         self.heap[at] = entry;
-    }
-
-    fn pop_heap(&mut self) -> Option<E> {
-        let last = self.heap.pop()?;
-        let Some(first) = self.heap.first().copied() else { return Some(last) };
-        let mut at = 0;
-        loop {
-            let begin = at * CHILDREN + 1;
-            let end = (begin + CHILDREN).min(self.heap.len());
-            let Some(least) = (begin..end).min_by_key(|child| self.heap[*child]) else { break };
-            if self.heap[least] >= last {
-                break;
-            }
-            self.heap[at] = self.heap[least];
-            at = least;
-        }
-        self.heap[at] = last;
-        Some(first)
     }
 }
