@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use chrono::{NaiveTime, Timelike, Weekday};
+
 use crate::base::time::{Timestamp, between};
 
 /// The longest duration that is taken: a hundred years.
@@ -273,6 +275,28 @@ pub fn shortened(text: &str, chars: usize) -> String {
 #[must_use]
 pub fn second(at: Timestamp) -> impl fmt::Display {
     at.format("%Y-%m-%d %H:%M:%S")
+}
+
+/// A time of day as people write it: without seconds where there are none.
+pub(crate) fn time_of_day(at: NaiveTime) -> impl fmt::Display {
+    at.format(match (at.second(), at.nanosecond()) {
+        (0, 0) => "%H:%M",
+        (_, 0) => "%H:%M:%S",
+        _ => "%H:%M:%S%.f",
+    })
+}
+
+/// A day of the week by its whole name.
+pub(crate) const fn weekday(day: Weekday) -> &'static str {
+    match day {
+        Weekday::Mon => "Monday",
+        Weekday::Tue => "Tuesday",
+        Weekday::Wed => "Wednesday",
+        Weekday::Thu => "Thursday",
+        Weekday::Fri => "Friday",
+        Weekday::Sat => "Saturday",
+        Weekday::Sun => "Sunday",
+    }
 }
 
 /// An instant as it is written for programs: RFC 3339 in UTC, to the millisecond.

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use chrono::{NaiveDateTime, NaiveTime, TimeDelta, Timelike, Weekday};
+use chrono::{NaiveDateTime, NaiveTime, TimeDelta, Weekday};
 
 #[cfg(feature = "cron")]
-use crate::base::text;
+use crate::base::text::{self, time_of_day, weekday};
 use crate::base::time::Timestamp;
 use crate::base::zone::{Resolved, Zone};
 use crate::decide::schedule::fields::Fields;
@@ -187,7 +187,7 @@ impl fmt::Display for Said {
                         1 => " and ",
                         _ => ", ",
                     };
-                    write!(f, "{between}{}", name(*day))?;
+                    write!(f, "{between}{}", weekday(*day))?;
                 }
                 write!(f, " at {}", time_of_day(*at))
             }
@@ -205,21 +205,5 @@ impl Said {
             #[cfg(feature = "cron")]
             Self::Cron { described, .. } => Some(described),
         }
-    }
-}
-
-fn time_of_day(at: NaiveTime) -> impl fmt::Display {
-    at.format(if at.second() == 0 { "%H:%M" } else { "%H:%M:%S" })
-}
-
-const fn name(day: Weekday) -> &'static str {
-    match day {
-        Weekday::Mon => "Monday",
-        Weekday::Tue => "Tuesday",
-        Weekday::Wed => "Wednesday",
-        Weekday::Thu => "Thursday",
-        Weekday::Fri => "Friday",
-        Weekday::Sat => "Saturday",
-        Weekday::Sun => "Sunday",
     }
 }

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{NaiveTime, Timelike, Weekday};
+use chrono::{NaiveTime, Weekday};
 
 use crate::base::explain::Explain;
+use crate::base::text;
 use crate::base::time::Timestamp;
 
 /// Whether a window is open.
@@ -107,43 +108,29 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BeforeHours { weekday, opens } => {
-                write!(f, "the hours of {} begin at {}", long(*weekday), Time(*opens))
+                write!(f, "the hours of {} begin at {}", text::weekday(*weekday), text::time_of_day(*opens))
             }
             Self::AfterHours { weekday, closed } => {
-                write!(f, "the hours of {} have ended at {}", long(*weekday), Time(*closed))
+                write!(
+                    f,
+                    "the hours of {} have ended at {}",
+                    text::weekday(*weekday),
+                    text::time_of_day(*closed)
+                )
             }
-            Self::NotThisDay { weekday } => write!(f, "{} has no hours", long(*weekday)),
+            Self::NotThisDay { weekday } => write!(f, "{} has no hours", text::weekday(*weekday)),
             Self::Blackout { why } => write!(f, "closed: {why}"),
             Self::Skipped { weekday, opens } => {
-                write!(f, "the clocks skip the hours of this {}, from {} on", long(*weekday), Time(*opens))
+                write!(
+                    f,
+                    "the clocks skip the hours of this {}, from {} on",
+                    text::weekday(*weekday),
+                    text::time_of_day(*opens)
+                )
             }
             Self::ClosesTooSoon { closes, needs } => {
                 write!(f, "it closes at {closes}, too soon for what takes {needs:?}")
             }
         }
-    }
-}
-
-/// A time of day in as few digits as say it: `09:00`, `23:59:30`.
-pub(super) struct Time(pub(super) NaiveTime);
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.second() == 0 && self.0.nanosecond() == 0 {
-            return write!(f, "{}", self.0.format("%H:%M"));
-        }
-        write!(f, "{}", self.0)
-    }
-}
-
-const fn long(weekday: Weekday) -> &'static str {
-    match weekday {
-        Weekday::Mon => "Monday",
-        Weekday::Tue => "Tuesday",
-        Weekday::Wed => "Wednesday",
-        Weekday::Thu => "Thursday",
-        Weekday::Fri => "Friday",
-        Weekday::Sat => "Saturday",
-        Weekday::Sun => "Sunday",
     }
 }

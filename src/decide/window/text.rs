@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use chrono::{NaiveTime, Weekday};
 
+use crate::base::text::time_of_day;
 use crate::base::zone::{UnknownZone, Zone};
-use crate::decide::window::reason::Time;
 use crate::decide::window::week::{EVERY_DAY, Segment};
 use crate::decide::window::{Builder, Error, Window};
 
@@ -73,11 +73,11 @@ impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut sign = "";
         for hours in &self.inner.segments {
-            write!(f, "{sign}{}-", Time(hours.open))?;
+            write!(f, "{sign}{}-", time_of_day(hours.open))?;
             if hours.close == NaiveTime::MIN {
                 f.write_str("24:00")?
             } else {
-                Time(hours.close).fmt(f)?
+                write!(f, "{}", time_of_day(hours.close))?
             }
             days(f, hours.days)?;
             sign = "; ";
