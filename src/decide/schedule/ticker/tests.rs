@@ -177,6 +177,16 @@ fn another_schedule_under_the_same_name_keeps_what_was_run_and_is_noticed() {
 }
 
 #[test]
+fn the_first_format_still_opens_and_is_still_written() {
+    let golden = include_str!("../../../../tests/golden/ticker_v1.json");
+    let saved: Snapshot = serde_json::from_str(golden).unwrap();
+    let (ticker, noticed) =
+        Ticker::restore(Schedule::every(HOUR).unwrap(), Policy::new(), &saved, at(121)).unwrap();
+    assert_eq!((ticker.name(), ticker.last(), noticed), ("report", at(120), Vec::new()));
+    assert_eq!(serde_json::to_string(&ticker.snapshot(at(121))).unwrap(), golden.trim());
+}
+
+#[test]
 fn a_jitter_moves_when_it_is_due_and_not_what_it_is() {
     let schedule = Schedule::every(HOUR).unwrap().jitter(Duration::from_secs(1200), "host/report").unwrap();
     let first = schedule.next_after(at(0)).unwrap();
