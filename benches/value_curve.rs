@@ -6,10 +6,11 @@
 #[path = "../tests/support/value.rs"]
 #[allow(
     dead_code,
+    unreachable_pub,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "small numbers; the tests use the rest"
+    reason = "small numbers; the tests share it, and use the rest"
 )]
 mod value;
 

@@ -41,11 +41,12 @@ fn through_the_queue() -> Result<f64, Box<dyn std::error::Error>> {
                     let done = queue.done(run.id, at(busy_until));
                     value += if done.is_some_and(|done| done.late.is_none()) { worth } else { 0.0 };
                     said.entry(run.why.code())
-                        .or_insert(format!("{name} (good for {within} s): {}", run.why));
+                        .or_insert_with(|| format!("{name} (good for {within} s): {}", run.why));
                     (name, "done")
                 }
                 Next::Skip(over) => {
-                    said.entry(over.why.code()).or_insert(format!("{}: {}", over.payload.0, over.why));
+                    said.entry(over.why.code())
+                        .or_insert_with(|| format!("{}: {}", over.payload.0, over.why));
                     (over.payload.0, over.why.code())
                 }
                 Next::Later(_) | Next::Blocked | Next::Empty => break,

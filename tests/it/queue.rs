@@ -6,6 +6,13 @@ use crate::source::root;
 use value::{LOADS, NOISES, POLICIES, SEEDS, TASKS};
 
 #[path = "../support/value.rs"]
+#[allow(
+    unreachable_pub,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small numbers; a benchmark shares it"
+)]
 mod value;
 
 /// What is promised of the default order, on a small part of what the page says.

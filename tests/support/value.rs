@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::fmt::Write as _;
+use std::fmt;
 use std::time::Duration;
 
 use unattended::queue::{Next, Order, Queue, Task, Value, density};
@@ -196,10 +196,13 @@ pub fn page(tables: &[Vec<Vec<f64>>]) -> String {
     let mut page = String::from(HEAD);
     for (noise, rows) in NOISES.iter().zip(tables) {
         let names: Vec<&str> = POLICIES.iter().map(|(_, name, _)| *name).collect();
-        let _ = writeln!(page, "\n## {}\n", title(*noise));
-        let _ = writeln!(page, "| load | {} |\n|---|{}", names.join(" | "), "---|".repeat(names.len()));
+        line(&mut page, format_args!("\n## {}\n", title(*noise)));
+        line(
+            &mut page,
+            format_args!("| load | {} |\n|---|{}", names.join(" | "), "---|".repeat(names.len())),
+        );
         for (load, shares) in LOADS.iter().zip(rows) {
-            let _ = writeln!(page, "{}", row(*load, shares));
+            line(&mut page, format_args!("{}", row(*load, shares)));
         }
     }
     page
@@ -257,9 +260,11 @@ pub fn picture(tables: &[Vec<Vec<f64>>]) -> String {
     }
     for (at, (_, name, colour)) in POLICIES.iter().enumerate() {
         let (x, y) = (50.0 + 290.0 * (at % 3) as f64, 360.0 + 22.0 * (at / 3) as f64);
-        let _ =
-            writeln!(svg, "<rect x=\"{x}\" y=\"{}\" width=\"22\" height=\"4\" fill=\"{colour}\"/>", y - 6.0);
-        let _ = writeln!(svg, "<text x=\"{}\" y=\"{y}\">{name}</text>", x + 30.0);
+        line(
+            &mut svg,
+            format_args!("<rect x=\"{x}\" y=\"{}\" width=\"22\" height=\"4\" fill=\"{colour}\"/>", y - 6.0),
+        );
+        line(&mut svg, format_args!("<text x=\"{}\" y=\"{y}\">{name}</text>", x + 30.0));
     }
     svg.push_str("</svg>\n");
     svg
@@ -269,33 +274,41 @@ fn panel(svg: &mut String, left: f64, title: &str, rows: &[Vec<f64>]) {
     let (top, width, height) = (40.0, 380.0, 250.0);
     let x = |load: f64| left + (load - LOADS[0]) / (LOADS[LOADS.len() - 1] - LOADS[0]) * width;
     let y = |share: f64| top + (100.0 - share) / 100.0 * height;
-    let _ = writeln!(svg, "<text x=\"{left}\" y=\"24\" font-size=\"14\">{title}</text>");
+    line(svg, format_args!("<text x=\"{left}\" y=\"24\" font-size=\"14\">{title}</text>"));
     for share in [0.0, 20.0, 40.0, 60.0, 80.0, 100.0] {
         let (at, right) = (y(share), left + width);
-        let _ = writeln!(
+        line(
             svg,
-            "<line x1=\"{left}\" y1=\"{at:.1}\" x2=\"{right}\" y2=\"{at:.1}\" stroke=\"#868e96\" stroke-opacity=\"0.35\"/>"
+            format_args!(
+                "<line x1=\"{left}\" y1=\"{at:.1}\" x2=\"{right}\" y2=\"{at:.1}\" stroke=\"#868e96\" stroke-opacity=\"0.35\"/>"
+            ),
         );
-        let _ = writeln!(
+        line(
             svg,
-            "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{share} %</text>",
-            left - 6.0,
-            at + 4.0
+            format_args!(
+                "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{share} %</text>",
+                left - 6.0,
+                at + 4.0
+            ),
         );
     }
     for load in LOADS {
-        let _ = writeln!(
+        line(
             svg,
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{load}</text>",
-            x(load),
-            top + height + 18.0
+            format_args!(
+                "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{load}</text>",
+                x(load),
+                top + height + 18.0
+            ),
         );
     }
-    let _ = writeln!(
+    line(
         svg,
-        "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">load</text>",
-        left + width / 2.0,
-        top + height + 36.0
+        format_args!(
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">load</text>",
+            left + width / 2.0,
+            top + height + 36.0
+        ),
     );
     for (at, (policy, _, colour)) in POLICIES.iter().enumerate() {
         let points: Vec<String> = LOADS
@@ -304,10 +317,17 @@ fn panel(svg: &mut String, left: f64, title: &str, rows: &[Vec<f64>]) {
             .map(|(load, shares)| format!("{:.1},{:.1}", x(*load), y(shares.get(at).copied().unwrap_or(0.0))))
             .collect();
         let thick = if *policy == Policy::Density { 4 } else { 2 };
-        let _ = writeln!(
+        line(
             svg,
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{thick}\"/>",
-            points.join(" ")
+            format_args!(
+                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{thick}\"/>",
+                points.join(" ")
+            ),
         );
     }
+}
+
+fn line(page: &mut String, text: fmt::Arguments<'_>) {
+    page.push_str(&text.to_string());
+    page.push('\n');
 }

@@ -74,7 +74,8 @@ impl Form {
             Self::Linear(Linear { v, from, to }) => Value::linear(v.0, from.time("from")?, to.time("to")?),
             Self::HalfLife(HalfLife { v, h, floor }) => {
                 let value = Value::half_life(v.0, h.time("h")?)?;
-                floor.map_or(Ok(value.clone()), |floor| value.floor(floor.0))
+                let Some(floor) = floor else { return Ok(value) };
+                value.floor(floor.0)
             }
             Self::Steps(steps) => {
                 let steps: Result<Vec<_>, Error> =

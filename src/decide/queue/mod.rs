@@ -41,6 +41,7 @@
 //! What the orders are worth under load: [`docs/value_curve.md`](https://docs.rs/crate/unattended/latest/source/docs/value_curve.md).
 
 mod change;
+mod clock;
 mod core;
 mod entry;
 mod error;

@@ -2,7 +2,7 @@
 //! least as much as holds now. The first whose entry is still right is the best there is (lazy evaluation, as in Minoux,
 //! "Accelerated greedy algorithms for maximizing submodular set functions", 1978).
 
-use crate::decide::queue::core::{Queue, Warm, is_arrival, is_bound, is_end};
+use crate::decide::queue::core::{Queue, is_arrival, is_bound, is_end};
 use crate::decide::queue::entry::{Arrival, By, Due, Entry};
 use crate::decide::queue::order::Order;
 use crate::decide::queue::slab::{Flags, NEVER, Place};
@@ -14,10 +14,9 @@ impl<T> Queue<T> {
     /// The next to run, and whether it is the turn of the oldest.
     pub(super) fn pick(&mut self) -> Option<(u32, bool)> {
         let every = self.config.oldest_every;
-        if every > 0 && self.config.order != Order::Fifo && self.dispatched % every == every - 1 {
-            if let Some(slot) = self.oldest() {
-                return Some((slot, true));
-            }
+        let turn = every > 0 && self.config.order != Order::Fifo && self.dispatched % every == every - 1;
+        if turn && let Some(slot) = self.oldest() {
+            return Some((slot, true));
         }
         let slot = self.best()?;
         if self.by() == By::BareDeadline && self.slab.get(slot).is_some_and(|meta| meta.is_late(self.now)) {
@@ -68,16 +67,14 @@ impl<T> Queue<T> {
     #[inline]
     fn look_ahead(&mut self) {
         let (len, next) = self.ready.best.ahead(AHEAD);
-        if len > self.warm.until && len - self.warm.until <= AHEAD {
-            return;
+        if len <= self.warm || len - self.warm > AHEAD {
+            self.warm = len.saturating_sub(AHEAD);
+            let seen = |entry: &Entry| {
+                self.slab.get(entry.slot).map_or(0, |meta| meta.submitted ^ u64::from(meta.seq))
+            };
+            // So that looking is not left out.
+            std::hint::black_box(next.iter().map(seen).fold(0, |a, b| a ^ b));
         }
-        let seen = |entry: &Entry| {
-            self.slab
-                .get(entry.slot)
-                .map_or(0, |meta| meta.seq ^ u32::from(meta.class) ^ (meta.submitted >> 32) as u32)
-        };
-        self.warm =
-            Warm { until: len.saturating_sub(AHEAD), seen: next.iter().map(seen).fold(0, |a, b| a ^ b) };
     }
 
     /// The one that arrived first of those that can still be done in time.

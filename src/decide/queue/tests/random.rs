@@ -166,9 +166,15 @@ impl Story {
         if let Some((at, wall)) = new.start {
             task = if wall { task.not_before(later(self.now.wall, ms(at))) } else { task.delay(ms(at)) };
         }
-        task = new.estimate.map_or(task.clone(), |time| task.estimate(ms(time)));
-        task = kind.map_or(task.clone(), |kind| task.kind(kind));
-        task = new.key.map_or(task.clone(), |key| task.key(&key.to_string()));
+        if let Some(time) = new.estimate {
+            task = task.estimate(ms(time));
+        }
+        if let Some(kind) = kind {
+            task = task.kind(kind);
+        }
+        if let Some(key) = new.key {
+            task = task.key(&key.to_string());
+        }
         let now = self.scan.now;
         let job = Job {
             name,
