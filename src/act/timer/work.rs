@@ -45,10 +45,12 @@ pub(super) enum Work {
     Job(Arc<Submission>),
 }
 
+type InputOf = Arc<dyn Fn(&Occasion) -> Result<Json, String> + Send + Sync>;
+
 /// How an occurrence becomes a run of a job.
 pub(super) struct Submission {
     pub(super) job: Job,
-    pub(super) input: Arc<dyn Fn(&Occasion) -> Result<Json, String> + Send + Sync>,
+    pub(super) input: InputOf,
 }
 
 impl Work {
