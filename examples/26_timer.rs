@@ -22,7 +22,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         sim.sleep(hour).await;
         shutdown.trigger();
     };
-    let service = async { drop(timer.run_on(sim.clone(), &shutdown).await) };
+    let service = async {
+        let _summary = timer.run_on(sim.clone(), &shutdown).await;
+    };
     sim.join([Box::pin(machine) as BoxFuture<'_, ()>, Box::pin(service)])?;
     Ok(())
 }

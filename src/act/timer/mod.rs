@@ -35,7 +35,7 @@
 //!     sim.sleep(Duration::from_secs(86_400 + 1)).await;
 //!     shutdown.trigger();
 //! };
-//! let run = async { drop(timer.run_on(sim.clone(), &shutdown).await) };
+//! let run = async { let _summary = timer.run_on(sim.clone(), &shutdown).await; };
 //! let all: [unattended::time::BoxFuture<'_, ()>; 2] = [Box::pin(run), Box::pin(day)];
 //! sim.join(all)?;
 //! assert_eq!(count.load(Ordering::Relaxed), 24);
