@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeDelta, TimeZone};
+use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeDelta};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::base::time::Timestamp;
@@ -95,7 +95,7 @@ impl Zone {
             Self::Utc => Resolved::Once(local.and_utc()),
             Self::Fixed(_) => Resolved::Once(less(self.offset(local.and_utc()))),
             #[cfg(feature = "tz")]
-            Self::Named(zone) => match zone.from_local_datetime(&local) {
+            Self::Named(zone) => match chrono::TimeZone::from_local_datetime(&zone, &local) {
                 chrono::MappedLocalTime::Single(at) => Resolved::Once(at.to_utc()),
                 chrono::MappedLocalTime::Ambiguous(first, second) => {
                     Resolved::Twice(first.to_utc(), second.to_utc())
@@ -111,12 +111,18 @@ impl Zone {
         self.resolve(local).first()
     }
 
+    #[cfg_attr(
+        not(feature = "tz"),
+        allow(unused_variables, reason = "only a named zone changes with the time")
+    )]
     fn fixed_offset(self, at: Timestamp) -> FixedOffset {
         match self {
             Self::Utc => chrono::Offset::fix(&chrono::Utc),
             Self::Fixed(offset) => offset,
             #[cfg(feature = "tz")]
-            Self::Named(zone) => chrono::Offset::fix(&zone.offset_from_utc_datetime(&at.naive_utc())),
+            Self::Named(zone) => {
+                chrono::Offset::fix(&chrono::TimeZone::offset_from_utc_datetime(&zone, &at.naive_utc()))
+            }
         }
     }
 

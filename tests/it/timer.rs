@@ -1,5 +1,9 @@
 //! Timers under simulated time: what they run, when, and what becomes of what was missed.
 
+mod clocks;
+mod faces;
+mod trouble;
+
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

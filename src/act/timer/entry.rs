@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::act::job::{Job, Terms};
-use crate::act::timer::work::{Submission, Work};
+use crate::act::timer::work::{Submission, Work, occasion_key};
 use crate::act::timer::{Event, Observer, Occasion, Timer};
 use crate::base::time::Timestamp;
 use crate::decide::schedule::{self, Policy, Schedule, Ticker};
@@ -148,7 +148,8 @@ impl Entry {
     }
 
     pub(super) fn ticker(&self, now: Timestamp) -> Result<Ticker, schedule::Error> {
-        Ticker::new(&*self.name, self.schedule.clone(), self.policy, self.since.unwrap_or(now))
+        let ticker = Ticker::new(&*self.name, self.schedule.clone(), self.policy, self.since.unwrap_or(now))?;
+        Ok(ticker.trusting(self.since.unwrap_or(Timestamp::MIN_UTC)))
     }
 
     pub(super) fn restored(
@@ -156,7 +157,18 @@ impl Entry {
         saved: &schedule::Snapshot,
         now: Timestamp,
     ) -> Result<(Ticker, Vec<schedule::Noticed>), schedule::Error> {
-        Ticker::restore(self.schedule.clone(), self.policy, saved, now)
+        let (mut ticker, mut noticed) = Ticker::restore(self.schedule.clone(), self.policy, saved, now)?;
+        if let Some(since) = self.since {
+            ticker = ticker.trusting(since);
+            noticed.retain(|one| match one {
+                schedule::Noticed::ClockWasAhead { last, .. } if *last <= since => {
+                    ticker.settle(*last);
+                    false
+                }
+                _ => true,
+            });
+        }
+        Ok((ticker, noticed))
     }
 }
 
@@ -222,6 +234,12 @@ impl Builder {
             entry
                 .ticker(Timestamp::UNIX_EPOCH)
                 .map_err(|source| BuildError::Schedule { of: entry.name().to_owned(), source })?;
+            if entry.name().contains(char::is_control)
+                || occasion_key(&entry.name, Timestamp::MAX_UTC).is_err()
+            {
+                let allowed = "a name without control characters that fits a key";
+                return Err(invalid("entry.name", format!("{:?}", entry.name()), allowed));
+            }
             if !names.insert(entry.name()) {
                 return Err(invalid("entry.name", entry.name(), "each name once"));
             }

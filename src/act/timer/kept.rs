@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::act::env::Env;
 use crate::act::job;
+use crate::act::panics::caught;
 use crate::act::shutdown::Shutdown;
-use crate::act::timer::work::{Submission, Work};
+use crate::act::timer::work::{Submission, Work, occasion_key};
 use crate::act::timer::{Entry, Event, Occasion};
-use crate::base::canonical::Key;
 use crate::base::explain::Explain;
 use crate::base::fault::chain;
+use crate::base::rng;
 use crate::base::time::Timestamp;
 use crate::decide::run::State;
 use crate::decide::schedule::{Due, Noticed, Snapshot, Ticker, Turn};
@@ -45,6 +46,8 @@ pub(super) struct Track {
     store: Option<Kept>,
     /// The run that was submitted last, where the entry is a job's.
     run: Option<String>,
+    /// Tells what is written here from what others write.
+    mark: u64,
 }
 
 struct Kept {
@@ -60,6 +63,9 @@ struct Form {
     ticker: Snapshot,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     run: Option<String>,
+    /// Whose write it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<u64>,
 }
 
 impl Track {
@@ -75,7 +81,7 @@ impl Track {
             key: format!("timer/{}", entry.name()),
             version: None,
         });
-        Ok(Self { entry, ticker, store, run: None })
+        Ok(Self { entry, ticker, store, run: None, mark: rng::entropy() })
     }
 
     /// Takes in what others have written; says what was noticed about it.
@@ -86,6 +92,10 @@ impl Track {
             Some(found) if kept.version == Some(found.version) => Ok(Vec::new()),
             Some(found) => {
                 kept.version = Some(found.version);
+                if found.value.by == Some(self.mark) {
+                    // Written from here, and nobody heard of it: nothing was done about it, and it is settled again.
+                    return Ok(Vec::new());
+                }
                 let (ticker, noticed) =
                     self.entry.restored(&found.value.ticker, now).map_err(|error| chain(&error))?;
                 (self.ticker, self.run) = (ticker, found.value.run);
@@ -110,6 +120,20 @@ impl Track {
         }
     }
 
+    /// What was noticed where what was run last cannot be right at `now`.
+    pub(super) fn heed(&mut self, now: Timestamp) -> Option<Noticed> {
+        self.ticker.heed(now)
+    }
+
+    /// Whether the occurrence may still be begun: it is not settled by others, and the window is open.
+    pub(super) fn may_begin(&self, turn: &Turn, now: Timestamp) -> bool {
+        turn.occurrence.nominal > self.ticker.last()
+            && !self
+                .entry
+                .window()
+                .is_some_and(|window| matches!(window.state(now), window::State::Closed { .. }))
+    }
+
     /// What comes next, by the schedule.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.ticker.next().map(|occurrence| occurrence.at)
@@ -122,18 +146,21 @@ impl Track {
         event: &Event,
         now: Timestamp,
     ) -> Result<bool, String> {
-        let before = self.ticker.clone();
+        let before = (self.ticker.clone(), self.run.clone());
         self.ticker.settle(until);
+        if let Event::Begun { run: Some(run), .. } = event {
+            self.run = Some(run.clone());
+        }
         let saved = self.save(now, Some(event)).await;
         if !matches!(saved, Ok(true)) {
-            self.ticker = before;
+            (self.ticker, self.run) = before;
         }
         saved
     }
 
     async fn save(&mut self, now: Timestamp, event: Option<&Event>) -> Result<bool, String> {
         let Some(kept) = &mut self.store else { return Ok(true) };
-        let form = Form { ticker: self.ticker.snapshot(now), run: self.run.clone() };
+        let form = Form { ticker: self.ticker.snapshot(now), run: self.run.clone(), by: Some(self.mark) };
         let actor = format!("timer:{}", kept.store.owner());
         let event = event
             .map(|event| store::Event::new(Some("saved"), "saved", &actor, event.code(), event.to_string()));
@@ -188,21 +215,22 @@ impl Track {
 
     /// Makes the occasion a run of the job. Done twice, by whomever, it is one run.
     pub(super) async fn submit(
-        &mut self,
+        &self,
         submission: &Submission,
         occasion: &Occasion,
         env: &dyn Env,
     ) -> Result<Given, String> {
         let Some(kept) = &self.store else { return Ok(Given::NotTaken(String::from("there is no store"))) };
-        let input = match (submission.input)(occasion) {
-            Ok(input) => input,
-            Err(why) => return Ok(Given::NotTaken(why)),
+        let given =
+            caught(|| (submission.input)(occasion).map(|input| (input, self.entry.terms_of(occasion))));
+        let (input, terms) = match given {
+            Ok(Ok(given)) => given,
+            Ok(Err(why)) | Err(why) => return Ok(Given::NotTaken(why)),
         };
-        let key = match Key::new("timer", self.entry.name(), occasion.occurrence.nominal.to_rfc3339()) {
+        let key = match occasion_key(self.entry.name(), occasion.occurrence.nominal) {
             Ok(key) => key,
             Err(error) => return Ok(Given::NotTaken(chain(&error))),
         };
-        let terms = self.entry.terms_of(occasion);
         let submitted =
             submission.job.submit_occasion(&kept.store, &input, &terms, key, env.now().wall).await;
         let run = match submitted {
@@ -216,7 +244,6 @@ impl Track {
             }
             Err(error) => return Err(chain(&error)),
         };
-        self.run.clone_from(&run);
         Ok(Given::Run(run))
     }
 }

@@ -112,6 +112,9 @@ impl Passing<'_> {
     ) -> Result<bool, String> {
         for turn in turns {
             let now = self.env.now().wall;
+            if !track.may_begin(turn, now) {
+                return Ok(true);
+            }
             let running = usize::from(track.submission().is_some() && track.still_runs().await?);
             // Those of one batch follow each other.
             let clash =
@@ -122,7 +125,14 @@ impl Passing<'_> {
                     self.tell(entry, &Event::Waits { occurrence: turn.occurrence });
                     return Ok(false);
                 }
-                Clash::Replace => track.replace(now).await?,
+                Clash::Replace => {
+                    track.replace(now).await?;
+                    if track.still_runs().await? {
+                        // Whoever works on it has not stopped yet.
+                        self.tell(entry, &Event::Waits { occurrence: turn.occurrence });
+                        return Ok(false);
+                    }
+                }
                 Clash::Skip { why } => {
                     let newest = turns.last().unwrap_or(turn).occurrence;
                     let event = Event::Overlapped { occurrence: newest, why };

@@ -1,8 +1,8 @@
 //! A timer in a service: each entry waits for its next occurrence, begins it, and takes in what has ended.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::act::timer::work::{Done, Work};
 use crate::act::timer::{Entry, Event, Summary, Timer};
 use crate::base::backoff::{Backoff, Jitter};
 use crate::base::rng::{self, Rng};
-use crate::base::time::{BoxFuture, Moment, Timestamp, Watch, between};
+use crate::base::time::{BoxFuture, Moment, Now, Timestamp, Watch, between};
 use crate::decide::schedule::{Clash, Due, Missed, Occurrence, Overlap, Turn};
 
 /// How many occurrences of one entry run side by side at most.
@@ -82,7 +82,7 @@ struct Serving<'a> {
     /// Tells what runs to stop.
     stop: Shutdown,
     /// What is run one after the other.
-    batch: VecDeque<Turn>,
+    batch: VecDeque<Planned>,
     /// What is told with the first of them.
     missed: Option<Missed>,
     /// The occurrence that waits, as far as it was told.
@@ -90,7 +90,19 @@ struct Serving<'a> {
     failures: u32,
     rng: Rng,
     phase: Reached,
+    /// When the grace is over, once an end was asked for.
+    end: Option<Moment>,
     summary: Summary,
+}
+
+/// What is run when its moment has come.
+#[derive(Clone, Copy)]
+struct Planned {
+    turn: Turn,
+    /// By the monotonic clock: a wall clock that is set back does not hold it up.
+    begin: Moment,
+    /// Nothing of the same batch is begun before it.
+    first: bool,
 }
 
 /// When there is something to do again.
@@ -117,6 +129,7 @@ impl<'a> Serving<'a> {
             failures: 0,
             rng: Rng::seeded(rng::entropy()),
             phase: service.shutdown.reached(Phase::Draining),
+            end: None,
             summary: Summary::default(),
         }
     }
@@ -134,6 +147,7 @@ impl<'a> Serving<'a> {
                     self.failures = 0;
                     until
                 }
+                Err(_) if self.service.shutdown.is_triggered() => break,
                 Err(error) => {
                     let again_in = AGAIN.delay(self.failures, Duration::ZERO, &mut self.rng);
                     self.failures = self.failures.saturating_add(1);
@@ -151,19 +165,25 @@ impl<'a> Serving<'a> {
 
     /// Does what is to be done now, and says when there is more.
     async fn turn(&mut self, track: &mut Track, known: &mut bool) -> Result<Until, String> {
-        let now = self.service.env.now().wall;
         if !*known {
-            let noticed = track.refresh(now).await?;
+            let now = self.service.env.now().wall;
+            let noticed = self.ask(track.refresh(now)).await?;
             *known = true;
             noticed.into_iter().for_each(|one| self.tell(&Event::Noticed(one)));
         }
-        if let Some(turn) = self.batch.front().copied() {
-            return self.go_on(track, turn, now).await;
+        let both = self.service.env.now();
+        if let Some(planned) = self.batch.front().copied() {
+            return self.go_on(track, planned, both).await;
+        }
+        let now = both.wall;
+        if let Some(noticed) = track.heed(now) {
+            self.tell(&Event::Noticed(noticed));
         }
         let due = match track.look(now) {
             Look::Due(due) => due,
             Look::Shut { opens, why } => {
-                if self.told_waiting.replace(opens.unwrap_or(now)) != Some(opens.unwrap_or(now)) {
+                let until = opens.unwrap_or(Timestamp::MAX_UTC);
+                if self.told_waiting.replace(until) != Some(until) {
                     self.tell(&Event::Shut { opens, why });
                 }
                 return Ok(Until::Wall(opens));
@@ -171,7 +191,7 @@ impl<'a> Serving<'a> {
         };
         if !matches!(due, Due::Wait { .. }) {
             let before = track.next();
-            let noticed = track.refresh(now).await?;
+            let noticed = self.ask(track.refresh(now)).await?;
             noticed.into_iter().for_each(|one| self.tell(&Event::Noticed(one)));
             if track.next() != before {
                 return Ok(Until::Now);
@@ -181,12 +201,12 @@ impl<'a> Serving<'a> {
             Due::Wait { next, .. } => Ok(Until::Wall(next.map(|next| next.at))),
             Due::Skip { missed, .. } => {
                 let event = Event::Missed(missed);
-                if track.settle(missed.newest.nominal, &event, now).await? {
+                if self.note(track.settle(missed.newest.nominal, &event, now)).await? {
                     self.tell(&event);
                 }
                 Ok(Until::Now)
             }
-            Due::Run { turns, missed } => self.begin(track, turns, missed, now).await,
+            Due::Run { turns, missed } => self.begin(track, turns, missed, both).await,
         }
     }
 
@@ -196,29 +216,31 @@ impl<'a> Serving<'a> {
         track: &mut Track,
         turns: Vec<Turn>,
         missed: Option<Missed>,
-        now: Timestamp,
+        now: Now,
     ) -> Result<Until, String> {
         let running = match track.submission() {
             Some(_) if self.entry.overlap() == Overlap::Allow => 0,
-            Some(_) => usize::from(track.still_runs().await?),
+            Some(_) => usize::from(self.ask(track.still_runs()).await?),
             None => self.running.running(),
         };
         match self.entry.overlap().decide(running, RUNNING_MAX) {
             Clash::Begin => {}
             Clash::Wait => {
-                let waits = turns.last().map(|turn| turn.occurrence);
-                if let Some(occurrence) = waits
-                    && self.told_waiting.replace(occurrence.nominal) != Some(occurrence.nominal)
-                {
-                    self.tell(&Event::Waits { occurrence });
-                }
-                return Ok(Until::After(LOOK_AGAIN));
+                return Ok(self.waits(turns.last()));
             }
             Clash::Replace => match track.submission() {
-                Some(_) => track.replace(now).await?,
+                Some(_) => {
+                    self.ask(track.replace(now.wall)).await?;
+                    if self.ask(track.still_runs()).await? {
+                        // Whoever works on it has not stopped yet.
+                        return Ok(self.waits(turns.last()));
+                    }
+                }
                 None if matches!(self.entry.work(), Some(Work::Blocking(_))) => {
-                    // A thread goes on until it looks.
-                    self.stop.trigger();
+                    // A thread goes on until it looks. Asked twice, it would be asked for an end at once.
+                    if !self.stop.is_triggered() {
+                        self.stop.trigger();
+                    }
                     return Ok(Until::After(LOOK_AGAIN));
                 }
                 None => {
@@ -234,7 +256,7 @@ impl<'a> Serving<'a> {
             Clash::Skip { why } => {
                 for turn in &turns {
                     let event = Event::Overlapped { occurrence: turn.occurrence, why };
-                    if !track.settle(turn.occurrence.nominal, &event, now).await? {
+                    if !self.note(track.settle(turn.occurrence.nominal, &event, now.wall)).await? {
                         return Ok(Until::Now);
                     }
                     if let Some(missed) = self.missed.take().or_else(|| missed.filter(|_| turn == &turns[0]))
@@ -246,14 +268,23 @@ impl<'a> Serving<'a> {
                 return Ok(Until::Now);
             }
         }
-        (self.batch, self.missed) = (turns.into(), missed);
+        let planned = turns.into_iter().enumerate().map(|(index, turn)| Planned {
+            turn,
+            begin: now.moment.after(between(now.wall, turn.begin)),
+            first: index == 0,
+        });
+        (self.batch, self.missed) = (planned.collect(), missed);
         Ok(Until::Now)
     }
 
     /// Begins the next of a batch when its time has come and the one before has ended.
-    async fn go_on(&mut self, track: &mut Track, turn: Turn, now: Timestamp) -> Result<Until, String> {
-        if turn.begin > now {
-            return Ok(Until::Wall(Some(turn.begin)));
+    async fn go_on(&mut self, track: &mut Track, planned: Planned, now: Now) -> Result<Until, String> {
+        let Planned { turn, begin, first } = planned;
+        if !track.may_begin(&turn, now.wall) {
+            return Ok(self.look_anew());
+        }
+        if begin > now.moment && turn.begin > now.wall {
+            return Ok(Until::After(begin.since(now.moment).min(between(now.wall, turn.begin))));
         }
         if self.running.running() > 0 && self.entry.overlap() != Overlap::Allow {
             return Ok(Until::Wall(None));
@@ -261,24 +292,28 @@ impl<'a> Serving<'a> {
         if self.running.free() == 0 {
             return Ok(Until::Wall(None));
         }
+        let after = !first && track.submission().is_some() && self.entry.overlap() != Overlap::Allow;
+        if after && self.ask(track.still_runs()).await? {
+            return Ok(self.waits(Some(&turn)));
+        }
         if self.stop.is_triggered() {
             self.stop = Shutdown::new();
         }
         let occasion = track.occasion(&turn, self.stop.clone());
         let (mut run, mut refused) = (None, None);
         if let Some(submission) = track.submission() {
-            match track.submit(&submission, &occasion, &**self.service.env).await? {
+            let service = self.service;
+            match self.ask(track.submit(&submission, &occasion, &**service.env)).await? {
                 Given::Run(id) => run = id,
                 Given::NotTaken(why) => refused = Some(why),
             }
         }
         let begun = Event::Begun { occurrence: turn.occurrence, why: turn.why, run };
-        if !track.settle(turn.occurrence.nominal, &begun, now).await? {
-            // Somebody else runs it: what is left is found by the next look.
-            self.batch.clear();
-            self.missed = None;
-            track.refresh(now).await?;
-            return Ok(Until::Now);
+        if !self.note(track.settle(turn.occurrence.nominal, &begun, now.wall)).await? {
+            // Somebody else runs it.
+            let again = self.look_anew();
+            self.ask(track.refresh(now.wall)).await?;
+            return Ok(again);
         }
         self.batch.pop_front();
         if let Some(missed) = self.missed.take() {
@@ -293,6 +328,66 @@ impl<'a> Serving<'a> {
             self.running.begin(turn.occurrence, future);
         }
         Ok(Until::Now)
+    }
+
+    /// What is left of the batch is found by the next look.
+    fn look_anew(&mut self) -> Until {
+        self.batch.clear();
+        self.missed = None;
+        Until::Now
+    }
+
+    /// Tells once that an occurrence waits for the end of the one before.
+    fn waits(&mut self, turn: Option<&Turn>) -> Until {
+        if let Some(occurrence) = turn.map(|turn| turn.occurrence)
+            && self.told_waiting.replace(occurrence.nominal) != Some(occurrence.nominal)
+        {
+            self.tell(&Event::Waits { occurrence });
+        }
+        Until::After(LOOK_AGAIN)
+    }
+
+    /// Waits for what the store answers, or until the end is asked for; what ends meanwhile is taken in.
+    async fn ask<T>(&mut self, answer: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+        let mut answer = pin!(answer);
+        poll_fn(|context| {
+            while self.take_in(context) {}
+            if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+                return Poll::Ready(answer);
+            }
+            Pin::new(&mut self.phase).poll(context).map(|()| Err(String::from("the end was asked for")))
+        })
+        .await
+    }
+
+    /// The same where others may know of it before it is done: it has until the end of the grace.
+    async fn note<T>(&mut self, answer: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+        let service = self.service;
+        let mut answer = pin!(answer);
+        let mut over: Option<(BoxFuture<'_, ()>, Reached)> = None;
+        poll_fn(|context| {
+            while self.take_in(context) {}
+            if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+                return Poll::Ready(answer);
+            }
+            if Pin::new(&mut self.phase).poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            let (sleep, at_once) = over.get_or_insert_with(|| {
+                let left = self.grace_over().since(service.env.now().moment);
+                (service.env.sleep(left), service.shutdown.reached(Phase::AtOnce))
+            });
+            if sleep.as_mut().poll(context).is_ready() || Pin::new(at_once).poll(context).is_ready() {
+                return Poll::Ready(Err(String::from("the end was asked for")));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn grace_over(&mut self) -> Moment {
+        let service = self.service;
+        *self.end.get_or_insert_with(|| service.env.now().moment.after(service.timer.grace))
     }
 
     /// Whichever entry looks first sees it, and tells it for all.
@@ -345,7 +440,7 @@ impl<'a> Serving<'a> {
 
     /// What runs may end within the grace; then it is told to stop, and dropped.
     async fn drain(&mut self) {
-        let end = self.service.env.now().moment.after(self.service.timer.grace);
+        let end = self.grace_over();
         let at_once = self.service.shutdown.reached(Phase::AtOnce);
         self.until_ended(end, Some(at_once)).await;
         self.stop.trigger();

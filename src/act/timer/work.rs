@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crate::act::env::Env;
 use crate::act::job::Job;
 use crate::act::shutdown::Shutdown;
+use crate::base::canonical::{InvalidKey, Key};
 use crate::base::fault::chain;
-use crate::base::time::BoxFuture;
+use crate::base::time::{BoxFuture, Timestamp};
 use crate::decide::schedule::{Occurrence, Running};
 use crate::remember::runs::Json;
 
@@ -46,6 +47,11 @@ pub(super) enum Work {
 }
 
 type InputOf = Arc<dyn Fn(&Occasion) -> Result<Json, String> + Send + Sync>;
+
+/// The key of an occurrence, for a job that has none of its own.
+pub(super) fn occasion_key(entry: &str, nominal: Timestamp) -> Result<Key, InvalidKey> {
+    Key::new("timer", entry, nominal.to_rfc3339())
+}
 
 /// How an occurrence becomes a run of a job.
 pub(super) struct Submission {

@@ -46,6 +46,7 @@ pub struct Ticker {
     schedule: Schedule,
     policy: Policy,
     last: Timestamp,
+    trusted: Timestamp,
 }
 
 /// What the next process needs to know.
@@ -74,7 +75,15 @@ impl Ticker {
             return Err(Error::field("name", format!("{name:?}"), "1 to 200 bytes"));
         }
         policy.check()?;
-        Ok(Self { name, schedule, policy, last: since })
+        Ok(Self { name, schedule, policy, last: since, trusted: Timestamp::MIN_UTC })
+    }
+
+    /// Takes `until` for what is meant, however far in the future it is: where [`new`](Self::new) was given a `since` that
+    /// is more than a day ahead, it seems to be that of a clock that was wrong unless it is said here too.
+    #[must_use]
+    pub const fn trusting(mut self, until: Timestamp) -> Self {
+        self.trusted = until;
+        self
     }
 
     /// Goes on from what was saved.
@@ -184,7 +193,7 @@ impl Ticker {
     /// What was noticed where the state cannot be right at `now`; it is mended.
     pub fn heed(&mut self, now: Timestamp) -> Option<Noticed> {
         let last = self.last;
-        if last <= later(now, AHEAD_MAX) {
+        if last <= later(now, AHEAD_MAX).max(self.trusted) {
             return None;
         }
         self.last = now;
