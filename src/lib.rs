@@ -30,6 +30,7 @@
 //! | the most valuable work first, and none that comes too late | [`queue`] |
 //! | something at its time: intervals, times of day, cron; and what was missed | [`schedule`] |
 //! | something only at certain hours | [`window`] |
+//! | schedules kept by a service, or by one pass of a cron process | `timer` (feature `store`) |
 //! | to do something only so often in this process | `limit` (feature `rate-limit`) |
 //! | to do something once, however often it is asked for | `once`, `ledger` (feature `store`) |
 //! | a job of steps that resumes where it was | `job`, `pipeline` (feature `store`) |
