@@ -272,8 +272,12 @@ fn of_two_processes_with_one_store_one_runs_each_occurrence() {
     let (one, other) = (timer(), timer());
     let shutdown = Shutdown::new();
     let futures: [BoxFuture<'_, ()>; 3] = [
-        Box::pin(async { drop(one.run_on(sim.clone(), &shutdown).await) }),
-        Box::pin(async { drop(other.run_on(sim.clone(), &shutdown).await) }),
+        Box::pin(async {
+            let _summary = one.run_on(sim.clone(), &shutdown).await;
+        }),
+        Box::pin(async {
+            let _summary = other.run_on(sim.clone(), &shutdown).await;
+        }),
         Box::pin(async {
             sim.sleep(48 * HOUR + MINUTE).await;
             shutdown.trigger();
@@ -320,8 +324,12 @@ fn a_job_is_submitted_each_time_once_and_is_under_way_until_its_run_has_ended() 
     let worker = Worker::new(Arc::clone(&store)).job(job()).build().unwrap();
     let shutdown = Shutdown::new();
     let futures: [BoxFuture<'_, ()>; 3] = [
-        Box::pin(async { drop(timer.run_on(sim.clone(), &shutdown).await) }),
-        Box::pin(async { drop(worker.run_on(sim.clone(), &shutdown).await) }),
+        Box::pin(async {
+            let _summary = timer.run_on(sim.clone(), &shutdown).await;
+        }),
+        Box::pin(async {
+            let _summary = worker.run_on(sim.clone(), &shutdown).await;
+        }),
         Box::pin(async {
             sim.sleep(5 * HOUR - MINUTE).await;
             shutdown.trigger();

@@ -259,7 +259,8 @@ impl<'a> Serving<'a> {
                     if !self.note(track.settle(turn.occurrence.nominal, &event, now.wall)).await? {
                         return Ok(Until::Now);
                     }
-                    if let Some(missed) = self.missed.take().or(missed.filter(|_| turn == &turns[0])) {
+                    if let Some(missed) = self.missed.take().or_else(|| missed.filter(|_| turn == &turns[0]))
+                    {
                         self.tell(&Event::Missed(missed));
                     }
                     self.tell(&event);

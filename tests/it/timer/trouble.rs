@@ -211,8 +211,12 @@ fn what_others_have_run_while_the_store_failed_here_is_not_run_again() {
     let (one, other) = (timer(&near), timer(&far));
     let shutdown = Shutdown::new();
     let futures: [BoxFuture<'_, ()>; 3] = [
-        Box::pin(async { drop(one.run_on(sim.clone(), &shutdown).await) }),
-        Box::pin(async { drop(other.run_on(sim.clone(), &shutdown).await) }),
+        Box::pin(async {
+            let _summary = one.run_on(sim.clone(), &shutdown).await;
+        }),
+        Box::pin(async {
+            let _summary = other.run_on(sim.clone(), &shutdown).await;
+        }),
         Box::pin(async {
             sim.sleep(30 * MINUTE).await;
             near.be(READ_ONLY);
@@ -344,8 +348,12 @@ fn jobs(overlap: Overlap, since: Timestamp, hours: u32) -> Vec<(i64, String)> {
     let worker = Worker::new(Arc::clone(&store)).job(job()).concurrency(4).build().unwrap();
     let shutdown = Shutdown::new();
     let futures: [BoxFuture<'_, ()>; 3] = [
-        Box::pin(async { drop(timer.run_on(sim.clone(), &shutdown).await) }),
-        Box::pin(async { drop(worker.run_on(sim.clone(), &shutdown).await) }),
+        Box::pin(async {
+            let _summary = timer.run_on(sim.clone(), &shutdown).await;
+        }),
+        Box::pin(async {
+            let _summary = worker.run_on(sim.clone(), &shutdown).await;
+        }),
         Box::pin(async {
             sim.sleep(HOUR * hours).await;
             shutdown.trigger();
@@ -408,8 +416,12 @@ fn a_run_that_is_replaced_has_stopped_before_the_next_begins() {
     let worker = Worker::new(Arc::clone(&store)).job(job()).concurrency(4).build().unwrap();
     let shutdown = Shutdown::new();
     let futures: [BoxFuture<'_, ()>; 3] = [
-        Box::pin(async { drop(timer.run_on(sim.clone(), &shutdown).await) }),
-        Box::pin(async { drop(worker.run_on(sim.clone(), &shutdown).await) }),
+        Box::pin(async {
+            let _summary = timer.run_on(sim.clone(), &shutdown).await;
+        }),
+        Box::pin(async {
+            let _summary = worker.run_on(sim.clone(), &shutdown).await;
+        }),
         Box::pin(async {
             sim.sleep(4 * HOUR).await;
             shutdown.at_once();
