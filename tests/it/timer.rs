@@ -327,7 +327,9 @@ fn a_job_is_submitted_each_time_once_and_is_under_way_until_its_run_has_ended() 
         Box::pin(async {
             let _summary = timer.run_on(sim.clone(), &shutdown).await;
         }),
-        Box::pin(async { drop(worker.run_on(sim.clone(), &shutdown).await) }),
+        Box::pin(async {
+            let _summary = worker.run_on(sim.clone(), &shutdown).await;
+        }),
         Box::pin(async {
             sim.sleep(5 * HOUR - MINUTE).await;
             shutdown.trigger();

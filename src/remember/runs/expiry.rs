@@ -21,7 +21,13 @@ impl Run {
     /// Why the run, which is held, is put down for good instead of being worked on. Where nobody knows whether an unsafe step
     /// was done a person is asked, and not less so because time is over.
     pub(crate) fn expiring(&self, now: Timestamp) -> Option<Reason> {
-        self.not_worth_it(now).filter(|_| self.state() == State::Processing && !in_doubt(&self.body))
+        self.not_worth_it(now).filter(|_| self.state() == State::Processing && !self.in_doubt())
+    }
+
+    /// Whether an unsafe step was begun and its end is not recorded.
+    pub(super) fn in_doubt(&self) -> bool {
+        let mut steps = self.body.steps.iter();
+        steps.any(|step| step.effect == Effect::Unsafe && step.state == StepState::Started)
     }
 }
 
@@ -67,6 +73,7 @@ impl Runs {
         body.finished_at = Some(at);
         body.wait = None;
         body.tell(&expired.reason);
+        body.fit_or_keep();
         let settling = self.settle_entry(&body, expired.id, actor, None).await?;
         let batch = Batch::of(Move { body: Some(&body), actor, ..expired }.write()?).and(settling);
         self.apply_batch(batch).await.map(drop)
@@ -75,9 +82,4 @@ impl Runs {
 
 pub(super) fn expired(until: Timestamp) -> Reason {
     Reason::new("run.expired", format!("it was worth running until {until}"))
-}
-
-/// Whether an unsafe step was begun and its end is not recorded.
-fn in_doubt(body: &Body) -> bool {
-    body.steps.iter().any(|step| step.effect == Effect::Unsafe && step.state == StepState::Started)
 }

@@ -312,6 +312,9 @@ impl Runs {
 
     async fn sweep_one(&self, run: Run, by: &str, now: Option<Timestamp>) -> Result<bool, Error> {
         let due = run.record.due_at;
+        if run.state() != State::WaitingExternal && run.in_doubt() {
+            return Ok(false);
+        }
         if let Some(until) = run.record.expires_at.filter(|at| now.max(due).is_some_and(|now| *at <= now)) {
             return self.expire_idle(run, expired(until), until, by).await.map(|()| true);
         }

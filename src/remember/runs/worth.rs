@@ -109,12 +109,10 @@ impl Runs {
             let (mut lowered, mut settled) = (Vec::new(), true);
             for (index, record) in page.into_iter().enumerate() {
                 let Ok(run) = Run::of(record) else { continue };
-                if let Some(reason) = run.not_worth_it(now) {
-                    settled &= index >= head;
-                    match self.expire_idle(run, reason, now, actor).await {
-                        Ok(()) | Err(Error::Lost { .. }) => {}
-                        Err(error) => return Err(error),
-                    }
+                if let Some(reason) = run.not_worth_it(now).filter(|_| !run.in_doubt()) {
+                    // An error with one run is met again by whoever claims it, and told; it does not keep others.
+                    let expired = self.expire_idle(run, reason, now, actor).await;
+                    settled &= expired.is_err() || index >= head;
                     continue;
                 }
                 let Some(worth) = run.body.worth.as_ref().filter(|worth| worth.ages()) else { continue };

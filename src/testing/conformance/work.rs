@@ -118,9 +118,11 @@ fn names(claimed: &[Claimed]) -> String {
 
 fn claims(h: &dyn Harness) -> Verdict {
     let start = now(h)?;
-    for (key, rank) in [("low", 1), ("high", 9), ("mid", 5), ("mid2", 5)] {
+    for (key, rank) in [("low", -2_000_000), ("high", 9), ("mid", -5), ("mid2", -5)] {
         write(h, insert(key, Put { rank: Some(rank), ..due(start) }), "insert")?;
     }
+    let ranked = Query { attention: true, order: Order::Rank, limit: 1, ..Query::all(NS) };
+    same!(keys(h, &ranked)?, ["high", "mid", "mid2", "low"], "page by page, by rank");
     let first = take(h, claim(3))?;
     same!(names(&first), "high mid mid2", "three claims, by rank");
     for one in &first {

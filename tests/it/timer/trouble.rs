@@ -351,7 +351,9 @@ fn jobs(overlap: Overlap, since: Timestamp, hours: u32) -> Vec<(i64, String)> {
         Box::pin(async {
             let _summary = timer.run_on(sim.clone(), &shutdown).await;
         }),
-        Box::pin(async { drop(worker.run_on(sim.clone(), &shutdown).await) }),
+        Box::pin(async {
+            let _summary = worker.run_on(sim.clone(), &shutdown).await;
+        }),
         Box::pin(async {
             sim.sleep(HOUR * hours).await;
             shutdown.trigger();
@@ -417,7 +419,9 @@ fn a_run_that_is_replaced_has_stopped_before_the_next_begins() {
         Box::pin(async {
             let _summary = timer.run_on(sim.clone(), &shutdown).await;
         }),
-        Box::pin(async { drop(worker.run_on(sim.clone(), &shutdown).await) }),
+        Box::pin(async {
+            let _summary = worker.run_on(sim.clone(), &shutdown).await;
+        }),
         Box::pin(async {
             sim.sleep(4 * HOUR).await;
             shutdown.at_once();

@@ -1,20 +1,23 @@
 //! Runs are taken by what they are worth, as in a queue in memory: the store's order is held against a look at all of them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use unattended::blocking::block_on;
 use unattended::effect::Effect;
+use unattended::fault::{Class, Severity};
 use unattended::job::{Builder, Job, Terms};
 use unattended::pipeline::Step;
 use unattended::queue::Value;
 use unattended::run::State;
-use unattended::runs::Worth;
+use unattended::runs::{FaultRecord, Word, Worth};
+use unattended::store::{BODY_MAX, Change, LeaseChange, Ns, Put, Store, Write};
 use unattended::testing::sim::Sim;
 use unattended::time::{Clock, Timestamp, later};
 
-use super::{Log, queue_on, run_for, secs, worker};
-use crate::world::World;
+use super::{Counted, Log, queue, queue_on, run_for, secs, worker};
+use crate::world::{Faulty, Inject, World, cut};
 
 /// A step that takes as many seconds as its input begins with.
 fn taking(log: &Log, sim: &Sim) -> Step {
@@ -185,4 +188,163 @@ fn what_was_claimed_ahead_and_is_too_late_when_its_slot_comes_is_not_begun() {
     assert_eq!(late, 0, "{:?}", log.spans());
     assert!(world.sim.now().wall > until);
     world.check();
+}
+
+#[test]
+fn a_run_in_doubt_is_asked_about_when_its_time_is_over_and_not_put_away() {
+    for swept in [false, true] {
+        let (world, log) = (World::new(), Log::default());
+        let unsafe_step = || log.step(&world.sim, Effect::Unsafe, secs(3600));
+        let job = || Job::new("worth").step(unsafe_step()).lease(crate::world::LEASE).build().unwrap();
+        let terms = Terms { expires_at: Some(later(world.wall(), secs(120))), ..Terms::default() };
+        let id = queue_on(&world, &job(), "1-a", &terms);
+        let dies = worker(&world.store, job()).build().unwrap();
+        let never = unattended::shutdown::Shutdown::new();
+        assert!(cut(&world.sim, secs(5), dies.run_on(world.sim.clone(), &never)).is_none());
+        assert_eq!(log.spans().len(), 1);
+        // Taken over, and handed back before it was begun there.
+        let back = Put { state: Some("queued".into()), lease: LeaseChange::End, ..Put::nothing() };
+        world.put(Ns::RUN, &id, Put { due_at: Change::to(world.wall()), ..back });
+        world.secs(200);
+        if swept {
+            block_on(world.runs().sweep(&[], "operator")).unwrap();
+            assert_eq!(world.run(&id).state(), State::Queued);
+        }
+        let next = worker(&world.store, job()).build().unwrap();
+        run_for(&world, secs(5), &[&next]);
+        assert_eq!(world.run(&id).state(), State::NeedsReview, "{}", world.run(&id).body.why);
+        assert_eq!(log.spans().len(), 1);
+    }
+}
+
+#[test]
+fn a_run_whose_end_cannot_be_written_keeps_no_other_from_being_done() {
+    let (world, log) = (World::new(), Log::default());
+    let job = of(&log, &world).build().unwrap();
+    let value = Some(Value::half_life(9.0, secs(60)).unwrap());
+    let expires_at = Some(later(world.wall(), secs(10)));
+    queue_on(&world, &job, "1-bad", &Terms { value, expires_at, ..Terms::default() });
+    let good: Vec<String> = (0..3).map(|task| queue(&world, &job, &format!("1-{task}"))).collect();
+    let store: Arc<dyn Store> = Arc::new(Faulty::new(&world.store, |_, batch| {
+        let expires = |write: &Write| write.put.state.as_deref() == Some("expired");
+        if batch.writes().iter().any(expires) { Inject::NotApplied } else { Inject::Pass }
+    }));
+    world.secs(20);
+    let worker = worker(&store, job).concurrency(4).build().unwrap();
+    run_for(&world, secs(5), &[&worker]);
+    let done = good.iter().filter(|id| world.run(id).state() == State::Succeeded).count();
+    assert_eq!(done, 3);
+}
+
+#[test]
+fn a_run_whose_body_is_full_expires_all_the_same() {
+    let (world, log) = (World::new(), Log::default());
+    let job = of(&log, &world).build().unwrap();
+    let expires_at = Some(later(world.wall(), secs(10)));
+    let id = queue_on(&world, &job, "1-full", &Terms { expires_at, ..Terms::default() });
+    let mut body = world.run(&id).body;
+    body.keep_fault(FaultRecord {
+        attempt: 1,
+        step_attempt: 1,
+        step: String::from("work"),
+        class: Class::Transient,
+        severity: Severity::Recoverable,
+        code: String::from("net.refused"),
+        chain: "no answer ".repeat(50),
+        at: world.wall(),
+    });
+    let left = BODY_MAX - serde_json::to_string(&body).unwrap().len() - 10;
+    body.input = serde_json::value::to_raw_value(&"x".repeat(left)).unwrap();
+    let body = Some(serde_json::to_string(&body).unwrap());
+    world.put(Ns::RUN, &id, Put { body, ..Put::nothing() });
+    world.secs(20);
+    run_for(&world, secs(5), &[&worker(&world.store, job).build().unwrap()]);
+    assert_eq!(world.run(&id).state(), State::Expired);
+}
+
+#[test]
+fn where_nothing_ages_the_queue_is_ranked_once_a_second_at_most() {
+    let (world, log) = (World::new(), Log::default());
+    let counted = Counted::new(&world.store);
+    let store: Arc<dyn Store> = Arc::<Counted>::clone(&counted);
+    let worker = worker(&store, of(&log, &world).build().unwrap()).poll(secs(1)).build().unwrap();
+    run_for(&world, secs(600), &[&worker]);
+    // A look and a claim each second, and orphans and waits each ten.
+    let calls = counted.calls();
+    assert!(calls < 600 * 2 * 5 / 4 + 200, "{calls} calls in ten idle minutes");
+}
+
+#[test]
+fn more_runs_that_age_than_one_claim_looks_at_are_all_done_at_a_bounded_cost() {
+    let (world, log) = (World::new(), Log::default());
+    let counted = Counted::new(&world.store);
+    let store: Arc<dyn Store> = Arc::<Counted>::clone(&counted);
+    let job = || of(&log, &world).build().unwrap();
+    let fades = || Terms { value: Some(Value::half_life(100.0, secs(60)).unwrap()), ..Terms::default() };
+    for task in 0..400 {
+        queue_on(&world, &job(), &format!("1-{task}"), &fades());
+    }
+    queue_on(
+        &world,
+        &job(),
+        "1-stays",
+        &Terms { value: Some(Value::step(20.0).unwrap()), ..Terms::default() },
+    );
+    world.secs(600);
+    let worker = || worker(&store, job()).concurrency(1).build().unwrap();
+    run_for(&world, secs(20), &[&worker()]);
+    let (calls, claims) = (counted.calls(), log.spans().len());
+    assert!(calls < 60 * u64::try_from(claims).unwrap(), "{calls} calls for {claims} claims");
+    let inputs = log.inputs();
+    assert!(inputs[..4].contains(&String::from("1-stays")), "{inputs:?}");
+    let (one, other) = (worker(), worker());
+    run_for(&world, secs(400), &[&one, &other]);
+    let mut inputs = log.inputs();
+    inputs.sort();
+    inputs.dedup();
+    assert_eq!((inputs.len(), log.spans().len()), (401, 401));
+    assert!(world.all().iter().all(|run| run.state() == State::Succeeded));
+    world.check();
+}
+
+#[test]
+fn a_run_that_is_paused_or_waits_for_its_serial_key_hides_nothing_behind_it() {
+    let (world, log) = (World::new(), Log::default());
+    let serial = |input: &String| if input.ends_with("serial") { String::from("s") } else { input.clone() };
+    let job = of(&log, &world).serial_by(serial).build().unwrap();
+    let terms = |value| Terms { value: Some(value), ..Terms::default() };
+    queue_on(&world, &job, "60-serial", &terms(Value::step(1000.0).unwrap()));
+    for task in 0..40 {
+        queue_on(&world, &job, &format!("{task:02}-serial"), &terms(Value::step(900.0).unwrap()));
+    }
+    for task in 0..40 {
+        let id = queue_on(&world, &job, &format!("1-paused-{task}"), &terms(Value::step(900.0).unwrap()));
+        let word = Word { by: "me", why: "again", at: world.wall() };
+        block_on(world.runs().pause(&id, word)).unwrap();
+    }
+    queue_on(&world, &job, "1-fades", &terms(Value::half_life(500.0, secs(10)).unwrap()));
+    queue_on(&world, &job, "1-stays", &terms(Value::step(100.0).unwrap()));
+    world.secs(60);
+    let worker = worker(&world.store, job).concurrency(2).build().unwrap();
+    run_for(&world, secs(50), &[&worker]);
+    let mut inputs = log.inputs();
+    inputs.sort();
+    assert_eq!(inputs, ["1-fades", "1-stays", "60-serial"]);
+}
+
+#[test]
+fn a_run_that_does_the_work_again_is_worth_what_it_was_on_its_first_day() {
+    let (world, log) = (World::new(), Log::default());
+    let job = of(&log, &world).build().unwrap();
+    let value = Value::half_life(100.0, secs(60)).unwrap();
+    let expires_at = Some(later(world.wall(), secs(600)));
+    let id = queue_on(&world, &job, "1-a", &Terms { value: Some(value), expires_at, ..Terms::default() });
+    let first = world.run(&id).record.rank;
+    world.secs(700);
+    run_for(&world, secs(5), &[&worker(&world.store, job).build().unwrap()]);
+    assert_eq!(world.run(&id).state(), State::Expired);
+    let word = Word { by: "me", why: "again", at: world.wall() };
+    let _created = block_on(world.runs().rerun(&world.run(&id), word)).unwrap();
+    let again = world.all().into_iter().find(|run| run.id() != id).unwrap();
+    assert_eq!((again.record.rank, again.record.expires_at), (first, None));
 }
