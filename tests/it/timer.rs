@@ -2,6 +2,7 @@
 
 mod clocks;
 mod faces;
+mod several;
 mod trouble;
 
 use std::convert::Infallible;

@@ -99,7 +99,7 @@ impl Entry {
     ///
     /// A job without a key of its own gets one of the entry's name and the occurrence's nominal time, so that two
     /// processes, or one that dies between the submission and its note of it, submit it once. The run before counts as under
-    /// way until it has ended or waits for a person.
+    /// way until it has ended or waits for a person; one that is replaced, until its worker has stopped.
     #[must_use]
     pub fn job<I, F>(mut self, job: Job, input: F) -> Self
     where
