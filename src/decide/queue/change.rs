@@ -93,6 +93,7 @@ impl<T> Queue<T> {
         }
         // It may have been what stood for those that wait for the same key.
         self.promote(meta.key);
+        self.compact();
         Ok(true)
     }
 

@@ -4,7 +4,7 @@ use crate::base::time::Now;
 use crate::decide::queue::core::{Queue, is_future};
 use crate::decide::queue::entry::Due;
 use crate::decide::queue::line;
-use crate::decide::queue::slab::Flags;
+use crate::decide::queue::slab::{Flags, Meta};
 
 /// A step of more than this many milliseconds is one: the wall clock was set, or the machine slept.
 const STEP_MIN: u64 = 2000;
@@ -60,17 +60,14 @@ impl<T> Queue<T> {
         }
     }
 
-    /// After four billion arrivals those that still wait are numbered from zero.
+    /// After four billion arrivals those that still wait, or run, are numbered from zero.
     pub(super) fn renumber(&mut self) {
-        let mut waiting: Vec<(u32, u32)> =
-            self.slab.waiting().map(|(slot, meta, _)| (meta.seq, slot)).collect();
-        waiting.sort_unstable();
+        let mut metas: Vec<&mut Meta> = self.slab.all_mut().collect();
+        metas.sort_unstable_by_key(|meta| meta.seq);
         self.seq = 0;
-        for (_, slot) in waiting {
-            if let Some(meta) = self.slab.get_mut(slot) {
-                meta.seq = self.seq;
-                self.seq += 1;
-            }
+        for meta in metas {
+            meta.seq = self.seq;
+            self.seq += 1;
         }
         self.shed = None;
         self.rebuild();

@@ -406,10 +406,12 @@ impl<T> Queue<T> {
     pub(super) fn bytes(&mut self) -> usize {
         let lanes: usize = self.keys.lanes_mut().map(|lane| lane.best.bytes() + lane.oldest.bytes()).sum();
         let ready = self.ready.best.bytes() + self.ready.oldest.bytes();
-        self.slab.bytes() + ready + lanes + self.expiry.bytes() + self.future.bytes()
+        let shed = self.shed.as_ref().map_or(0, Shed::bytes);
+        self.slab.bytes() + ready + lanes + self.expiry.bytes() + self.future.bytes() + shed
     }
 
-    fn compact(&mut self) {
+    /// Forgets what is void, where that is more than what holds.
+    pub(super) fn compact(&mut self) {
         let (slab, by) = (&self.slab, self.by());
         let live = slab.queued();
         self.ready.best.compact(live, |entry| is_bound(slab, by, entry));

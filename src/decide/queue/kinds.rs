@@ -6,7 +6,7 @@ use crate::base::time::nanos;
 use std::time::Duration;
 
 /// More kinds than this are not told apart; what is beyond is unknown.
-const KINDS_MAX: usize = 1024;
+pub(super) const KINDS_MAX: usize = 1024;
 /// What a task takes of which nothing is known.
 pub(super) const UNKNOWN: Duration = Duration::from_secs(1);
 pub(super) const LONGEST: Duration = Duration::from_secs(366 * 86_400);

@@ -66,10 +66,19 @@ impl<E: Copy + Ord> Pile<E> {
         *self = Self::default();
     }
 
-    /// Forgets what does not hold, if more than half of it may be such: `live` is how many hold at most.
+    /// Forgets what does not hold, and what is in it twice, if more than half of it may be such: `live` is how many hold at
+    /// most.
     pub(super) fn compact(&mut self, live: usize, holds: impl FnMut(&E) -> bool) {
-        if self.len() > live.saturating_mul(2).saturating_add(64) {
+        let most = live.saturating_mul(2).saturating_add(64);
+        if self.len() > most {
             self.retain(holds);
+        }
+        // What was changed and changed back holds again, beside what was said of it anew.
+        if self.len() > most {
+            self.run.append(&mut self.fresh);
+            self.run.sort_unstable_by(|a, b| b.cmp(a));
+            self.run.dedup();
+            self.run.shrink_to_fit();
         }
     }
 

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::base::time::{Now, Timestamp, nanos};
 use crate::decide::queue::core::{Queue, is_future};
 use crate::decide::queue::error::Error;
-use crate::decide::queue::kinds::{Kind, LONGEST};
+use crate::decide::queue::kinds::{KINDS_MAX, Kind, LONGEST};
 use crate::decide::queue::line;
 use crate::decide::queue::order::Builder;
 use crate::decide::queue::reason::Noticed;
 use crate::decide::queue::slab::{Flags, Id, Meta, NEVER};
-use crate::decide::queue::task::{About, check_estimate};
+use crate::decide::queue::task::{About, check_estimate, check_name};
 use crate::decide::queue::value::Value;
 
 const VERSION: u32 = 1;
@@ -161,10 +161,10 @@ impl<T> Queue<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Version`] for a format of a later version; [`Error::Field`] for a knob of the builder or a saved task that is out
+    /// [`Error::Version`] for a format of another version; [`Error::Field`] for a knob of the builder or a saved task that is out
     /// of its range, or a capacity less than what was saved.
     pub fn restore(builder: Builder, saved: Saved<T>, now: Now) -> Result<(Self, Vec<Noticed>), Error> {
-        if saved.v > VERSION {
+        if saved.v != VERSION {
             return Err(Error::Version { found: saved.v, known: VERSION });
         }
         builder.check()?;
@@ -186,7 +186,13 @@ impl<T> Queue<T> {
         (queue.dispatched, queue.overloaded, queue.paused) =
             (saved.dispatched, saved.overloaded, saved.paused);
         for kind in saved.kinds {
-            queue.kinds.restore(kind.checked()?);
+            let kind = kind.checked()?;
+            if queue.kinds.find(&kind.name).is_some() {
+                return Err(Error::field("kinds", "one of them twice", "each once"));
+            }
+            if queue.kinds.restore(kind) == 0 {
+                return Err(Error::field("kinds", "more", format!("at most {KINDS_MAX}")));
+            }
         }
         let since = Now { moment: now.moment, wall: now.wall.max(saved.saved_at) };
         for task in saved.tasks {
@@ -217,6 +223,7 @@ impl<T> Queue<T> {
 impl SavedKind {
     fn checked(self) -> Result<Kind, Error> {
         let Self { name, mean, count, since, estimate_ns } = self;
+        check_name("kind", &name)?;
         check_estimate(Duration::from_nanos(estimate_ns))?;
         if !(0.0..=50.0).contains(&mean) || estimate_ns > nanos(LONGEST) {
             return Err(Error::field("kinds", mean, "the logarithm of a time in nanoseconds, 0 to 50"));

@@ -39,7 +39,17 @@ impl Shed {
         if let Some(meta) = slab.get(slot) {
             self.bounds.push(Reverse(self.by.entry(slab, slot, meta, self.until)));
             self.bounds.compact(slab.queued(), |bound| holds(slab, bound.0));
+            // One that was changed again and again has a bound from each time.
+            if self.bounds.len() > slab.queued().saturating_mul(2).saturating_add(64) {
+                self.fill(slab);
+            }
         }
+    }
+
+    /// What it holds memory for.
+    #[cfg(test)]
+    pub(super) const fn bytes(&self) -> usize {
+        self.bounds.bytes()
     }
 
     /// Estimates or deadlines have changed: no bound holds.
@@ -89,6 +99,10 @@ impl Shed {
         }
         self.choices = 0;
         self.until = now.saturating_add(self.span);
+        self.fill(slab);
+    }
+
+    fn fill<T>(&mut self, slab: &Slab<T>) {
         self.bounds.clear();
         for (slot, meta, _) in slab.waiting() {
             self.bounds.push(Reverse(self.by.entry(slab, slot, meta, self.until)));

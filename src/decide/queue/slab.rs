@@ -310,6 +310,15 @@ impl<T> Slab<T> {
         })
     }
 
+    /// All that is known of all tasks, of those that wait and then of those that run.
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Meta> {
+        let waiting = self.slots.iter_mut().filter_map(|of| match of {
+            Slot::Queued(meta, _) => Some(meta),
+            Slot::Free { .. } | Slot::Running { .. } => None,
+        });
+        waiting.chain(self.working.iter_mut().map(|working| &mut working.meta))
+    }
+
     pub(super) fn set_value(&mut self, slot: u32, value: Value) {
         let packed = match value.0 {
             Shape::Step(v) => (Tag::Step, v, 0, 0),

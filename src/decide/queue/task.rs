@@ -155,18 +155,19 @@ impl About {
             return Err(Error::field("class", self.class, "0 to 3"));
         }
         for (field, name) in [("kind", &self.kind), ("key", &self.key)] {
-            if let Some(name) = name
-                && (name.is_empty() || name.len() > NAME_MAX)
-            {
-                return Err(Error::field(
-                    field,
-                    format_args!("{} bytes", name.len()),
-                    format!("1 to {NAME_MAX}"),
-                ));
+            if let Some(name) = name {
+                check_name(field, name)?;
             }
         }
         Ok(())
     }
+}
+
+pub(super) fn check_name(field: &'static str, name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.len() > NAME_MAX {
+        return Err(Error::field(field, format_args!("{} bytes", name.len()), format!("1 to {NAME_MAX}")));
+    }
+    Ok(())
 }
 
 pub(super) fn check_estimate(estimate: Duration) -> Result<(), Error> {

@@ -5,6 +5,7 @@
     reason = "small numbers"
 )]
 
+mod hostile;
 mod random;
 mod rules;
 mod saved;
