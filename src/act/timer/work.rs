@@ -54,8 +54,10 @@ pub(super) fn occasion_key(entry: &str, nominal: Timestamp) -> Result<Key, Inval
 /// How an occurrence becomes a run of a job.
 pub(super) struct Submission {
     pub(super) job: Job,
-    pub(super) input: Arc<dyn Fn(&Occasion) -> Result<Json, String> + Send + Sync>,
+    pub(super) input: Arc<InputOf>,
 }
+
+type InputOf = dyn Fn(&Occasion) -> Result<Json, String> + Send + Sync;
 
 impl Work {
     pub(super) fn future<F, Fut, E>(work: F) -> Self
