@@ -372,6 +372,9 @@ fn a_cron_process_does_what_is_due_in_one_pass_and_leaves() {
     let expected = [(65, "close 60"), (125, "close 120"), (545, "schedule.coalesced 6"), (545, "close 540")];
     assert_eq!(taken(&told), lines(&expected));
     assert_eq!(pass().begun, 0);
+    let history = sim.block_on(store.events(Ns::SNAPSHOT, "timer/books", 0, 100)).unwrap().unwrap();
+    let last = &history.last().unwrap().event;
+    assert!(last.code == "schedule.caught_up" && last.why.contains("schedule.coalesced (6,"), "{}", last.why);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::base::fault::chain;
 use crate::base::rng;
 use crate::base::time::Timestamp;
 use crate::decide::run::State;
-use crate::decide::schedule::{Due, Noticed, Snapshot, Ticker, Turn};
+use crate::decide::schedule::{Due, Missed, Noticed, Snapshot, Ticker, Turn};
 use crate::decide::window;
 use crate::remember::runs::{self, Runs, Submitted, Word};
 use crate::remember::snapshots::{Saved, Snapshots};
@@ -139,11 +139,12 @@ impl Track {
         self.ticker.next().map(|occurrence| occurrence.at)
     }
 
-    /// Notes that everything up to `until` is settled, with what is told about it; `false` if somebody else was faster.
+    /// Notes that everything up to `until` is settled, with what is told about it and about those `missed` before; `false` if somebody else was faster.
     pub(super) async fn settle(
         &mut self,
         until: Timestamp,
         event: &Event,
+        missed: Option<&Missed>,
         now: Timestamp,
     ) -> Result<bool, String> {
         let before = (self.ticker.clone(), self.run.clone());
@@ -151,19 +152,22 @@ impl Track {
         if let Event::Begun { run: Some(run), .. } = event {
             self.run = Some(run.clone());
         }
-        let saved = self.save(now, Some(event)).await;
+        let why = match missed {
+            Some(missed) => format!("{event}; before it {} ({missed})", missed.code()),
+            None => event.to_string(),
+        };
+        let saved = self.save(now, Some((event.code(), why))).await;
         if !matches!(saved, Ok(true)) {
             (self.ticker, self.run) = before;
         }
         saved
     }
 
-    async fn save(&mut self, now: Timestamp, event: Option<&Event>) -> Result<bool, String> {
+    async fn save(&mut self, now: Timestamp, told: Option<(&'static str, String)>) -> Result<bool, String> {
         let Some(kept) = &mut self.store else { return Ok(true) };
         let form = Form { ticker: self.ticker.snapshot(now), run: self.run.clone(), by: Some(self.mark) };
         let actor = format!("timer:{}", kept.store.owner());
-        let event = event
-            .map(|event| store::Event::new(Some("saved"), "saved", &actor, event.code(), event.to_string()));
+        let event = told.map(|(code, why)| store::Event::new(Some("saved"), "saved", &actor, code, why));
         let snapshots = Snapshots::new(Arc::clone(&kept.store));
         match snapshots.save_and_tell(&kept.key, "timer", &form, kept.version, event).await {
             Ok(Saved::Done(version)) => {

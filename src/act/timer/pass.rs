@@ -83,7 +83,7 @@ impl Passing<'_> {
                 Look::Due(Due::Wait { .. }) => break,
                 Look::Due(Due::Skip { missed, .. }) => {
                     let event = Event::Missed(missed);
-                    if track.settle(missed.newest.nominal, &event, now).await? {
+                    if track.settle(missed.newest.nominal, &event, None, now).await? {
                         self.tell(entry, &event);
                     }
                 }
@@ -136,7 +136,7 @@ impl Passing<'_> {
                 Clash::Skip { why } => {
                     let newest = turns.last().unwrap_or(turn).occurrence;
                     let event = Event::Overlapped { occurrence: newest, why };
-                    if track.settle(newest.nominal, &event, now).await? {
+                    if track.settle(newest.nominal, &event, missed.as_ref(), now).await? {
                         missed.take().into_iter().for_each(|missed| self.tell(entry, &Event::Missed(missed)));
                         self.tell(entry, &event);
                     }
@@ -169,7 +169,7 @@ impl Passing<'_> {
         }
         let job = track.submission().is_some();
         let begun = Event::Begun { occurrence: turn.occurrence, why: turn.why, run };
-        if !track.settle(turn.occurrence.nominal, &begun, now).await? {
+        if !track.settle(turn.occurrence.nominal, &begun, missed.as_ref(), now).await? {
             return Ok(false);
         }
         missed.take().into_iter().for_each(|missed| self.tell(entry, &Event::Missed(missed)));

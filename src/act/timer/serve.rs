@@ -201,7 +201,7 @@ impl<'a> Serving<'a> {
             Due::Wait { next, .. } => Ok(Until::Wall(next.map(|next| next.at))),
             Due::Skip { missed, .. } => {
                 let event = Event::Missed(missed);
-                if self.note(track.settle(missed.newest.nominal, &event, now)).await? {
+                if self.note(track.settle(missed.newest.nominal, &event, None, now)).await? {
                     self.tell(&event);
                 }
                 Ok(Until::Now)
@@ -254,15 +254,16 @@ impl<'a> Serving<'a> {
                 }
             },
             Clash::Skip { why } => {
-                for turn in &turns {
+                for (index, turn) in turns.iter().enumerate() {
+                    let missed = missed.filter(|_| index == 0);
                     let event = Event::Overlapped { occurrence: turn.occurrence, why };
-                    if !self.note(track.settle(turn.occurrence.nominal, &event, now.wall)).await? {
+                    if !self
+                        .note(track.settle(turn.occurrence.nominal, &event, missed.as_ref(), now.wall))
+                        .await?
+                    {
                         return Ok(Until::Now);
                     }
-                    if let Some(missed) = self.missed.take().or_else(|| missed.filter(|_| turn == &turns[0]))
-                    {
-                        self.tell(&Event::Missed(missed));
-                    }
+                    missed.into_iter().for_each(|missed| self.tell(&Event::Missed(missed)));
                     self.tell(&event);
                 }
                 return Ok(Until::Now);
@@ -309,7 +310,8 @@ impl<'a> Serving<'a> {
             }
         }
         let begun = Event::Begun { occurrence: turn.occurrence, why: turn.why, run };
-        if !self.note(track.settle(turn.occurrence.nominal, &begun, now.wall)).await? {
+        let missed = self.missed;
+        if !self.note(track.settle(turn.occurrence.nominal, &begun, missed.as_ref(), now.wall)).await? {
             // Somebody else runs it.
             let again = self.look_anew();
             self.ask(track.refresh(now.wall)).await?;

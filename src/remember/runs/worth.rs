@@ -18,6 +18,9 @@ const UNKNOWN: Duration = Duration::from_secs(1);
 pub const ESTIMATE_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// How many pages of the queue's head are ranked anew before one claim.
 const PAGES_MAX: u32 = 16;
+/// A rank that is too high by less than this, 0.7 percent of what a run is worth, is left: many that fade at the same pace
+/// would else be written anew before each claim.
+const SLACK: i64 = 10;
 /// The fewest runs in such a page.
 const PAGE_MIN: u32 = 16;
 
@@ -25,7 +28,7 @@ const PAGE_MIN: u32 = 16;
 ///
 /// The store orders runs by an integer, their rank: the density of this value, worth for each second of work. Since a value
 /// never rises, the rank of the day of submission is an upper bound; before runs are claimed those at the head of the queue
-/// whose rank is too high by now are ranked anew, until the best of them are ranked as they are worth. So what is claimed is
+/// whose rank is too high by now are ranked anew, until the best of them are ranked as they are worth, to 0.7 percent. So what is claimed is
 /// what an [in-memory queue](crate::decide::queue) would take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Worth {
@@ -118,7 +121,7 @@ impl Runs {
                 let Some(worth) = run.body.worth.as_ref().filter(|worth| worth.ages()) else { continue };
                 aging = true;
                 let rank = worth.rank(now);
-                if rank < run.record.rank {
+                if rank.saturating_add(SLACK) < run.record.rank {
                     settled &= index >= head;
                     lowered.push((run.record, rank));
                 }

@@ -28,9 +28,7 @@ fn what_is_caught_up_with_is_not_begun_after_the_window_has_closed() {
     let sim = Sim::new(at(150), 1);
     let told = Told::default();
     let window = "02:00-02:45".parse().unwrap();
-    let entry = entry(&sim, &told, 10 * MINUTE).policy(policy(CatchUp::All { at_most: 10 })).since(at(0));
     let every = Schedule::every(20 * MINUTE).unwrap();
-    drop(entry);
     let (clock, heard) = (sim.clone(), Arc::clone(&told));
     let entry = Entry::new("report", every)
         .policy(policy(CatchUp::All { at_most: 10 }))

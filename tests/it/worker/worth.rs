@@ -96,7 +96,8 @@ fn at_each_claim_the_run_that_is_worth_most_a_second_is_taken_and_the_sixteenth_
                 .iter()
                 .filter(|(input, one)| fits(one) && !begun[..=turn].iter().any(|span| span.input == **input));
             let best = waiting.map(|(_, one)| one.worth.rank(now)).max().unwrap_or(i64::MIN);
-            if chosen.worth.rank(now) < best {
+            // A rank that is too high by less than ten thousandths of a doubling is left as it is.
+            if chosen.worth.rank(now) + 10 < best {
                 oldest += 1;
             }
         }
