@@ -1,4 +1,5 @@
-//! A queue by deadline, here and in the peers, side by side in one run, and the bounds that this library is held to.
+//! A queue by deadline and the next of a cron expression, here and in the peers, side by side in one run, and the bounds that this
+//! library is held to.
 //!
 //! `cargo run --release > RESULTS.md` (about half a minute). A million tasks are put in, three in ten are cancelled, the rest is
 //! taken out by its deadline. Every contender gets the same deadlines and a payload of 8 bytes, and gives the payloads back; the
@@ -12,6 +13,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a measurement prints")]
 
+mod calendar;
 mod memory;
 #[path = "../../durable/src/report.rs"]
 #[allow(dead_code, reason = "the other package uses the rest of it")]
@@ -68,8 +70,9 @@ fn main() {
     report.at_least("times as fast as tokio-util `DelayQueue`", best[3] / best[0], 1.4, "times");
     report.at_most("1,000,000 by value, 300,000 cancelled: here", by_value, 1.0, "s");
     report.at_most("bytes a task beside its payload, 1,000,000 by value", bytes_each(), 128.0, "bytes");
+    calendar::measure(&mut report);
     println!(
-        "# A queue by deadline, here and in the peers\n\n`cargo run --release` in `benches/peers/time`.\n"
+        "# A queue by deadline and the next of a schedule, here and in the peers\n\n`cargo run --release` in `benches/peers/time`.\n"
     );
     println!("Load of the machine (2 processors) after: {}.\n", load());
     if !report.end() {
