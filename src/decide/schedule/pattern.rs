@@ -5,7 +5,8 @@ use std::fmt;
 use chrono::{NaiveDateTime, NaiveTime, TimeDelta, Weekday};
 
 #[cfg(feature = "cron")]
-use crate::base::text::{self, time_of_day, weekday};
+use crate::base::text;
+use crate::base::text::{time_of_day, weekday};
 use crate::base::time::Timestamp;
 use crate::base::zone::{Resolved, Zone};
 use crate::decide::schedule::fields::Fields;
