@@ -175,7 +175,9 @@ impl FromStr for Zone {
         } else {
             "utc, an offset such as +02:00, or (feature `tz`) a name such as Europe/Berlin"
         };
-        text.parse().map(Self::Fixed).map_err(|_| UnknownZone { given: text.to_owned(), allowed })
+        text.parse()
+            .map(Self::Fixed)
+            .map_err(|_| UnknownZone { given: crate::base::text::shortened(text, 120), allowed })
     }
 }
 

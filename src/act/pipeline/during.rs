@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::act::pipeline::drive::put_off;
 use crate::act::pipeline::{Course, Holding, Step, handing, undo};
 use crate::base::explain::Explain;
-use crate::base::time::Timestamp;
+use crate::base::time::{Timestamp, later};
 use crate::decide::run::State;
 use crate::decide::window::{self, Fits, Window};
 use crate::remember::runs::{CHAIN_MAX, Error, Failure, Reason, shortened};
@@ -23,7 +23,14 @@ enum Shut {
     NeverFits { longest: Duration, needs: Duration },
     /// What is closed is so to the end of the calendar.
     NeverOpens { why: window::Why },
+    /// The window of the job and that of the step are not open together.
+    NeverTogether,
 }
+
+/// How far from the first opening of the one on it is looked for one that the other shares: each week is in it.
+const LOOKED_THROUGH: Duration = Duration::from_secs(366 * 86_400);
+/// And by how many openings: 64 hours of a day open at most so often in a year.
+const TURNS_MAX: usize = 50_000;
 
 /// Moves the run where the step that is about to begin must not begin now: puts it down until it may, or ends it where
 /// that is never, or too late. Says whether it did.
@@ -45,7 +52,10 @@ pub(super) async fn shut_out(
         Shut::PastDeadline { .. } if !holding.body().steps.iter().any(|step| step.state.is_settled()) => {
             expire(holding, reason).await?;
         }
-        Shut::PastDeadline { .. } | Shut::NeverFits { .. } | Shut::NeverOpens { .. } => {
+        Shut::PastDeadline { .. }
+        | Shut::NeverFits { .. }
+        | Shut::NeverOpens { .. }
+        | Shut::NeverTogether => {
             let failure = Failure::permanent(shut.code(), reason.why.as_str());
             if undo::fail_for_good(course, holding, &step.name, reason, failure, None).await? {
                 undo::undo_all(course, holding).await?;
@@ -60,17 +70,31 @@ pub(super) fn is_shut(course: &Course<'_>, holding: &Holding, step: &Step) -> bo
     shut(course, holding, step).is_some()
 }
 
-/// The window of the job, then that of the step.
+/// Why it must not begin now by the window of the job and that of the step, and when it may by both.
 fn shut(course: &Course<'_>, holding: &Holding, step: &Step) -> Option<Shut> {
-    let now = holding.env.now().wall;
-    let windows = course.during.into_iter().chain(&step.during);
-    let shut = windows.filter_map(|window| of_window(window, step, now)).next()?;
-    match (shut, holding.expires_at()) {
-        (Shut::Closed { opens, why }, Some(deadline)) if deadline <= opens => {
-            Some(Shut::PastDeadline { opens, deadline, why })
+    let (now, deadline) = (holding.env.now().wall, holding.expires_at());
+    let (mut opens, mut first, mut until) = (now, None, Timestamp::MAX_UTC);
+    for _ in 0..TURNS_MAX {
+        let mut windows = course.during.into_iter().chain(&step.during);
+        let (next, why) = match windows.find_map(|window| of_window(window, step, opens)) {
+            Some(Shut::Closed { opens: next, why }) if next > opens => (next, why),
+            None | Some(Shut::Closed { .. }) => break,
+            never => return never,
+        };
+        if first.is_none() {
+            until = later(next, LOOKED_THROUGH);
         }
-        (shut, _) => Some(shut),
+        (opens, first) = (next, Some(first.unwrap_or(why)));
+        if opens > until || deadline.is_some_and(|deadline| deadline <= opens) {
+            break;
+        }
     }
+    let why = first?;
+    Some(match deadline {
+        Some(deadline) if deadline <= opens => Shut::PastDeadline { opens, deadline, why },
+        _ if opens > until => Shut::NeverTogether,
+        _ => Shut::Closed { opens, why },
+    })
 }
 
 fn of_window(window: &Window, step: &Step, now: Timestamp) -> Option<Shut> {
@@ -105,7 +129,7 @@ impl Explain for Shut {
             Self::Closed { .. } => "window.closed",
             Self::PastDeadline { .. } => "window.past_deadline",
             Self::NeverFits { .. } => "window.never_fits",
-            Self::NeverOpens { .. } => "window.never_opens",
+            Self::NeverOpens { .. } | Self::NeverTogether => "window.never_opens",
         }
     }
 }
@@ -121,6 +145,9 @@ impl fmt::Display for Shut {
                 write!(f, "it may take {needs:?}, and its window is never open for more than {longest:?}")
             }
             Self::NeverOpens { why } => write!(f, "its window does not open again: {why}"),
+            Self::NeverTogether => {
+                f.write_str("its window and that of its job are not open together within a year")
+            }
         }
     }
 }

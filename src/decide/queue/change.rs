@@ -60,7 +60,11 @@ impl<T> Queue<T> {
         if let Some(estimate) = change.estimate {
             check_estimate(estimate)?;
         }
-        let start = change.not_before.map_or_else(|| self.start_of(slot, &meta), |when| Some(when.at(now)));
+        let start = match change.not_before {
+            Some(when) => Some(when.at(now)),
+            None if change.deadline.is_some() => self.start_of(slot, &meta),
+            None => None,
+        };
         let deadline = match change.deadline {
             None => Some(meta.deadline).filter(|deadline| *deadline != NEVER),
             Some(deadline) => deadline.map(|when| when.at(now)),
@@ -87,7 +91,11 @@ impl<T> Queue<T> {
             meta.flags.set(Flags::IN_BEST, false);
             meta.flags.set(Flags::IN_EXPIRY, false);
         }
-        self.place(slot, start);
+        if change.not_before.is_some() || meta.place == Place::Ready {
+            self.place(slot, start);
+        } else {
+            self.expires(slot);
+        }
         if let Some(shed) = &mut self.shed {
             shed.add(&self.slab, slot);
         }

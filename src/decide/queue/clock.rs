@@ -38,6 +38,28 @@ impl<T> Queue<T> {
         self.rebuild();
     }
 
+    /// Puts the tasks of a kind whose estimate is another now where they belong. What the piles said of them is void, or holds
+    /// again beside what is said now, until it is met or forgotten.
+    pub(super) fn relearn(&mut self, kind: u16) {
+        let estimate = self.kinds.estimate(kind);
+        let mut slots = Vec::new();
+        for (slot, meta) in self.slab.metas_mut() {
+            if meta.kind == kind && !meta.flags.has(Flags::DECLARED) {
+                meta.estimate = estimate;
+                meta.flags.set(Flags::IN_BEST, false);
+                slots.push(slot);
+            }
+        }
+        for slot in slots {
+            self.offer(slot);
+            self.expires(slot);
+            if let Some(shed) = &mut self.shed {
+                shed.add(&self.slab, slot);
+            }
+        }
+        self.compact();
+    }
+
     /// Puts all that waits in order again: what it is ordered by has changed.
     pub(super) fn rebuild(&mut self) {
         self.ready.clear();

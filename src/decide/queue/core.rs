@@ -28,7 +28,9 @@ struct Times {
 /// | `push`, `next`, `done` | O(log n), a burst of pushes one sort; a value that falls may be moved back more than once |
 /// | `cancel`, `pause` | O(1) (O(log n) for a task with a key) |
 /// | a push to a full queue | O(log n) mostly: densities that fall are bounded for a span at whose end all are looked at |
-/// | a step of the wall clock, a learned estimate that changed by a quarter | O(n log n), the second paid for by n/32 completions |
+/// | `reschedule` | O(log n); O(n) for the deadline of a task whose time has not come |
+/// | a step of the wall clock | O(n log n) |
+/// | a learned estimate that changed by a quarter | O(n + k log n) for the k of its kind, paid for by n/32 completions of it |
 ///
 /// At most 128 bytes a task beside its payload, and 24 more from the first time on that the queue was full.
 #[derive(Clone)]
@@ -257,13 +259,7 @@ impl<T> Queue<T> {
         self.keys.leave(meta.key);
         self.promote(meta.key);
         if self.kinds.learn(meta.kind, took, self.slab.queued()) {
-            let estimate = self.kinds.estimate(meta.kind);
-            for (_, other) in self.slab.metas_mut() {
-                if other.kind == meta.kind && !other.flags.has(Flags::DECLARED) {
-                    other.estimate = estimate;
-                }
-            }
-            self.rebuild();
+            self.relearn(meta.kind);
         }
         let late = (self.now > meta.deadline).then(|| Duration::from_nanos(self.now - meta.deadline));
         Some(Done { took, late })

@@ -51,6 +51,10 @@ pub(super) fn read(expression: &str) -> Result<Pattern, Error> {
             return Err(wrong(name, expression, String::from("it names no value")));
         }
     }
+    let names = NAMES.iter().skip(usize::from(parts.len() == 5));
+    for (name, part) in names.zip(&parts) {
+        check_steps(name, part, expression)?;
+    }
     let fields = fields(&cron);
     if !fields.is_possible() {
         return Err(Error::NeverFires { expression: expression.to_owned() });
@@ -60,6 +64,27 @@ pub(super) fn read(expression: &str) -> Result<Pattern, Error> {
     let wildcard = clock.into_iter().any(|part| part.starts_with('*'));
     let said = Said::Cron { expression: expression.trim().to_owned(), described: described(&cron) };
     Ok(Pattern { fields, wildcard, said })
+}
+
+/// A step over the end of its field happens once in it: who writes `*/90` for the minute means each 90 minutes, and would
+/// have each hour. (Vixie cron takes it so and says nothing.)
+fn check_steps(name: &'static str, part: &str, expression: &str) -> Result<(), Error> {
+    let most = match name {
+        "second" | "minute" => 60,
+        "hour" => 24,
+        "day of month" => 31,
+        "month" => 12,
+        "day of week" => 7,
+        _ => return Ok(()),
+    };
+    let steps = part.split(',').filter_map(|item| item.split_once('/')?.1.parse::<u32>().ok());
+    match steps.max() {
+        Some(step) if step > most => {
+            let why = format!("a step of {step} is longer than the {most} values that there are");
+            Err(wrong(name, expression, why))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn fields(cron: &Cron) -> Fields {

@@ -127,7 +127,8 @@ impl Schedule {
     /// with one for the year after them. `*`, `,`, `-`, `/`, names such as `MON` and `JAN`; `L`, `LW` and `15W` for the day
     /// of the month; `5#2` and `5L` for the day of the week; `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.
     /// Monday is 1; Sunday is 0 and 7. Where neither of the fields for days is `*`, one of them is enough, as in Vixie
-    /// cron; with `+` before the day of week, both must name the day.
+    /// cron; with `+` before the day of week, both must name the day. A step is counted within its field and begins anew in
+    /// each: one longer than the field (`*/90` for the minute) is an error, for it would not mean what it says.
     ///
     /// ```
     /// use unattended::schedule::Schedule;

@@ -193,6 +193,20 @@ fn a_text_that_is_no_window_says_which_part_is_not() {
     assert_eq!(said("09:00-22:00 Mon-Fry"), "the zone of a window");
     let zones = "09:00-12:00 +01:00; 13:00-14:00 utc";
     assert_eq!(said(zones), "the zone is given twice: +01:00 and utc");
+    for odd in [
+        "9:5:30-22:00",
+        "09:0:30-22:00",
+        "٠٩:٠٠-٢٢:٠٠",
+        "09:00-24:00-25:00",
+        "24:00-24:00",
+        "+9:00-22:00",
+        "09:00–22:00",
+    ] {
+        assert!(said(odd).ends_with(hours), "{odd}: {}", said(odd));
+    }
+    for long in ["x".repeat(10_000_000), format!("09:00-22:00 Mon {}", "Mon,".repeat(1_000_000) + "Mon")] {
+        assert!(said(&long).len() < 1000, "what is given is not said in full");
+    }
     let many = vec!["09:00-12:00"; 65].join(";");
     assert_eq!(said(&many), "window: hours is 65, allowed is 1 to 64");
 }
@@ -227,6 +241,25 @@ fn nothing_breaks_at_the_ends_of_the_calendar() {
             }
         }
         assert!(window.next_open(Timestamp::MIN_UTC).is_some());
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn what_is_written_of_any_hours_reads_as_the_same_window(
+        all in proptest::collection::vec((1_u8..128, 0_u32..86_400, 0_u32..86_400, 0_u32..1_500), 1..20), east in -1439..1440_i32,
+    ) {
+        const WEEK: [Weekday; 7] =
+            [Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri, Weekday::Sat, Weekday::Sun];
+        let zone = Zone::Fixed(chrono::FixedOffset::east_opt(east * 60).unwrap());
+        let builder = all.into_iter().fold(Window::new(zone), |all, (days, open, close, millis)| {
+            let time = |second, nanos| NaiveTime::from_num_seconds_from_midnight_opt(second, nanos).unwrap();
+            let days: Vec<Weekday> = WEEK.into_iter().filter(|day| days >> day.num_days_from_monday() & 1 == 1).collect();
+            all.hours_on(&days, time(open, 0), time(close, if millis < 1000 { millis * 1_000_000 } else { 0 }))
+        });
+        let window = builder.build().unwrap();
+        let read: Window = window.to_string().parse().unwrap();
+        proptest::prop_assert_eq!(read, window);
     }
 }
 

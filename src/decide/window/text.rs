@@ -5,10 +5,13 @@ use std::str::FromStr;
 
 use chrono::{NaiveTime, Weekday};
 
-use crate::base::text::time_of_day;
+use crate::base::text::{shortened, time_of_day};
 use crate::base::zone::{UnknownZone, Zone};
 use crate::decide::window::week::{EVERY_DAY, Segment};
 use crate::decide::window::{Builder, Error, Window};
+
+/// How much of what was given is said in an error.
+const GIVEN_MAX: usize = 120;
 
 /// The text is no window.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,7 +94,7 @@ fn segment(text: &str, zone: &mut Option<Zone>) -> Result<Segment, ParseError> {
     let given = words.next().unwrap_or_default();
     let wrong = || ParseError::Part {
         part: "hours",
-        given: given.to_owned(),
+        given: shortened(given, GIVEN_MAX),
         allowed: "from-to, each HH:MM or HH:MM:SS, such as 09:00-22:00",
     };
     let (open, close) = given.split_once('-').ok_or_else(wrong)?;
@@ -103,7 +106,7 @@ fn segment(text: &str, zone: &mut Option<Zone>) -> Result<Segment, ParseError> {
             Some(read) if days.is_none() => days = Some(read),
             Some(_) => {
                 let allowed = "one list of days, such as Mon,Wed-Fri";
-                return Err(ParseError::Part { part: "days", given: word.to_owned(), allowed });
+                return Err(ParseError::Part { part: "days", given: shortened(word, GIVEN_MAX), allowed });
             }
             None => {
                 let second = word.parse()?;
@@ -117,8 +120,10 @@ fn segment(text: &str, zone: &mut Option<Zone>) -> Result<Segment, ParseError> {
 }
 
 fn time(text: &str) -> Option<NaiveTime> {
-    // What is shorter would leave it open whether 9:5 is five past nine.
-    if text.len() < 5 {
+    // Two digits each: what is shorter would leave it open whether 9:5 is five past nine.
+    let bytes = text.as_bytes();
+    let seconds = bytes.len() == 5 || (bytes.get(5) == Some(&b':') && bytes.len() >= 8);
+    if bytes.get(2) != Some(&b':') || !seconds {
         return None;
     }
     NaiveTime::parse_from_str(text, "%H:%M").or_else(|_| NaiveTime::parse_from_str(text, "%H:%M:%S%.f")).ok()

@@ -335,3 +335,82 @@ fn what_was_in_the_middle_is_gone_on_with_after_the_window_has_closed() {
     assert_eq!(world.work_off(&job(false)).remove(0).state(), State::Succeeded);
     assert_eq!(counts(&done), [0, 2]);
 }
+
+#[test]
+fn windows_that_are_never_open_together_end_the_run_and_undo_what_it_did() {
+    let (world, done) = (World::at("2026-07-31T10:00:00Z"), counters());
+    let undone = Arc::clone(&done[0]);
+    let book =
+        Step::blocking("book", Effect::Idempotent, |_| Ok(())).undo_blocking(Effect::Idempotent, move |_| {
+            undone.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        });
+    let publish = counting("publish", Effect::Unsafe, &done[1]).during(window("14:00-16:00"));
+    let job = Job::new("newsletter").step(book).step(publish).during(window("09:00-12:00")).build().unwrap();
+    let run = world.run(&job).run.unwrap();
+    assert_eq!((run.state(), counts(&done)), (State::Compensated, [1, 0]));
+    assert!(world.codes(&run).iter().any(|code| code == "window.never_opens"), "{:?}", world.codes(&run));
+}
+
+#[test]
+fn two_windows_are_waited_for_once_until_both_are_open() {
+    let (world, done) = (World::at("2026-07-27T20:00:00Z"), counters());
+    let publish = counting("publish", Effect::Unsafe, &done[1]).during(window("10:00-12:00 Mon-Sat"));
+    let job = Job::new("newsletter").step(publish).during(window("14:00-16:00 Mon-Fri; 11:00-13:00 Sat"));
+    let run = world.run(&job.build().unwrap()).run.unwrap();
+    assert_eq!(run.record.due_at, Some(at("2026-08-01T11:00:00Z")));
+    assert_eq!(world.codes(&run), ["run.submitted", "window.closed"]);
+}
+
+#[test]
+fn what_is_undone_waits_for_no_window() {
+    let (world, done) = (World::at("2026-07-31T21:55:00Z"), counters());
+    let (sim, undone) = (world.sim.clone(), Arc::clone(&done[0]));
+    let book =
+        Step::blocking("book", Effect::Idempotent, |_| Ok(())).undo_blocking(Effect::Idempotent, move |_| {
+            undone.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        });
+    let pay = Step::blocking("pay", Effect::Unsafe, move |_| -> Result<(), StepError> {
+        sim.advance(Duration::from_secs(600));
+        Err(StepError::permanent("http.402", "no money"))
+    });
+    let hours = window("09:00-22:00");
+    let job = Job::new("order")
+        .lease(HOUR)
+        .step(book.during(hours.clone()))
+        .step(pay)
+        .during(hours)
+        .build()
+        .unwrap();
+    let run = world.run(&job).run.unwrap();
+    assert_eq!((run.state(), counts(&done)[0]), (State::Compensated, 1), "{}", run.body.why);
+}
+
+#[test]
+fn a_run_that_was_put_off_fifty_times_is_at_its_first_attempt() {
+    let (world, done) = (World::at("2026-07-01T09:00:00Z"), counters());
+    let mut job = Job::new("slow").lease(4 * HOUR).attempts_max(2);
+    for n in 0..51 {
+        let (sim, count) = (world.sim.clone(), Arc::clone(&done[0]));
+        let step = Step::blocking(&format!("step_{n}"), Effect::Idempotent, move |_| {
+            sim.advance(2 * HOUR);
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        });
+        job = job.step(step.during(window("09:00-10:00")));
+    }
+    let job = job.build().unwrap();
+    let id = world.submit(&job, None);
+    for _ in 0..51 {
+        assert!(world.get(&id).state() == State::Queued);
+        assert_eq!(world.work_off(&job).len(), 1);
+        assert!(world.work_off(&job).is_empty(), "it is not looked at before its time");
+        world.sim.advance(22 * HOUR);
+    }
+    let run = world.get(&id);
+    assert_eq!((run.state(), run.body.attempt, counts(&done)[0]), (State::Succeeded, 1, 51));
+    let events = block_on(Runs::new(Arc::clone(&world.store)).history(&id, 0, 1000)).unwrap();
+    let closed = events.iter().filter(|event| event.event.code == "window.closed").count();
+    assert_eq!(closed, 50, "a line each");
+}

@@ -76,6 +76,17 @@ fn an_error_says_which_field_is_wrong() {
         ("0 * * * * * 20000", "year"),
         ("*/0 * * * *", "minute"),
         ("5-1 * * * *", "minute"),
+        ("*/90 * * * *", "minute"),
+        ("*/61 0 * * * *", "second"),
+        ("0 1,*/25 * * *", "hour"),
+        ("0 0 1-31/32 * *", "day of month"),
+        ("0 0 1 */13 *", "month"),
+        ("0 0 * * */8", "day of week"),
+        ("@reboot", "fields"),
+        ("1-0 * * * *", "minute"),
+        ("\0 * * * *", "minute"),
+        ("٣ * * * *", "minute"),
+        ("* * * * 5#6", "day of week"),
         ("* , * * *", "hour"),
         ("* * * *", "fields"),
         ("", "fields"),
@@ -88,6 +99,10 @@ fn an_error_says_which_field_is_wrong() {
     assert_eq!(told, r#"schedule: hour of the cron expression "* 24 * * *": number out of bounds"#);
     let told = read("* * * * MONDAY").unwrap_err().to_string();
     assert!(told.ends_with("contains illegal character 'D' in part '1DAY'"), "{told}");
+    for whole in ["*/60 * * * *", "0 */24 * * *", "0 0 */31 * *", "0 0 1 */12 *", "0 0 * * */7"] {
+        assert!(read(whole).is_ok(), "{whole}");
+    }
+    assert_eq!(field(read(&"*".repeat(10_000_000))), "length");
     let long = format!("{} * * * *", "1,".repeat(600));
     assert_eq!(field(read(&long)), "length");
 }
