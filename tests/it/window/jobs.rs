@@ -393,7 +393,7 @@ fn a_run_that_was_put_off_fifty_times_is_at_its_first_attempt() {
     let mut job = Job::new("slow").lease(4 * HOUR).attempts_max(2);
     for n in 0..51 {
         let (sim, count) = (world.sim.clone(), Arc::clone(&done[0]));
-        let step = Step::blocking(&format!("step_{n}"), Effect::Idempotent, move |_| {
+        let step = Step::blocking(format!("step_{n}"), Effect::Idempotent, move |_| {
             sim.advance(2 * HOUR);
             count.fetch_add(1, Ordering::SeqCst);
             Ok(())

@@ -170,7 +170,7 @@ fn to_ask_again_when_it_said_finds_something_to_tell_or_to_wait_for() {
         while let Some(wake) = queue.next_wake(now) {
             asked += 1;
             assert!(asked < 20, "it goes round");
-            now = at(u64::try_from(wake.as_nanos().saturating_sub(1 << 50)).unwrap().div_ceil(1_000_000));
+            now = at(wake.as_nanos().saturating_sub(1 << 50).div_ceil(1_000_000));
             if let Next::Later(later) = queue.next(now) {
                 assert!(later > now.moment);
             }
