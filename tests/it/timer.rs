@@ -374,7 +374,7 @@ fn a_cron_process_does_what_is_due_in_one_pass_and_leaves() {
     assert_eq!(pass().begun, 0);
     let history = sim.block_on(store.events(Ns::SNAPSHOT, "timer/books", 0, 100)).unwrap().unwrap();
     let last = &history.last().unwrap().event;
-    assert!(last.code == "schedule.caught_up" && last.why.contains("schedule.coalesced (6,"), "{}", last.why);
+    assert!(last.code == "schedule.on_time" && last.why.contains("schedule.coalesced (6,"), "{}", last.why);
 }
 
 #[test]
