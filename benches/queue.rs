@@ -92,7 +92,7 @@ fn full_and_fading(n: usize) -> usize {
     let mut now = start();
     for name in (0..).take(n) {
         now = now.after(Duration::from_millis(1));
-        let _ = queue.push(Task::new(name).value(value(name).unwrap_or_default()), now);
+        let _pushed = queue.push(Task::new(name).value(value(name).unwrap_or_default()), now);
     }
     n
 }
@@ -110,7 +110,7 @@ fn paused_and_resumed(n: usize) -> usize {
         queue.resume(*id, start());
         queue.pause(*id);
     }
-    let _ = queue.next(start());
+    let _next = queue.next(start());
     for id in &ids {
         queue.resume(*id, start());
     }
@@ -120,7 +120,7 @@ fn paused_and_resumed(n: usize) -> usize {
 fn rescheduled(n: usize) -> usize {
     let (mut queue, ids) = filled(n, |name| Task::new(name).delay(Duration::from_secs(60 + name)));
     for id in &ids {
-        let _ = queue.reschedule(*id, Reschedule::new().value(Value::ONE), start());
+        let _changed = queue.reschedule(*id, Reschedule::new().value(Value::ONE), start());
     }
     n
 }

@@ -24,7 +24,7 @@ const PROMISED: [f64; 2] = [80.0, 75.0];
 
 fn main() -> ExitCode {
     let given = |what: &str| std::env::args().any(|arg| arg == what);
-    let (seeds, tasks) = if given("--test") { (&SEEDS[..1], 1000) } else { (&SEEDS[..], TASKS) };
+    let (seeds, tasks) = if given("--test") { (&SEEDS[..1], 3000) } else { (&SEEDS[..], TASKS) };
     let table = |noise: f64| LOADS.map(|load| value::shares(load, noise, seeds, tasks)).to_vec();
     let page = value::page(&NOISES.map(table));
     println!("{page}");
