@@ -26,6 +26,7 @@ struct Times {
 /// | what | what it costs with `n` tasks |
 /// |---|---|
 /// | `push`, `next`, `done` | O(log n), a burst of pushes one sort; a value that falls may be moved back more than once |
+/// | `next`, where `m` values fall at one pace (the same half-life, say) | O(m log m) each time that the clock has moved: their order does not change, but every bound is too high |
 /// | `cancel`, `pause` | O(1) (O(log n) for a task with a key) |
 /// | a push to a full queue | O(log n) mostly: densities that fall are bounded for a span at whose end all are looked at |
 /// | `reschedule` | O(log n); O(n) for the deadline of a task whose time has not come |
