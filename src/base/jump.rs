@@ -18,7 +18,7 @@ use crate::base::time::{Clock, Now};
 /// use std::time::Duration;
 /// use unattended::time::{Moment, Now, Watch};
 ///
-/// let at = |moment, wall| Now {
+/// let at = |moment: u64, wall: u64| Now {
 ///     moment: Moment::from_nanos(moment * 1_000_000_000),
 ///     wall: chrono::DateTime::UNIX_EPOCH + Duration::from_secs(wall),
 /// };

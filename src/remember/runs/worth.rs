@@ -106,13 +106,15 @@ impl Runs {
             ..Query::all(Ns::RUN)
         };
         let head = usize::try_from(limit).unwrap_or(usize::MAX);
+        // Where hosts have clocks of their own the store's is not known here: what has expired is ended by who claims it.
+        let one_clock = !self.store().caps().multi_host;
         let mut aging = false;
         for _ in 0..PAGES_MAX {
             let page = self.store().scan(query.clone()).await?.records;
             let (mut lowered, mut settled) = (Vec::new(), true);
             for (index, record) in page.into_iter().enumerate() {
                 let Ok(run) = Run::of(record) else { continue };
-                if let Some(reason) = run.not_worth_it(now).filter(|_| !run.in_doubt()) {
+                if let Some(reason) = run.not_worth_it(now).filter(|_| one_clock && !run.in_doubt()) {
                     // An error with one run is met again by whoever claims it, and told; it does not keep others.
                     let expired = self.expire_idle(run, reason, now, actor).await;
                     settled &= expired.is_err() || index >= head;

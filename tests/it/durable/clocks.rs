@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use unattended::blocking::block_on;
 use unattended::canonical::Key;
 use unattended::effect::Effect;
 use unattended::job::{Job, Terms, Verdict};
 use unattended::pipeline::{Flow, Otherwise, Step, StepError, Wait};
 use unattended::run::State;
 use unattended::runs::{Run, Submitted};
+use unattended::store::{Caps, Store};
 use unattended::testing::sim::Sim;
 use unattended::time::{BoxFuture, Clock, Now, Sleep, later};
 
@@ -126,4 +128,31 @@ fn a_clock_that_is_off_takes_nothing_that_is_held_and_frees_nothing_late() {
         assert!(TEN > LEASE, "a clock that is off by less than a lease would show nothing");
         world.check();
     }
+}
+
+/// A store of many hosts.
+struct Shared(Arc<dyn Store>);
+
+impl Store for Shared {
+    crate::forward::forward!(owner apply get scan events prune claim_due => (0));
+
+    fn caps(&self) -> Caps {
+        let mut caps = self.0.caps();
+        caps.multi_host = true;
+        caps
+    }
+}
+
+#[test]
+fn a_worker_whose_clock_is_ahead_of_the_stores_ends_nothing_that_is_still_worth_doing() {
+    let world = World::new();
+    let store: Arc<dyn Store> = Arc::new(Shared(Arc::clone(&world.store)));
+    let job = job(&Arc::default());
+    let soon = Terms { expires_at: Some(later(world.wall(), Duration::from_secs(60))), ..Terms::default() };
+    let submitted = block_on(job.submit_on(&world.sim, &store, &String::from("a"), &soon)).unwrap();
+    let Submitted::Created(run) = submitted else { panic!("{submitted:?}") };
+    let ahead = Off(world.sim.clone(), 5);
+    let done = world.sim.block_on(job.work_off_on(ahead, &store)).unwrap().unwrap();
+    assert_eq!(done.len(), 1, "it is worked on");
+    assert_eq!(world.run(run.id()).state(), State::WaitingExternal);
 }
