@@ -185,7 +185,7 @@ fn compare(rule: &Rule, start: i64, end: i64, turns: &[i64]) {
     }
     // From anywhere: what was, and what comes. Around each change closely, and here and there.
     let near = turns.iter().flat_map(|turn| (turn - 200..turn + 200).step_by(11));
-    let asked: BTreeSet<i64> = near.chain((start..end).step_by(20_011)).collect();
+    let asked: BTreeSet<i64> = near.chain((start..end).step_by(60_013)).collect();
     for now in asked {
         let place = rule.due.partition_point(|due| *due <= now);
         let at = instant(now) + TimeDelta::milliseconds(now % 1000);

@@ -40,7 +40,7 @@ fn agrees_for_twenty_years(zone: Tz) {
     assert!(clocks.len() >= 20, "{zone}: {clocks:?}");
     // All around each change of the clocks, and here and there else.
     let around = clocks.iter().flat_map(|minute| (-9..=9).map(move |n| minute + 15 * n + n % 2));
-    let sampled: Vec<i64> = around.chain((from..to).step_by(9_973)).collect();
+    let sampled: Vec<i64> = around.chain((from..to).step_by(40_009)).collect();
     for (spec, changes) in specs.iter().zip(all) {
         assert!(changes.len() > 1000, "{zone} {spec:?}: {}", changes.len());
         agrees(zone, spec, &spec.window(zone).unwrap(), &changes, &sampled, to);
@@ -149,7 +149,7 @@ fn spec(start: i64) -> impl Strategy<Value = Spec> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_window_is_open_when_a_walker_is_inside_and_fits_what_has_room_there(
