@@ -101,6 +101,13 @@ pub(super) struct Open {
     pub(super) more_at: Option<Moment>,
 }
 
+impl Open {
+    /// All kinds that may be claimed.
+    pub(super) fn kinds(&self) -> Vec<String> {
+        self.asks.iter().flat_map(|ask| ask.kinds.iter().cloned()).collect()
+    }
+}
+
 impl Lanes {
     pub(super) fn new(lanes: Vec<Lane>, meter: Option<Meter>) -> Self {
         let kinds = lanes.iter().enumerate();

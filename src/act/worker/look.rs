@@ -7,9 +7,9 @@ use std::task::Poll;
 use crate::act::worker::lanes::{Ask, Open};
 use crate::act::worker::plan::Look;
 use crate::base::time::{Moment, Now};
-use crate::decide::run::{self, State};
-use crate::remember::runs::{Error, Move, Reason, Runs, Taken, Wanted, Worth};
-use crate::remember::store::{Expect, Ns, Order, PAGE_MAX, Query, Store};
+use crate::decide::run;
+use crate::remember::runs::{self, Error, Move, Reason, Runs, Taken, Wanted, Worth};
+use crate::remember::store::{Expect, Order, PAGE_MAX, Store};
 
 /// A run that was claimed, by a lease that was asked for at this moment.
 pub(super) struct Claimed {
@@ -69,10 +69,9 @@ impl Looker {
         found: &mut Found,
     ) -> Result<(), Error> {
         if rank {
-            let kinds: Vec<String> = open.asks.iter().flat_map(|ask| ask.kinds.iter().cloned()).collect();
             let limit = u32::try_from(open.limit).unwrap_or(PAGE_MAX);
             let runs = Runs::new(Arc::clone(&self.store));
-            found.aging = runs.rank_anew(&kinds, limit, now().wall, &self.actor).await?;
+            found.aging = runs.rank_anew(&open.kinds(), limit, now().wall, &self.actor).await?;
         }
         let open = self.narrowed(order, open).await?;
         self.claim(Some(order), open, now, found).await
@@ -113,16 +112,8 @@ impl Looker {
         if open.asks.len() < 2 {
             return Ok(open);
         }
-        let limit = u32::try_from(open.limit).unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-        let query = Query {
-            states: [State::Queued, State::FailedTransient].map(|state| state.as_str().to_owned()).to_vec(),
-            kinds: open.asks.iter().flat_map(|ask| ask.kinds.iter().cloned()).collect(),
-            attention: true,
-            order,
-            limit,
-            ..Query::all(Ns::RUN)
-        };
-        let page = self.store.scan(query).await?.records;
+        let limit = u32::try_from(open.limit).unwrap_or(PAGE_MAX);
+        let page = self.store.scan(runs::due(open.kinds(), order, limit)).await?.records;
         for ask in &mut open.asks {
             let of = |ask: &Ask| page.iter().filter(|record| ask.kinds.contains(&record.kind)).count();
             ask.limit = ask.limit.min(of(ask));

@@ -172,7 +172,7 @@ impl Runs {
         let claim = ClaimDue {
             ns: Ns::RUN,
             kinds: wanted.kinds.clone(),
-            states: [State::Queued, State::FailedTransient].map(|state| state.as_str().to_owned()).to_vec(),
+            states: waiting(),
             order: wanted.order,
             limit: wanted.limit,
             owner: None,
@@ -350,6 +350,23 @@ impl Runs {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The runs of these kinds that are due and that nobody works on: those that [`Runs::claim_queued`] takes.
+pub(crate) fn due(kinds: Vec<String>, order: Order, limit: u32) -> Query {
+    Query {
+        states: waiting(),
+        kinds,
+        attention: true,
+        order,
+        limit: limit.clamp(1, PAGE_MAX),
+        ..Query::all(Ns::RUN)
+    }
+}
+
+/// The states of runs that nobody has begun, or that were put down.
+fn waiting() -> Vec<String> {
+    [State::Queued, State::FailedTransient].map(|state| state.as_str().to_owned()).to_vec()
 }
 
 /// What was taken; the error only where nothing was.

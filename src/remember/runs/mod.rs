@@ -22,8 +22,8 @@ pub use body::{
     Body, CHAIN_MAX, FAULTS_MAX, FORMAT, Failure, FaultRecord, Json, Otherwise, ProgressRecord, Question,
     StepRecord, StepState, UndoState, Wait,
 };
-pub(crate) use claim::Wanted;
 pub use claim::{CRASHES_MAX, Taken};
+pub(crate) use claim::{Wanted, due};
 pub use error::Error;
 pub(crate) use error::one_of;
 pub use marks::Word;

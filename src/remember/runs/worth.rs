@@ -6,11 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::time::{Timestamp, between, later, millis};
 use crate::decide::queue::{Value, density, rank};
-use crate::decide::run::State;
-use crate::remember::runs::{Error, Reason, Run, Runs};
-use crate::remember::store::{
-    ApplyError, Batch, Expect, Ns, Order, PAGE_MAX, Put, Query, Record, Write, apply_settled,
-};
+use crate::remember::runs::{Error, Reason, Run, Runs, due};
+use crate::remember::store::{ApplyError, Batch, Expect, Ns, Order, Put, Record, Write, apply_settled};
 
 /// The estimate of a run that has none.
 const UNKNOWN: Duration = Duration::from_secs(1);
@@ -97,14 +94,7 @@ impl Runs {
         now: Timestamp,
         actor: &str,
     ) -> Result<bool, Error> {
-        let query = Query {
-            states: [State::Queued, State::FailedTransient].map(|state| state.as_str().to_owned()).to_vec(),
-            kinds: kinds.to_vec(),
-            attention: true,
-            order: Order::Rank,
-            limit: limit.clamp(PAGE_MIN, PAGE_MAX),
-            ..Query::all(Ns::RUN)
-        };
+        let query = due(kinds.to_vec(), Order::Rank, limit.max(PAGE_MIN));
         let head = usize::try_from(limit).unwrap_or(usize::MAX);
         // Where hosts have clocks of their own the store's is not known here: what has expired is ended by who claims it.
         let one_clock = !self.store().caps().multi_host;
