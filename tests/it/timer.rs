@@ -91,6 +91,29 @@ fn beside(sim: &Sim, timer: &Timer, script: impl Future<Output = ()> + Send) -> 
     summary.into_inner().unwrap().unwrap()
 }
 
+/// Runs timers and workers side by side with `script`, which asks them to end.
+fn together(
+    sim: &Sim,
+    shutdown: &Shutdown,
+    timers: &[&Timer],
+    workers: &[&Worker],
+    script: impl Future<Output = ()> + Send,
+) {
+    let mut all: Vec<BoxFuture<'_, ()>> = Vec::new();
+    for &timer in timers {
+        all.push(Box::pin(async move {
+            let _summary = timer.run_on(sim.clone(), shutdown).await;
+        }));
+    }
+    for &worker in workers {
+        all.push(Box::pin(async move {
+            let _summary = worker.run_on(sim.clone(), shutdown).await;
+        }));
+    }
+    all.push(Box::pin(script));
+    sim.join(all).unwrap();
+}
+
 fn taken(told: &Told) -> Vec<(i64, String)> {
     std::mem::take(&mut *told.lock().unwrap())
 }
@@ -272,19 +295,11 @@ fn of_two_processes_with_one_store_one_runs_each_occurrence() {
     };
     let (one, other) = (timer(), timer());
     let shutdown = Shutdown::new();
-    let futures: [BoxFuture<'_, ()>; 3] = [
-        Box::pin(async {
-            let _summary = one.run_on(sim.clone(), &shutdown).await;
-        }),
-        Box::pin(async {
-            let _summary = other.run_on(sim.clone(), &shutdown).await;
-        }),
-        Box::pin(async {
-            sim.sleep(48 * HOUR + MINUTE).await;
-            shutdown.trigger();
-        }),
-    ];
-    sim.join(futures).unwrap();
+    let script = async {
+        sim.sleep(48 * HOUR + MINUTE).await;
+        shutdown.trigger();
+    };
+    together(&sim, &shutdown, &[&one, &other], &[], script);
     let expected: Vec<(i64, String)> =
         (1..=48).map(|hour| (hour * 60, format!("run {}", hour * 60))).collect();
     assert_eq!(taken(&told), expected);
@@ -324,19 +339,11 @@ fn a_job_is_submitted_each_time_once_and_is_under_way_until_its_run_has_ended() 
     let timer = observed(&sim, &told, Timer::new().entry(entry).saved_in(Arc::clone(&store)));
     let worker = Worker::new(Arc::clone(&store)).job(job()).build().unwrap();
     let shutdown = Shutdown::new();
-    let futures: [BoxFuture<'_, ()>; 3] = [
-        Box::pin(async {
-            let _summary = timer.run_on(sim.clone(), &shutdown).await;
-        }),
-        Box::pin(async {
-            let _summary = worker.run_on(sim.clone(), &shutdown).await;
-        }),
-        Box::pin(async {
-            sim.sleep(5 * HOUR - MINUTE).await;
-            shutdown.trigger();
-        }),
-    ];
-    sim.join(futures).unwrap();
+    let script = async {
+        sim.sleep(5 * HOUR - MINUTE).await;
+        shutdown.trigger();
+    };
+    together(&sim, &shutdown, &[&timer], &[&worker], script);
     let expected =
         [(60, "close 60"), (120, "schedule.overlap 120"), (180, "close 180"), (240, "schedule.overlap 240")];
     assert_eq!(taken(&told), lines(&expected));

@@ -157,18 +157,8 @@ impl Entry {
         saved: &schedule::Snapshot,
         now: Timestamp,
     ) -> Result<(Ticker, Vec<schedule::Noticed>), schedule::Error> {
-        let (mut ticker, mut noticed) = Ticker::restore(self.schedule.clone(), self.policy, saved, now)?;
-        if let Some(since) = self.since {
-            ticker = ticker.trusting(since);
-            noticed.retain(|one| match one {
-                schedule::Noticed::ClockWasAhead { last, .. } if *last <= since => {
-                    ticker.settle(*last);
-                    false
-                }
-                _ => true,
-            });
-        }
-        Ok((ticker, noticed))
+        let since = self.since.unwrap_or(Timestamp::MIN_UTC);
+        Ticker::restore_trusting(self.schedule.clone(), self.policy, saved, since, now)
     }
 }
 

@@ -32,11 +32,18 @@ pub(super) enum Look {
 }
 
 /// What became of a submission.
-pub(super) enum Given {
-    /// It is a run, or was one before.
-    Run(Option<String>),
-    /// The job does not take the input: nothing to be tried again.
-    NotTaken(String),
+#[derive(Default)]
+pub(super) struct Given {
+    /// The run that it is, or was before.
+    pub(super) run: Option<String>,
+    /// Why the job does not take the input: nothing to be tried again.
+    pub(super) refused: Option<String>,
+}
+
+impl Given {
+    const fn not_taken(why: String) -> Self {
+        Self { run: None, refused: Some(why) }
+    }
 }
 
 /// One entry, and what was run last.
@@ -139,7 +146,8 @@ impl Track {
         self.ticker.next().map(|occurrence| occurrence.at)
     }
 
-    /// Notes that everything up to `until` is settled, with what is told about it and about those `missed` before; `false` if somebody else was faster.
+    /// Notes that everything up to `until` is settled, with what is told about it and about those `missed` before; `false` if
+    /// somebody else was faster.
     pub(super) async fn settle(
         &mut self,
         until: Timestamp,
@@ -217,23 +225,19 @@ impl Track {
         }
     }
 
-    /// Makes the occasion a run of the job. Done twice, by whomever, it is one run.
-    pub(super) async fn submit(
-        &self,
-        submission: &Submission,
-        occasion: &Occasion,
-        env: &dyn Env,
-    ) -> Result<Given, String> {
-        let Some(kept) = &self.store else { return Ok(Given::NotTaken(String::from("there is no store"))) };
+    /// Makes the occasion a run, where the entry is a job's. Done twice, by whomever, it is one run.
+    pub(super) async fn submit(&self, occasion: &Occasion, env: &dyn Env) -> Result<Given, String> {
+        let Some(submission) = self.submission() else { return Ok(Given::default()) };
+        let Some(kept) = &self.store else { return Ok(Given::not_taken(String::from("there is no store"))) };
         let given =
             caught(|| (submission.input)(occasion).map(|input| (input, self.entry.terms_of(occasion))));
         let (input, terms) = match given {
             Ok(Ok(given)) => given,
-            Ok(Err(why)) | Err(why) => return Ok(Given::NotTaken(why)),
+            Ok(Err(why)) | Err(why) => return Ok(Given::not_taken(why)),
         };
         let key = match occasion_key(self.entry.name(), occasion.occurrence.nominal) {
             Ok(key) => key,
-            Err(error) => return Ok(Given::NotTaken(chain(&error))),
+            Err(error) => return Ok(Given::not_taken(chain(&error))),
         };
         let submitted =
             submission.job.submit_occasion(&kept.store, &input, &terms, key, env.now().wall).await;
@@ -241,13 +245,13 @@ impl Track {
             Ok(Submitted::Created(run) | Submitted::Existing(run, _)) => Some(run.id().to_owned()),
             Ok(Submitted::Settled { .. }) => None,
             Ok(Submitted::Conflict { key, .. }) => {
-                return Ok(Given::NotTaken(format!("{key} was used before with another payload")));
+                return Ok(Given::not_taken(format!("{key} was used before with another payload")));
             }
             Err(error @ (job::Error::Input { .. } | job::Error::Refused { .. })) => {
-                return Ok(Given::NotTaken(chain(&error)));
+                return Ok(Given::not_taken(chain(&error)));
             }
             Err(error) => return Err(chain(&error)),
         };
-        Ok(Given::Run(run))
+        Ok(Given { run, refused: None })
     }
 }

@@ -23,7 +23,7 @@ impl Timer {
     /// # Errors
     /// What the store said, at the first entry for which it failed.
     pub fn pass_blocking(&self) -> Result<Summary, PassError> {
-        self.pass_blocking_on(System)
+        block_on(self.pass(&Self::on_thread(System, Face::Thread)))
     }
 
     /// The same by `clock`: for tests under simulated time.
@@ -31,13 +31,11 @@ impl Timer {
     /// # Errors
     /// As there.
     pub fn pass_blocking_on<C: SleepBlocking>(&self, clock: C) -> Result<Summary, PassError> {
-        let face = if std::any::TypeId::of::<C>() == std::any::TypeId::of::<System>() {
-            Face::Thread
-        } else {
-            Face::SimulatedThread
-        };
-        let env: Arc<dyn Env> = Arc::new(OnThread { clock, face });
-        block_on(self.pass(&env))
+        block_on(self.pass(&Self::on_thread(clock, Face::SimulatedThread)))
+    }
+
+    fn on_thread<C: SleepBlocking>(clock: C, face: Face) -> Arc<dyn Env> {
+        Arc::new(OnThread { clock, face })
     }
 
     async fn pass(&self, env: &Arc<dyn Env>) -> Result<Summary, PassError> {
@@ -160,13 +158,7 @@ impl Passing<'_> {
     ) -> Result<bool, String> {
         let now = self.env.now().wall;
         let occasion = track.occasion(turn, Shutdown::new());
-        let (mut run, mut error) = (None, None);
-        if let Some(submission) = track.submission() {
-            match track.submit(&submission, &occasion, &**self.env).await? {
-                Given::Run(id) => run = id,
-                Given::NotTaken(why) => error = Some(why),
-            }
-        }
+        let Given { run, refused: mut error } = track.submit(&occasion, &**self.env).await?;
         let job = track.submission().is_some();
         let begun = Event::Begun { occurrence: turn.occurrence, why: turn.why, run };
         if !track.settle(turn.occurrence.nominal, &begun, missed.as_ref(), now).await? {

@@ -301,14 +301,8 @@ impl<'a> Serving<'a> {
             self.stop = Shutdown::new();
         }
         let occasion = track.occasion(&turn, self.stop.clone());
-        let (mut run, mut refused) = (None, None);
-        if let Some(submission) = track.submission() {
-            let service = self.service;
-            match self.ask(track.submit(&submission, &occasion, &**service.env)).await? {
-                Given::Run(id) => run = id,
-                Given::NotTaken(why) => refused = Some(why),
-            }
-        }
+        let service = self.service;
+        let Given { run, refused } = self.ask(track.submit(&occasion, &**service.env)).await?;
         let begun = Event::Begun { occurrence: turn.occurrence, why: turn.why, run };
         let missed = self.missed;
         if !self.note(track.settle(turn.occurrence.nominal, &begun, missed.as_ref(), now.wall)).await? {

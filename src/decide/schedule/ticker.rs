@@ -96,10 +96,21 @@ impl Ticker {
         saved: &Snapshot,
         now: Timestamp,
     ) -> Result<(Self, Vec<Noticed>), Error> {
+        Self::restore_trusting(schedule, policy, saved, Timestamp::MIN_UTC, now)
+    }
+
+    /// The same, [trusting](Self::trusting) what was meant.
+    pub(crate) fn restore_trusting(
+        schedule: Schedule,
+        policy: Policy,
+        saved: &Snapshot,
+        trusted: Timestamp,
+        now: Timestamp,
+    ) -> Result<(Self, Vec<Noticed>), Error> {
         if saved.v != 1 {
             return Err(Error::field("snapshot.v", saved.v, "1"));
         }
-        let mut ticker = Self::new(saved.name.as_str(), schedule, policy, saved.last)?;
+        let mut ticker = Self::new(saved.name.as_str(), schedule, policy, saved.last)?.trusting(trusted);
         let mut noticed: Vec<Noticed> = ticker.heed(now).into_iter().collect();
         let is = ticker.schedule.to_string();
         if is != saved.schedule {

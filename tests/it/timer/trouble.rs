@@ -210,27 +210,19 @@ fn what_others_have_run_while_the_store_failed_here_is_not_run_again() {
     let timer = |store: &Arc<Moody>| kept(&sim, &told, store, entry(&sim, &told, MINUTE));
     let (one, other) = (timer(&near), timer(&far));
     let shutdown = Shutdown::new();
-    let futures: [BoxFuture<'_, ()>; 3] = [
-        Box::pin(async {
-            let _summary = one.run_on(sim.clone(), &shutdown).await;
-        }),
-        Box::pin(async {
-            let _summary = other.run_on(sim.clone(), &shutdown).await;
-        }),
-        Box::pin(async {
-            sim.sleep(30 * MINUTE).await;
-            near.be(READ_ONLY);
-            far.be(FAILS);
-            // Now both know that 60 is due, and neither could write it.
-            sim.sleep(35 * MINUTE).await;
-            far.be(FINE);
-            sim.sleep(10 * MINUTE).await;
-            near.be(FINE);
-            sim.sleep(30 * MINUTE).await;
-            shutdown.trigger();
-        }),
-    ];
-    sim.join(futures).unwrap();
+    let script = async {
+        sim.sleep(30 * MINUTE).await;
+        near.be(READ_ONLY);
+        far.be(FAILS);
+        // Now both know that 60 is due, and neither could write it.
+        sim.sleep(35 * MINUTE).await;
+        far.be(FINE);
+        sim.sleep(10 * MINUTE).await;
+        near.be(FINE);
+        sim.sleep(30 * MINUTE).await;
+        shutdown.trigger();
+    };
+    together(&sim, &shutdown, &[&one, &other], &[], script);
     let told = taken(&told);
     assert_eq!(runs(&told).iter().filter(|(_, what)| *what == "run 60").count(), 1, "{told:?}");
 }
@@ -345,19 +337,11 @@ fn jobs(overlap: Overlap, since: Timestamp, hours: u32) -> Vec<(i64, String)> {
     let timer = observed(&sim, &Told::default(), Timer::new().entry(entry).saved_in(Arc::clone(&store)));
     let worker = Worker::new(Arc::clone(&store)).job(job()).concurrency(4).build().unwrap();
     let shutdown = Shutdown::new();
-    let futures: [BoxFuture<'_, ()>; 3] = [
-        Box::pin(async {
-            let _summary = timer.run_on(sim.clone(), &shutdown).await;
-        }),
-        Box::pin(async {
-            let _summary = worker.run_on(sim.clone(), &shutdown).await;
-        }),
-        Box::pin(async {
-            sim.sleep(HOUR * hours).await;
-            shutdown.trigger();
-        }),
-    ];
-    sim.join(futures).unwrap();
+    let script = async {
+        sim.sleep(HOUR * hours).await;
+        shutdown.trigger();
+    };
+    together(&sim, &shutdown, &[&timer], &[&worker], script);
     taken(&told)
 }
 
@@ -413,19 +397,11 @@ fn a_run_that_is_replaced_has_stopped_before_the_next_begins() {
     let timer = observed(&sim, &Told::default(), Timer::new().entry(entry).saved_in(Arc::clone(&store)));
     let worker = Worker::new(Arc::clone(&store)).job(job()).concurrency(4).build().unwrap();
     let shutdown = Shutdown::new();
-    let futures: [BoxFuture<'_, ()>; 3] = [
-        Box::pin(async {
-            let _summary = timer.run_on(sim.clone(), &shutdown).await;
-        }),
-        Box::pin(async {
-            let _summary = worker.run_on(sim.clone(), &shutdown).await;
-        }),
-        Box::pin(async {
-            sim.sleep(4 * HOUR).await;
-            shutdown.at_once();
-        }),
-    ];
-    sim.join(futures).unwrap();
+    let script = async {
+        sim.sleep(4 * HOUR).await;
+        shutdown.at_once();
+    };
+    together(&sim, &shutdown, &[&timer], &[&worker], script);
     let told = taken(&told);
     let next = told.iter().position(|(_, what)| what == "long 120").unwrap_or(usize::MAX);
     let end = told.iter().position(|(_, what)| what == "ended 60").unwrap_or(0);
