@@ -76,6 +76,8 @@ mod remember;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "backup")]
+pub use act::backup;
 #[cfg(feature = "backoff")]
 pub use act::delays;
 #[cfg(feature = "rate-limit")]
@@ -88,7 +90,13 @@ pub use act::{fallback, job, once, pipeline, timer, worker};
 #[cfg(feature = "store")]
 pub use base::canonical;
 pub use base::{backoff, effect, explain, fault, redact, rng, secret, text, time, zone};
-pub use decide::{breaker, budget, claim, contract, queue, quota, retry, run, schedule, window};
+pub use decide::{
+    baseline, breaker, budget, claim, contract, intent, queue, quota, retry, run, schedule, similarity,
+    trend, window,
+};
+pub use observe::files;
+#[cfg(feature = "lines")]
+pub use observe::lines;
 #[cfg(feature = "cli")]
 pub use operate::cli;
 #[cfg(feature = "store")]

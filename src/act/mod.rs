@@ -1,5 +1,7 @@
 //! The floor that waits, spawns and changes the world. What to do is decided below; here it is done.
 
+#[cfg(feature = "backup")]
+pub mod backup;
 pub mod call;
 pub mod credential;
 pub mod exchange;

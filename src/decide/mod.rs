@@ -2,13 +2,17 @@
 //!
 //! Nothing here reads a clock, sleeps, logs or does I/O, and the modules do not import each other.
 
+pub mod baseline;
 pub mod breaker;
 pub mod budget;
 pub mod claim;
 pub mod contract;
+pub mod intent;
 pub mod queue;
 pub mod quota;
 pub mod retry;
 pub mod run;
 pub mod schedule;
+pub mod similarity;
+pub mod trend;
 pub mod window;

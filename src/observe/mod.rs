@@ -1,1 +1,5 @@
-//! stub
+//! Reads the world into what the deciders take in; decides nothing.
+
+pub mod files;
+#[cfg(feature = "lines")]
+pub mod lines;

@@ -7,6 +7,9 @@
     reason = "a test fails by panicking; in helpers, which carry no #[test], the lints do not see that they are tests"
 )]
 
+#[cfg(feature = "backup")]
+mod backup;
+mod baseline;
 #[cfg(all(feature = "testing", feature = "tokio"))]
 mod calls;
 #[cfg(feature = "cli")]
@@ -27,6 +30,7 @@ mod exchanges;
 mod forward;
 #[cfg(all(feature = "testing", feature = "reqwest", feature = "tokio"))]
 mod hostile;
+mod intent;
 #[cfg(feature = "testing")]
 mod isolate;
 #[cfg(feature = "testing")]
@@ -36,6 +40,8 @@ mod layering;
 mod layers;
 #[cfg(feature = "testing")]
 mod ledger;
+#[cfg(feature = "lines")]
+mod lines;
 mod manifest;
 #[cfg(feature = "testing")]
 mod once;
@@ -51,11 +57,14 @@ mod postgres;
 mod queue;
 mod reasons;
 mod schedule;
+mod similarity;
 mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod sqlite;
 #[cfg(feature = "testing")]
 mod timer;
+#[cfg(feature = "testing")]
+mod trend;
 #[cfg(feature = "testing")]
 mod views;
 mod window;

@@ -47,15 +47,17 @@ impl<T> Queue<T> {
             if meta.kind == kind && !meta.flags.has(Flags::DECLARED) {
                 meta.estimate = estimate;
                 meta.flags.set(Flags::IN_BEST, false);
-                slots.push(slot);
+                slots.push((slot, meta.key));
             }
         }
-        for slot in slots {
+        for (slot, key) in slots {
             self.offer(slot);
             self.expires(slot);
             if let Some(shed) = &mut self.shed {
                 shed.add(&self.slab, slot);
             }
+            // It may have been what stood for those that wait for the same key.
+            self.promote(key);
         }
         self.compact();
     }

@@ -187,6 +187,23 @@ fn of_the_tasks_with_a_key_one_runs_at_a_time() {
 }
 
 #[test]
+fn a_kind_that_became_slower_gives_its_place_among_those_that_share_a_key() {
+    let mut one = queue(Order::Density);
+    put(&mut one, Task::new("holds the key").key("disk").value(step(9.0)), at(0));
+    let (_, holder) = run(&mut one, at(0));
+    let fair = Task::new("fair").key("disk").value(step(1.0)).estimate(ms(500));
+    put(&mut one, Task::new("seems fast").key("disk").kind("copy").value(step(3.0)), at(0));
+    put(&mut one, fair, at(0));
+    put(&mut one, Task::new("shows it").kind("copy").value(step(2.5)), at(0));
+    let (name, slow) = run(&mut one, at(0));
+    assert_eq!(name, "shows it");
+    // The key is free again: what seems best by now stands for both.
+    assert!(one.done(holder, at(1)).is_some());
+    assert!(one.done(slow, at(60_000)).is_some());
+    assert_eq!(run(&mut one, at(60_000)).0, "fair");
+}
+
+#[test]
 fn nothing_is_begun_before_its_time() {
     let mut one = queue(Order::Density);
     put(&mut one, Task::new("a").delay(ms(50)), at(0));

@@ -1,0 +1,1 @@
+//! What is rare, and when there is enough evidence to say so.

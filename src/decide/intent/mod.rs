@@ -1,0 +1,1 @@
+//! What is going on in a tree whose files change.

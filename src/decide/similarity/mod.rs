@@ -1,0 +1,1 @@
+//! Is a change large enough to mean something?

@@ -1,0 +1,1 @@
+//! Streams of yes and no that have become worse than they were.

@@ -1,0 +1,1 @@
+//! Log lines: what kind each is, and files that are followed.
