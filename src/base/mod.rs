@@ -17,6 +17,7 @@ pub(crate) mod jump;
 pub(crate) mod park;
 pub(crate) mod race;
 pub(crate) mod retry_after;
+pub(crate) mod sketch;
 pub(crate) mod stats;
 
 #[cfg(feature = "store")]

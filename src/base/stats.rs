@@ -13,6 +13,11 @@ pub(crate) fn wilson_upper(hits: u64, of: u64, z: f64) -> f64 {
     ((middle + spread) / (1.0 + z * z / n)).clamp(0.0, 1.0)
 }
 
+/// The share of `hits` in `of` trials is at least this, in the same interval; 0 if there were none.
+pub(crate) fn wilson_lower(hits: u64, of: u64, z: f64) -> f64 {
+    1.0 - wilson_upper(of.saturating_sub(hits), of, z)
+}
+
 /// How likely it is that a Poisson variable with this `mean` is at least `count`.
 #[allow(clippy::cast_precision_loss, reason = "counts beyond 2^53 differ by less than what they prove")]
 pub(crate) fn poisson_at_least(count: u64, mean: f64) -> f64 {
@@ -106,7 +111,7 @@ fn normal(z: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{poisson_at_least, poisson_upper, wilson_upper};
+    use super::{poisson_at_least, poisson_upper, wilson_lower, wilson_upper};
 
     fn near(found: f64, expected: f64) {
         assert!((found - expected).abs() <= 1e-4 * expected.abs().max(1e-3), "{found} instead of {expected}");
@@ -122,7 +127,8 @@ mod tests {
         // Agresti and Coull: 0 of 10 and 5 of 20 at 95 % two-sided.
         near(wilson_upper(0, 10, 1.959_964), 0.27753);
         near(wilson_upper(5, 20, 1.959_964), 0.46869);
-        assert!((wilson_upper(0, 0, 2.0) - 1.0).abs() < f64::EPSILON);
+        near(wilson_lower(10, 10, 1.959_964), 0.72247);
+        assert!((wilson_upper(0, 0, 2.0) - 1.0).abs() < f64::EPSILON && wilson_lower(0, 0, 2.0) < 1e-12);
         assert!((wilson_upper(9, 3, 2.0) - 1.0).abs() < 1e-9);
     }
 
