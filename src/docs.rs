@@ -8,6 +8,9 @@ mod runs {}
 
 #[doc = include_str!("../docs/sql.md")]
 mod sql {}
+#[doc = include_str!("../docs/trends.md")]
+mod trends {}
+
 #[doc = include_str!("../docs/operator.md")]
 mod operator {}
 

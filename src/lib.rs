@@ -35,6 +35,7 @@
 //! | to do something once, however often it is asked for | `once`, `ledger` (feature `store`) |
 //! | a job of steps that resumes where it was | `job`, `pipeline` (feature `store`) |
 //! | runs from a queue, worked on by as many processes as there are | `worker` (feature `store`), [`shutdown`] |
+//! | to be told when more fails than did, or is slower, and not at each failure | [`trend`], `statistics` (feature `store`) |
 //! | to see and steer runs, from code or from a shell | `operator`, `cli`, and the binary `unattended` |
 //! | one holder at a time | `leases` |
 //! | a small state that the next process needs | `snapshots`; without a store, `snapshots::File` |
@@ -86,7 +87,7 @@ pub use act::limit;
 pub use act::tower;
 pub use act::{call, credential, exchange, isolate, shutdown};
 #[cfg(feature = "store")]
-pub use act::{fallback, job, once, pipeline, timer, worker};
+pub use act::{fallback, job, once, pipeline, statistics, timer, worker};
 #[cfg(feature = "store")]
 pub use base::canonical;
 pub use base::{backoff, effect, explain, fault, redact, rng, secret, text, time, zone};

@@ -18,6 +18,8 @@ pub mod once;
 pub mod pipeline;
 pub mod shutdown;
 #[cfg(feature = "store")]
+pub mod statistics;
+#[cfg(feature = "store")]
 pub mod timer;
 #[cfg(feature = "tower")]
 pub mod tower;

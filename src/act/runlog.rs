@@ -47,6 +47,14 @@ pub(in crate::act) fn timer(entry: &str, trouble: bool, code: &str, why: &impl s
     }
 }
 
+/// The trend of a job or a dependency has moved.
+#[cfg(feature = "tracing")]
+pub(in crate::act) fn trend(subject: &str, stream: &str, code: &str, why: &impl std::fmt::Display) {
+    tracing::warn!(target: "unattended", subject, stream, code, why = %why, outcome = "trend");
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(in crate::act) const fn trend(_: &str, _: &str, _: &str, _: &impl std::fmt::Display) {}
 #[cfg(not(feature = "tracing"))]
 pub(in crate::act) const fn timer(_: &str, _: bool, _: &str, _: &impl std::fmt::Display) {}
 #[cfg(not(feature = "tracing"))]

@@ -10,9 +10,13 @@ use crate::act::call::credentials::Credentials;
 use crate::act::call::judge::ByContract;
 #[cfg(feature = "store")]
 use crate::act::call::kept::{Keeper, Saved, StoreDown};
+#[cfg(feature = "store")]
+use crate::act::call::watched::Watched;
 use crate::act::call::{Call, Error};
 use crate::act::classifier::{By, ByTrait, Keep, RejectBy};
 use crate::act::credential::Renew;
+#[cfg(feature = "store")]
+use crate::act::statistics::{Statistics, Subject};
 use crate::base::effect::Effect;
 use crate::base::fault::{Class, Fault, Overrides, Severity};
 use crate::base::rng;
@@ -69,6 +73,8 @@ struct Plan {
     seed: Option<u64>,
     #[cfg(feature = "store")]
     keeper: Option<Keeper>,
+    #[cfg(feature = "store")]
+    statistics: Option<Watched>,
 }
 
 impl Builder {
@@ -92,6 +98,8 @@ impl Builder {
             seed: None,
             #[cfg(feature = "store")]
             keeper: None,
+            #[cfg(feature = "store")]
+            statistics: None,
         };
         Self { plan, classify: ByTrait, clock: System, accept: Keep }
     }
@@ -292,6 +300,16 @@ impl<C, K: Clock, R> Builder<C, K, R> {
         self.kept_in(Arc::new(Snapshots::new(Arc::clone(store))), Some(down))
     }
 
+    /// Notes how calls end in `statistics`, with a trend each for failures, retries and durations of this dependency. A call that was
+    /// refused before its first attempt does not count. What was noted is written by a call that ends when it is due, and by
+    /// [`flush`](Call::flush_blocking). Such calls do not take the shortest way in.
+    #[cfg(feature = "store")]
+    pub fn statistics(mut self, statistics: &Statistics) -> Self {
+        let subject = Subject::dependency(&self.plan.name);
+        self.plan.statistics = Some(Watched { statistics: statistics.clone(), subject });
+        self
+    }
+
     #[cfg(feature = "store")]
     pub(super) fn kept_in(mut self, saved: Arc<dyn Saved>, together: Option<StoreDown>) -> Self {
         self.plan.keeper = Some(Keeper::new(saved, together));
@@ -319,7 +337,7 @@ impl<C, K: Clock, R> Builder<C, K, R> {
         simple &= matches!(plan.credentials, Credentials::None);
         #[cfg(feature = "store")]
         {
-            simple &= plan.keeper.is_none();
+            simple &= plan.keeper.is_none() && plan.statistics.is_none();
         }
         #[cfg(feature = "rate-limit")]
         {
@@ -346,6 +364,8 @@ impl<C, K: Clock, R> Builder<C, K, R> {
             clock: self.clock,
             #[cfg(feature = "store")]
             keeper: plan.keeper,
+            #[cfg(feature = "store")]
+            statistics: plan.statistics,
         })
     }
 }

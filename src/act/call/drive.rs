@@ -10,13 +10,37 @@ use crate::act::classifier::Classifier;
 use crate::base::time::Clock;
 use crate::decide::retry::Attempt;
 
-/// Goes on from `failed`, an attempt that was made already, or from the beginning.
+/// Goes on from `failed`, an attempt that was made already, or from the beginning; and notes how it ends.
 pub(super) async fn drive<'a, T, E, F, Fut, C, K, R, W>(
     mut ongoing: Ongoing<'a, E, C, K, R>,
     face: &W,
     op: &mut F,
-    mut failed: Option<Failed<'a, K, E>>,
+    failed: Option<Failed<'a, K, E>>,
 ) -> Result<T, Stopped<E>>
+where
+    F: FnMut(Attempt) -> Fut,
+    Fut: Future<Output = Result<T, Last<E>>>,
+    C: Classifier<E>,
+    K: Clock,
+    R: Judge<T, E>,
+    W: Face,
+{
+    let ended = attempts(&mut ongoing, face, op, failed).await;
+    #[cfg(feature = "store")]
+    if let Some(watched) = &ongoing.call.statistics {
+        let ended_by =
+            ended.as_ref().map(|(_, attempt)| *attempt).map_err(|stopped| stopped.attempts().count());
+        watched.note(face, ended_by, ongoing.started(), ongoing.call.clock.now()).await;
+    }
+    ended.map(|(value, _)| value)
+}
+
+async fn attempts<'a, T, E, F, Fut, C, K, R, W>(
+    ongoing: &mut Ongoing<'a, E, C, K, R>,
+    face: &W,
+    op: &mut F,
+    mut failed: Option<Failed<'a, K, E>>,
+) -> Result<(T, u32), Stopped<E>>
 where
     F: FnMut(Attempt) -> Fut,
     Fut: Future<Output = Result<T, Last<E>>>,
@@ -35,7 +59,7 @@ where
         match judged(&ongoing.call.accept, given, attempt) {
             Ok(value) => {
                 ongoing.succeeded(face, passage, attempt).await;
-                return Ok(value);
+                return Ok((value, attempt.number()));
             }
             Err(last) => failed = Some((passage, attempt, last)),
         }

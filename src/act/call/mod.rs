@@ -68,6 +68,8 @@ mod refusing;
 #[cfg(test)]
 mod tests;
 mod thread;
+#[cfg(feature = "store")]
+mod watched;
 mod with;
 
 pub use crate::act::accounts::Dropped;
@@ -120,6 +122,8 @@ pub struct Call<C = ByTrait, K = System, R = Keep> {
     clock: K,
     #[cfg(feature = "store")]
     keeper: Option<kept::Keeper>,
+    #[cfg(feature = "store")]
+    statistics: Option<watched::Watched>,
 }
 
 impl Call {
@@ -318,6 +322,9 @@ impl<C, K: Clock, R> Call<C, K, R> {
 
     #[cfg(feature = "store")]
     async fn flush_on<W: Face>(&self, face: &W, gate: Gate<'_>) -> Result<(), PersistError> {
+        if let Some(watched) = &self.statistics {
+            watched.flush(face).await?;
+        }
         let Some(keeper) = &self.keeper else { return Ok(()) };
         keeper.flush(face, gate, self.clock.now()).await?;
         keeper.settle_up(face, gate, self.accounts.limits(), self.budget.as_ref(), self.clock.now()).await

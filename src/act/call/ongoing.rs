@@ -46,6 +46,11 @@ impl<'a, E, C: Classifier<E>, K: Clock, R> Ongoing<'a, E, C, K, R> {
         Self { call, gate, who, started, episode: None, last: None, refresh: false, seen, waited: false }
     }
 
+    #[cfg(feature = "store")]
+    pub(super) const fn started(&self) -> Moment {
+        self.started
+    }
+
     /// Everything that is asked before an attempt, from the outside in. A refusal is not an attempt; it ends the call.
     pub(super) async fn enter<W: Face>(&mut self, face: &W) -> Result<(Passage<'a, K>, Attempt), Stopped<E>> {
         self.in_time(self.call.clock.now())?;

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::act::job::{FromInput, Job};
 use crate::act::pipeline::{After, Step, StepError};
 use crate::act::runlog;
+use crate::act::statistics::Statistics;
 use crate::base::canonical::{Fingerprint, InvalidKey, Key};
 use crate::base::effect::Effect;
 use crate::decide::contract::Contract;
@@ -58,6 +59,7 @@ impl Builder {
             within: None,
             during: None,
             edges: None,
+            statistics: None,
         };
         Self { job, steps: Vec::new() }
     }
@@ -252,6 +254,14 @@ impl Builder {
     /// while both are.
     pub fn during(mut self, window: Window) -> Self {
         self.job.during = Some(window);
+        self
+    }
+
+    /// Notes how its runs end in `statistics`, with a trend each for failures, retries, dead letters and durations. A run that was
+    /// handed over to a later time has not failed, and one that was cancelled, skipped or has expired does not count.
+    /// [`run_once`](Job::run_once_blocking) writes them at its end, a worker now and then and at its end.
+    pub fn statistics(mut self, statistics: &Statistics) -> Self {
+        self.job.statistics = Some(statistics.clone());
         self
     }
 

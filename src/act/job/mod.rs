@@ -39,6 +39,7 @@ pub use once::{Report, Verdict};
 pub use submit::{Error, INPUT_MAX, Terms};
 
 use crate::act::pipeline::{After, Edges, Step, StepError};
+use crate::act::statistics::Statistics;
 use crate::base::canonical::{Fingerprint, Key};
 use crate::decide::contract::Intake;
 use crate::decide::queue::Value;
@@ -71,6 +72,7 @@ pub struct Job {
     within: Option<Duration>,
     during: Option<Window>,
     edges: Option<Edges>,
+    statistics: Option<Statistics>,
 }
 
 impl Job {

@@ -9,13 +9,14 @@ use crate::act::env::{Env, Face, OnThread};
 use crate::act::job::{Error, Job, Terms};
 use crate::act::pipeline::{Course, Holding, Hooks, drive};
 use crate::act::shutdown::Shutdown;
+use crate::act::statistics::{Ended, Statistics, Subject};
 use crate::base::canonical::Key;
 use crate::base::explain::Explain;
-use crate::base::time::{Moment, SleepBlocking, System, Timestamp, later};
+use crate::base::time::{Moment, Now, SleepBlocking, System, Timestamp, later};
 use crate::decide::claim::{Decision, Settled};
 use crate::decide::run::State;
 use crate::remember::blocking::block_on;
-use crate::remember::runs::{self, NewRun, Run, Runs, Submitted, Taken, Wanted};
+use crate::remember::runs::{self, Body, NewRun, Run, Runs, Submitted, Taken, Wanted};
 use crate::remember::store::{Order, Store};
 
 /// What one call did.
@@ -157,7 +158,9 @@ impl Job {
         block_on(async {
             let asked = env.now().moment;
             let Some(taken) = runs.claim(run, self.lease, &actor(store)).await? else { return Ok(None) };
-            Ok(Some(self.drive(&env, &runs, &taken, asked).await?))
+            let run = self.drive(&env, &runs, &taken, asked).await?;
+            self.flush(&env).await;
+            Ok(Some(run))
         })
     }
 
@@ -257,6 +260,18 @@ impl Job {
             ..self.new_run(store, self.admitted(input)?, &Terms::default(), now)?
         };
         let worked_off = self.work_off_in(&env, &runs).await?;
+        let done = self.once_more(&env, &runs, new).await;
+        self.flush(&env).await;
+        let (run, verdict) = done?;
+        Ok(Report { run, verdict, worked_off })
+    }
+
+    async fn once_more(
+        &self,
+        env: &Arc<dyn Env>,
+        runs: &Runs,
+        new: NewRun,
+    ) -> Result<(Option<Run>, Verdict), Error> {
         self.edge("submit:before");
         let asked = env.now();
         let submitted = runs.submit(new, asked.wall).await?;
@@ -264,10 +279,10 @@ impl Job {
         let (run, verdict) = match submitted {
             Submitted::Created(run) => {
                 let id = run.id().to_owned();
-                match runs.in_its_turn(*run, &actor(store)).await? {
+                match runs.in_its_turn(*run, &actor(runs.store())).await? {
                     Some(run) => {
                         let taken = Taken { run, from: State::Queued, orphan: false };
-                        (Some(self.drive(&env, &runs, &taken, asked.moment).await?), Verdict::Ran)
+                        (Some(self.drive(env, runs, &taken, asked.moment).await?), Verdict::Ran)
                     }
                     None => {
                         let run = runs.must_get(&id).await?;
@@ -277,7 +292,7 @@ impl Job {
                 }
             }
             Submitted::Existing(run, decision) => {
-                let (run, verdict) = self.existing(&env, &runs, *run, decision).await?;
+                let (run, verdict) = self.existing(env, runs, *run, decision).await?;
                 (Some(run), verdict)
             }
             Submitted::Settled { settled, .. } => (None, Verdict::Duplicate(settled)),
@@ -289,7 +304,14 @@ impl Job {
                 (run, Verdict::Conflict { key, stored, given })
             }
         };
-        Ok(Report { run, verdict, worked_off })
+        Ok((run, verdict))
+    }
+
+    /// Writes what was noted of how its runs ended, if anything is.
+    pub(in crate::act) async fn flush(&self, env: &Arc<dyn Env>) {
+        if let Some(statistics) = &self.statistics {
+            statistics.flush_in(env).await;
+        }
     }
 
     /// What a second delivery does: goes on with a run that nobody works on, else says where it stands.
@@ -370,6 +392,7 @@ impl Job {
             let Some(taken) = taken.into_iter().next() else { break };
             done.push(self.drive(env, runs, &taken, asked).await?);
         }
+        self.flush(env).await;
         Ok(done)
     }
 
@@ -425,11 +448,48 @@ impl Job {
             &driver.actor,
             Hooks { edges: self.edges.clone(), brake: driver.brake.clone() },
         );
+        let began = driver.env.now().moment;
         match drive(&course, &holding).await {
-            Ok(()) => Ok(Left { state: holding.left_in() }),
+            Ok(()) => {
+                let state = holding.left_in();
+                if let (Some(statistics), Some(state)) = (&self.statistics, state) {
+                    let counted = holding.body().attempt > taken.run.body.attempt;
+                    self.note(statistics, state, counted, &holding.body(), began, driver.env.now());
+                    if statistics.is_due(driver.env.now()) {
+                        statistics.flush_in(&driver.env).await;
+                    }
+                }
+                Ok(Left { state })
+            }
             Err(runs::Error::Lost { .. }) => Ok(Left { state: None }),
             Err(error) => Err(error),
         }
+    }
+
+    /// Notes how a run was left; `counted` if what was tried counts as an attempt.
+    fn note(
+        &self,
+        statistics: &Statistics,
+        state: State,
+        counted: bool,
+        body: &Body,
+        began: Moment,
+        now: Now,
+    ) {
+        let subject = Subject::job(&self.name);
+        // The fault that ended it is no second attempt.
+        let faults_of_one = usize::from(state != State::Succeeded);
+        let retried = body.attempt > 1 || body.faults.len() > faults_of_one;
+        let ended = match state {
+            State::Succeeded => Ended::ok(now.moment.since(began)).retried(retried).dead_lettered(false),
+            State::FailedTransient if counted => Ended::failed(),
+            State::FailedPermanent | State::Compensated => {
+                Ended::failed().retried(retried).dead_lettered(true)
+            }
+            State::NeedsReview => Ended::failed().dead_lettered(true),
+            _ => return,
+        };
+        statistics.note(&subject, ended, now);
     }
 
     /// How long its leases are.

@@ -135,6 +135,9 @@ impl<'a> Core<'a> {
     pub(super) async fn run(mut self) -> Summary {
         runlog::worker(&self.worker.name, "started", "worker.started", "");
         poll_fn(|context| self.poll(context)).await;
+        for entry in self.worker.jobs.iter() {
+            entry.job.flush(self.env).await;
+        }
         let Summary { stopped, .. } = &self.summary;
         runlog::worker(&self.worker.name, "stopped", stopped.code(), &self.summary.to_string());
         self.summary

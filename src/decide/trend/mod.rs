@@ -27,6 +27,9 @@
 //! percentile, and watches which share is above each. Both, because what doubles every duration is found by the median, and what
 //! makes few of them much slower by the other.
 //!
+//! What is promised about false alerts holds for observations that do not depend on each other. Where bad ones come in bunches though all
+//! is as usual (a nightly load, a saw tooth), there are more; a greater [`threshold`](Builder::threshold) makes them rarer.
+//!
 //! **After a restart.** [`Trend::save`] is a small value; [`Trend::restore`] checks it.
 
 mod form;

@@ -1,0 +1,150 @@
+//! What was noted, on top of what others have written.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::act::env::{Env, Face};
+use crate::act::runlog;
+use crate::act::statistics::kept::{Kept, Report};
+use crate::act::statistics::note::{Noted, Subject};
+use crate::act::statistics::raised::Raised;
+use crate::act::statistics::{Error, Inner, Statistics};
+use crate::base::explain::Explain;
+use crate::base::fault::chain;
+use crate::base::park::block_on_for;
+use crate::base::race::before;
+use crate::remember::snapshots::Saved;
+use crate::remember::store::{self, BODY_MAX, Event};
+
+/// How often a write is tried when others write too.
+const TRIES_MAX: u32 = 16;
+/// How long a run or a worker's end waits for the store to take statistics in.
+pub(in crate::act) const STORE_WAIT: Duration = Duration::from_secs(5);
+/// Who tells.
+const ACTOR: &str = "statistics";
+
+/// What is being written: put back if that fails, or is dropped in the middle.
+struct Writing<'a> {
+    inner: &'a Inner,
+    left: VecDeque<Noted>,
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        let left = std::mem::take(&mut self.left);
+        if !left.is_empty() {
+            self.inner.pending.lock().unwrap_or_else(std::sync::PoisonError::into_inner).put_back(left);
+        }
+        self.inner.writing.store(false, Ordering::Release);
+    }
+}
+
+impl Statistics {
+    pub(super) async fn write(&self) -> Result<(), Error> {
+        if self.inner.writing.swap(true, Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut writing = Writing { inner: &self.inner, left: VecDeque::new() };
+        writing.left = self.pending().take();
+        let subjects: BTreeMap<Subject, ()> =
+            writing.left.iter().map(|noted| (noted.subject.clone(), ())).collect();
+        for subject in subjects.into_keys() {
+            let of = |noted: &&Noted| noted.subject == subject;
+            let raised = self.write_one(&subject, writing.left.iter().filter(of)).await?;
+            // It stands: whoever drops this from here on must not count it again.
+            writing.left.retain(|noted| noted.subject != subject);
+            for raised in raised {
+                self.tell(&raised);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what was noted of one subject.
+    async fn write_one<'a>(
+        &self,
+        subject: &Subject,
+        noted: impl Iterator<Item = &'a Noted> + Clone,
+    ) -> Result<Vec<Raised>, Error> {
+        let Some(first) = noted.clone().next() else { return Ok(Vec::new()) };
+        for _ in 0..TRIES_MAX {
+            let (mut report, version) = match self.load(subject).await? {
+                Some((report, version)) => (report, Some(version)),
+                None => (Report::new(subject, self.inner.policy, first.wall), None),
+            };
+            let raised: Vec<Raised> = noted.clone().flat_map(|noted| report.count(noted)).collect();
+            if let Saved::Done(_) = self.save(&report, version, told(&raised)).await? {
+                return Ok(raised);
+            }
+        }
+        Err(Error::Raced { subject: subject.clone() })
+    }
+
+    pub(super) async fn begin_anew(&self, subject: &Subject) -> Result<bool, Error> {
+        for _ in 0..TRIES_MAX {
+            let Some((mut report, version)) = self.load(subject).await? else { return Ok(false) };
+            report.relearn();
+            let why = "what was learned is forgotten; what comes is what is usual";
+            let event = Event::new(Some("saved"), "saved", ACTOR, "trend.relearned", why);
+            if let Saved::Done(_) = self.save(&report, Some(version), Some(event)).await? {
+                return Ok(true);
+            }
+        }
+        Err(Error::Raced { subject: subject.clone() })
+    }
+
+    pub(super) async fn load(&self, subject: &Subject) -> Result<Option<(Report, u64)>, Error> {
+        let key = subject.key();
+        let Some(found) = self.inner.snapshots.load::<Kept>(&key).await? else { return Ok(None) };
+        let report = Report::restore(subject, self.inner.policy, &found.value)
+            .map_err(|error| store::Error::Corrupt { detail: format!("the saved state {key}: {error}") })?;
+        Ok(Some((report, found.version)))
+    }
+
+    async fn save(
+        &self,
+        report: &Report,
+        version: Option<u64>,
+        event: Option<Event>,
+    ) -> Result<Saved, Error> {
+        let key = report.subject.key();
+        Ok(self.inner.snapshots.save_and_tell(&key, "statistics", &report.save(), version, event).await?)
+    }
+
+    fn tell(&self, raised: &Raised) {
+        runlog::trend(&raised.subject.to_string(), raised.stream.as_str(), raised.code(), raised);
+        if let Some(tell) = &self.inner.tell {
+            tell(raised);
+        }
+    }
+
+    /// Writes what was noted, in a driver that goes on whatever comes of it.
+    pub(in crate::act) async fn flush_in(&self, env: &Arc<dyn Env>) {
+        let written = match env.face() {
+            Face::Future => before(env.sleep(STORE_WAIT), self.write()).await,
+            Face::Thread | Face::SimulatedThread => block_on_for(self.write(), STORE_WAIT),
+        };
+        not_written(written);
+    }
+}
+
+/// Statistics fail nothing: what was noted is kept for the next time.
+pub(in crate::act) fn not_written(written: Option<Result<(), Error>>) {
+    let why = match written {
+        Some(Ok(())) => return,
+        Some(Err(error)) => chain(&error),
+        None => format!("the store did not answer within {STORE_WAIT:?}"),
+    };
+    runlog::doubtful("statistics", "statistics.not_written", &why);
+}
+
+/// The event that stands beside the write.
+fn told(raised: &[Raised]) -> Option<Event> {
+    let first = raised.first()?;
+    let why = raised.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let mut event = Event::new(Some("saved"), "saved", ACTOR, first.code(), why);
+    event.data = serde_json::to_string(raised).ok().filter(|data| data.len() <= BODY_MAX);
+    Some(event)
+}
