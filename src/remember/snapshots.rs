@@ -3,10 +3,14 @@
 //! # After a restart
 //! [`Snapshots::load`] gives the last value that was saved, with the version under which it may be replaced.
 //!
+//! # Large ones
+//! [`Snapshots::save_large`] keeps what is larger than a record may be, such as a baseline of many kinds.
+//!
 //! # Without a store
 //! [`File`] keeps one state in one file.
 
 mod file;
+mod parts;
 
 use std::sync::Arc;
 
@@ -16,6 +20,7 @@ use serde::de::DeserializeOwned;
 use crate::remember::store::{ApplyError, Batch, Error, Event, Expect, Ns, Put, Store, Write, apply_settled};
 
 pub use file::{Damage, File, FileError, Loaded, Recovered, Updated};
+pub use parts::LARGE_MAX;
 
 /// The saved states in a store.
 #[derive(Clone)]

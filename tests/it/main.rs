@@ -58,6 +58,8 @@ mod queue;
 mod reasons;
 mod schedule;
 mod similarity;
+#[cfg(feature = "testing")]
+mod snapshots;
 mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod sqlite;
