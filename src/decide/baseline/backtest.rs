@@ -90,8 +90,11 @@ pub fn backtest<K: AsRef<[u8]>>(
         policy.check()?;
         return Ok(Backtest::default());
     };
-    let mut replay =
-        Replay { baseline: Baseline::new(policy, seed, first)?, result: Backtest::default(), waiting: BTreeMap::new() };
+    let mut replay = Replay {
+        baseline: Baseline::new(policy, seed, first)?,
+        result: Backtest::default(),
+        waiting: BTreeMap::new(),
+    };
     let (mut earliest, mut latest, mut last) = (first.wall, first.wall, first);
     for line in lines {
         (earliest, latest, last) = (earliest.min(line.now.wall), latest.max(line.now.wall), line.now);
@@ -176,7 +179,8 @@ fn ratio(part: u64, of: u64) -> Option<f64> {
 
 impl fmt::Display for Backtest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |figure: Option<f64>| figure.map_or_else(|| "none".to_owned(), |figure| format!("{figure:.3}"));
+        let shown =
+            |figure: Option<f64>| figure.map_or_else(|| "none".to_owned(), |figure| format!("{figure:.3}"));
         write!(
             f,
             "{} lines, {} labelled: precision {}, recall {}, {} alerts, {} a day, {} in the digest",

@@ -169,8 +169,11 @@ impl Baseline {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let filter = self.filter.as_ref().map_or(0, |filter| filter.cells().len());
-        let named =
-            self.alerts.open.len() + self.held.len() + self.arrivals.len() + self.outbox.len() + self.digest.examples.len();
+        let named = self.alerts.open.len()
+            + self.held.len()
+            + self.arrivals.len()
+            + self.outbox.len()
+            + self.digest.examples.len();
         self.table.bytes() + filter + named * 512
     }
 
@@ -179,7 +182,8 @@ impl Baseline {
     fn known(&mut self, hash: u64, now: Now) -> Option<u32> {
         let at = place(now.moment);
         // A clock that went back has a huge difference.
-        if self.left <= 1 || at >= self.due || at.wrapping_sub(self.last) >= self.stale_after || self.guarded {
+        if self.left <= 1 || at >= self.due || at.wrapping_sub(self.last) >= self.stale_after || self.guarded
+        {
             return None;
         }
         let slot = self.table.get_mut(hash)?;
@@ -242,7 +246,9 @@ impl Baseline {
             1 if epoch == 0 => self.singles = self.singles.saturating_sub(1),
             _ => {}
         }
-        if let Some(gone) = self.table.insert(Slot { hash, count: seen.saturating_add(1), last: epoch, flags }) {
+        if let Some(gone) =
+            self.table.insert(Slot { hash, count: seen.saturating_add(1), last: epoch, flags })
+        {
             self.forget(gone);
             if self.is_crowded() {
                 self.tell_cardinality(hash, key, wall);

@@ -62,7 +62,8 @@ fn short(key: &[u8]) -> (u64, u64) {
 /// The first 16 bytes as two numbers.
 #[inline]
 fn pair(bytes: &[u8]) -> (u64, u64) {
-    let word = |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u64::from_le_bytes(*b));
+    let word =
+        |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u64::from_le_bytes(*b));
     (word(0), word(8))
 }
 
@@ -91,7 +92,9 @@ mod tests {
         let mut seen = BTreeSet::new();
         for n in 0..60_000_u32 {
             assert!(seen.insert(hasher.hash(format!("{n}").as_bytes())), "{n}");
-            assert!(seen.insert(hasher.hash(format!("a kind of line whose number is {n}|INFO|x").as_bytes())));
+            assert!(
+                seen.insert(hasher.hash(format!("a kind of line whose number is {n}|INFO|x").as_bytes()))
+            );
         }
         // Each length, all zero: only the length tells them apart.
         for length in 1..200 {

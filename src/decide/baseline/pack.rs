@@ -24,7 +24,10 @@ pub(super) fn unpack(bytes: &[u8], epoch: u16) -> Result<Vec<Slot>, &'static str
     let (mut rest, mut before, mut slots) = (bytes, 0_u64, Vec::new());
     while !rest.is_empty() {
         let difference = read(&mut rest).ok_or(CUT)?;
-        let hash = before.checked_add(difference).filter(|hash| difference > 0 && *hash > 0).ok_or("a hash is none")?;
+        let hash = before
+            .checked_add(difference)
+            .filter(|hash| difference > 0 && *hash > 0)
+            .ok_or("a hash is none")?;
         before = hash;
         let count = u32::try_from(read(&mut rest).ok_or(CUT)?).map_err(|_| "a count is too large")?;
         let age = u16::try_from(read(&mut rest).ok_or(CUT)?).map_err(|_| "an age is too large")?;
@@ -69,7 +72,8 @@ fn read(rest: &mut &[u8]) -> Option<u64> {
 pub(super) fn to_text(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 4 / 3 + 4);
     for chunk in bytes.chunks(3) {
-        let joined = chunk.iter().fold(0_u32, |joined, byte| joined << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let joined = chunk.iter().fold(0_u32, |joined, byte| joined << 8 | u32::from(*byte))
+            << (8 * (3 - chunk.len()));
         for letter in 0..=chunk.len() {
             let bits = joined >> (18 - 6 * letter) & 63;
             text.push(char::from(LETTERS[bits as usize]));

@@ -211,7 +211,11 @@ impl Policy {
 
     /// How many events are evidence enough to call something rare.
     #[must_use]
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a checked rate gives at most 2e12")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a checked rate gives at most 2e12"
+    )]
     pub fn evidence(&self) -> u64 {
         let most = poisson_upper(u64::from(self.rare_below.saturating_sub(1)), MISS);
         (most / self.rare_rate).ceil() as u64

@@ -272,9 +272,9 @@ impl Finding {
     #[must_use]
     pub const fn kind(&self) -> Option<&Kind> {
         match self {
-            Self::Rare(Rare { kind, .. }) | Self::Again(Again { kind, .. }) | Self::Closed(Closed { kind, .. }) => {
-                Some(kind)
-            }
+            Self::Rare(Rare { kind, .. })
+            | Self::Again(Again { kind, .. })
+            | Self::Closed(Closed { kind, .. }) => Some(kind),
             Self::RegimeChange(_) | Self::Cardinality(_) | Self::Stale(_) => None,
         }
     }
@@ -448,7 +448,9 @@ impl fmt::Display for Noticed {
             Self::Stale { idle } => {
                 write!(f, "nothing was observed for {}: what is usual is learned anew", text::about(*idle))
             }
-            Self::Evicted { kinds } => write!(f, "{kinds} kinds are more than the policy allows, and are known roughly"),
+            Self::Evicted { kinds } => {
+                write!(f, "{kinds} kinds are more than the policy allows, and are known roughly")
+            }
             Self::FilterDropped => {
                 f.write_str("the rough memory has another size in this policy: what is usual is learned anew")
             }

@@ -135,7 +135,9 @@ impl Baseline {
             kinds: pack::to_text(&kinds),
             filter: cells.map(pack::to_text),
             bucket_ns: self.alerts.full_at.saturating_sub(at),
-            arrivals: arrivals.map(|(index, kind)| (evidence.total.saturating_sub(*index), kind.clone())).collect(),
+            arrivals: arrivals
+                .map(|(index, kind)| (evidence.total.saturating_sub(*index), kind.clone()))
+                .collect(),
             held: held.collect(),
             open: open.collect(),
             findings: self.outbox.iter().cloned().collect(),

@@ -167,7 +167,14 @@ impl Baseline {
         }
         self.arrivals.clear();
         self.relearn_as(State::Storm);
-        self.tell(Finding::RegimeChange(RegimeChange { at: wall, new_kinds, events, expected, probability, examples }));
+        self.tell(Finding::RegimeChange(RegimeChange {
+            at: wall,
+            new_kinds,
+            events,
+            expected,
+            probability,
+            examples,
+        }));
         self.plan_time();
     }
 

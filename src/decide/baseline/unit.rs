@@ -188,12 +188,15 @@ impl Units {
             *count = count.saturating_add(1);
         }
         odd.sort_by(|a, b| a.kind.name.cmp(&b.kind.name));
-        let left_out = unit.left_out + unit.counts.keys().filter(|hash| !self.kinds.contains_key(hash)).count() as u64;
+        let left_out =
+            unit.left_out + unit.counts.keys().filter(|hash| !self.kinds.contains_key(hash)).count() as u64;
         self.left_out = self.left_out.saturating_add(left_out);
         self.units = self.units.saturating_add(1);
         self.since_epoch = self.since_epoch.saturating_add(1);
         // Before a count can stand still, all are halved, so that they stay in proportion.
-        if self.policy.epoch_events.is_some_and(|events| self.since_epoch >= events) || self.units >= u64::from(u32::MAX) {
+        if self.policy.epoch_events.is_some_and(|events| self.since_epoch >= events)
+            || self.units >= u64::from(u32::MAX)
+        {
             self.decay();
         }
         Judged { odd, units: self.units, needed, left_out }
