@@ -266,4 +266,3 @@ impl Window {
         self.overflows > 0 && !self.changed && self.trouble.is_none()
     }
 }
-

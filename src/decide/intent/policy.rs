@@ -177,7 +177,8 @@ fn lost_between(before: &State, after: &State) -> Option<Lost> {
         return Some(Lost::TooMany { entries_max });
     }
     let only_in = |one: &State, other: &State| {
-        let mut folders = one.unreadable().iter().filter(|folder| other.unreadable().binary_search(folder).is_err());
+        let mut folders =
+            one.unreadable().iter().filter(|folder| other.unreadable().binary_search(folder).is_err());
         let first = folders.next().cloned();
         first.map(|path| (path, 1 + folders.count()))
     };

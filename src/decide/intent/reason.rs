@@ -210,7 +210,10 @@ impl fmt::Display for Calm {
             Self::StillGone => f.write_str("the tree was not there, and is not"),
             Self::Unseen => f.write_str("nothing is known, as the tree could not be seen"),
             Self::OverflowAgain { times } => {
-                write!(f, "events were lost {times} times in a row and nothing has changed: somebody reads the tree")
+                write!(
+                    f,
+                    "events were lost {times} times in a row and nothing has changed: somebody reads the tree"
+                )
             }
         }
     }
@@ -272,7 +275,9 @@ impl fmt::Display for Lost {
             Self::RootGone => f.write_str("the root of the tree is gone"),
             Self::RootBack => f.write_str("the root of the tree is back"),
             Self::RootReplaced => f.write_str("another folder stands where the root of the tree was"),
-            Self::RootNotFolder { kind } => write!(f, "the root of the tree is no folder any more but {kind}"),
+            Self::RootNotFolder { kind } => {
+                write!(f, "the root of the tree is no folder any more but {kind}")
+            }
             Self::RootUnreadable => f.write_str("the root of the tree cannot be read any more"),
             Self::TooMany { entries_max } => {
                 write!(f, "the tree has more entries than the {entries_max} that are allowed")

@@ -35,7 +35,8 @@ enum Name {
 
 impl Name {
     fn of(path: &Path) -> Self {
-        path.to_str().map_or_else(|| Self::Bytes(path.as_os_str().to_owned()), |text| Self::Text(text.to_owned()))
+        path.to_str()
+            .map_or_else(|| Self::Bytes(path.as_os_str().to_owned()), |text| Self::Text(text.to_owned()))
     }
 }
 

@@ -56,7 +56,8 @@ impl Stamp {
     /// Whether this, which is gone, is what stands elsewhere now. A file system gives the number of a file that was removed to
     /// the next one, so the number alone proves nothing.
     pub(super) const fn has_become(&self, there: &Self) -> bool {
-        let same = self.kind as u8 == there.kind as u8 && self.size == there.size && self.mtime == there.mtime;
+        let same =
+            self.kind as u8 == there.kind as u8 && self.size == there.size && self.mtime == there.mtime;
         self.inode != 0 && self.inode == there.inode && same
     }
 }

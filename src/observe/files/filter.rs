@@ -67,7 +67,8 @@ fn is_editor_file(name: &OsStr) -> bool {
     // Emacs: `#a#` while a file is edited, `.#a` is its lock; `a~` is everybody's backup. LibreOffice: `.~lock.a#`.
     let emacs = (begins(b"#") && ends(b"#")) || begins(b".#") || ends(b"~") || begins(b".~lock.");
     // Kate, GTK's save, JetBrains' safe write.
-    let others = ends(b".kate-swp") || begins(b".goutputstream-") || ends(b"___jb_tmp___") || ends(b"___jb_old___");
+    let others =
+        ends(b".kate-swp") || begins(b".goutputstream-") || ends(b"___jb_tmp___") || ends(b"___jb_old___");
     swap || name == b"4913" || emacs || others
 }
 
@@ -78,13 +79,35 @@ mod tests {
     #[test]
     fn what_editors_keep_for_themselves_is_known_by_its_name() {
         for name in [
-            ".notes.md.swp", ".notes.md.swo", ".a.swx", ".a.swpx", "4913", "#notes.md#", ".#notes.md", "notes.md~",
-            ".~lock.report.odt#", ".notes.md.kate-swp", ".goutputstream-X0ZQ12", "notes.md___jb_tmp___",
+            ".notes.md.swp",
+            ".notes.md.swo",
+            ".a.swx",
+            ".a.swpx",
+            "4913",
+            "#notes.md#",
+            ".#notes.md",
+            "notes.md~",
+            ".~lock.report.odt#",
+            ".notes.md.kate-swp",
+            ".goutputstream-X0ZQ12",
+            "notes.md___jb_tmp___",
         ] {
             assert!(is_editor_file(OsStr::new(name)), "{name}");
         }
         for name in [
-            "notes.md", "swp", ".swp", "a.swp", ".a.swift", "#", "##a", "~", "4913.md", "a#", ".gitignore", "x.swpx", "",
+            "notes.md",
+            "swp",
+            ".swp",
+            "a.swp",
+            ".a.swift",
+            "#",
+            "##a",
+            "~",
+            "4913.md",
+            "a#",
+            ".gitignore",
+            "x.swpx",
+            "",
         ] {
             assert!(!is_editor_file(OsStr::new(name)), "{name}");
         }

@@ -262,7 +262,8 @@ fn stamp(metadata: &Metadata) -> Stamp {
 
 #[cfg(not(unix))]
 fn stamp(metadata: &Metadata) -> Stamp {
-    let since = metadata.modified().ok().and_then(|at| at.duration_since(std::time::SystemTime::UNIX_EPOCH).ok());
+    let since =
+        metadata.modified().ok().and_then(|at| at.duration_since(std::time::SystemTime::UNIX_EPOCH).ok());
     let mtime = since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
     Stamp { kind: kind(metadata), size: metadata.len(), mtime, ctime: 0, inode: 0 }
 }

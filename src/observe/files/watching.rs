@@ -260,7 +260,7 @@ impl Watching {
     /// Polls from now on, if that is wanted and not yet so.
     fn poll_instead(&mut self, now: Now) -> Option<()> {
         self.poll_every?;
-        self.events.watcher.take().map_or((), drop);
+        self.events.watcher = None;
         self.events.watched.clear();
         self.plan_look(now);
         Some(())
@@ -269,7 +269,8 @@ impl Watching {
     fn plan_look(&mut self, now: Now) {
         let every = if self.events.watcher.is_none() { self.poll_every } else { self.look_every };
         let is_gone = !matches!(self.driver.base().root(), Root::Folder(_));
-        let every = if is_gone { Some(every.map_or(ROOT_EVERY, |every| every.min(ROOT_EVERY))) } else { every };
+        let every =
+            if is_gone { Some(every.map_or(ROOT_EVERY, |every| every.min(ROOT_EVERY))) } else { every };
         self.next_look = every.map(|every| now.moment.after(every));
     }
 }
@@ -294,7 +295,8 @@ impl Events {
         let put = move |event| mailbox.put(event, &root, &filter);
         // Links are not followed: one that leads up would be watched for ever.
         let config = Config::default().with_follow_symlinks(false);
-        let watcher = RecommendedWatcher::new(put, config).map_err(|error| error_of(error, scan.root(), 0))?;
+        let watcher =
+            RecommendedWatcher::new(put, config).map_err(|error| error_of(error, scan.root(), 0))?;
         self.watcher = Some(watcher);
         Ok(())
     }
