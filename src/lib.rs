@@ -77,7 +77,7 @@ mod remember;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-#[cfg(feature = "backup")]
+#[cfg(all(feature = "backup", unix))]
 pub use act::backup;
 #[cfg(feature = "backoff")]
 pub use act::delays;

@@ -1,6 +1,6 @@
 //! The floor that waits, spawns and changes the world. What to do is decided below; here it is done.
 
-#[cfg(feature = "backup")]
+#[cfg(all(feature = "backup", unix))]
 pub mod backup;
 pub mod call;
 pub mod credential;

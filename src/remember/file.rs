@@ -213,7 +213,7 @@ pub(in crate::remember) fn folder_of(path: &Path) -> &Path {
 }
 
 /// Makes the names in a folder durable. A file system that knows no such thing is taken at its word.
-pub(in crate::remember) fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     match fs::File::open(folder).and_then(|folder| folder.sync_all()) {
         Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {

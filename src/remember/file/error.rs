@@ -70,7 +70,7 @@ fn by(holder: Option<u32>) -> String {
 
 impl Error {
     /// The error of something that writes.
-    pub(in crate::remember) fn writing(action: &'static str, path: &Path, source: io::Error) -> Self {
+    pub(crate) fn writing(action: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { action, path, source },
