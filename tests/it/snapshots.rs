@@ -1,8 +1,10 @@
 //! Saved states that are larger than a record: whole, or an error.
 
+use unattended::baseline::{self, Baseline, Severity};
 use unattended::blocking::block_on;
 use unattended::snapshots::{LARGE_MAX, Saved, Snapshots};
 use unattended::store::{Batch, Error, Expect, Ns, Put, Write};
+use unattended::time::Clock;
 
 use crate::world::World;
 
@@ -94,4 +96,25 @@ fn a_reader_beside_a_writer_sees_one_state_or_another() {
         }
         assert!(reading.join().unwrap());
     });
+}
+
+#[test]
+fn a_baseline_in_the_store_goes_on_in_the_next_process() {
+    let world = World::new();
+    let policy = baseline::Policy::new();
+    let mut first = Baseline::new(policy, 7, world.sim.now()).unwrap();
+    for n in 0..60_000u32 {
+        let _outcome = first.observe(format!("kind {}", n % 12_000), Severity::Info, world.sim.now());
+    }
+    let states = Snapshots::new(world.store.clone());
+    saved(block_on(states.save_large("baseline/log", "baseline", &first.save(world.sim.now()), None)));
+    world.secs(60);
+    let next = Snapshots::new(world.other());
+    let found = block_on(next.load_large::<baseline::Saved>("baseline/log")).unwrap().unwrap();
+    let (mut second, noticed) = Baseline::restore(policy, found.value, world.sim.now()).unwrap();
+    assert_eq!((noticed.len(), second.evidence()), (0, first.evidence()));
+    for kind in ["kind 5", "kind 11999", "never seen"] {
+        let outcome = second.observe(kind, Severity::Error, world.sim.now());
+        assert_eq!(outcome, first.observe(kind, Severity::Error, world.sim.now()), "{kind}");
+    }
 }

@@ -80,8 +80,8 @@ mod walk;
 mod work;
 
 pub use decision::{
-    Compared, Creating, Decision, Drift, Facts, Failing, Going, Keeping, Kind, Passing, Pending, Storing, Stored,
-    decide,
+    Compared, Creating, Decision, Drift, Facts, Failing, Going, Keeping, Kind, Passing, Pending, Stored,
+    Storing, decide,
 };
 pub use error::Error;
 pub use index::IndexDamage;

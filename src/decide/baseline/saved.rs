@@ -24,8 +24,8 @@ const VERSION: u32 = 1;
 /// A baseline as it is saved. Spans of time are nanoseconds before [`saved_at`](Self::saved_at).
 ///
 /// As JSON it has about 14 bytes for each kind that is counted exactly, 0.9 MiB for 65,536, and where kinds had to go 4/3 of the rough
-/// memory beside: give [`snapshots::File::bytes_max`](https://docs.rs/unattended/latest/unattended/snapshots/struct.File.html)
-/// room for that.
+/// memory beside: in a store it is kept by `Snapshots::save_large`, in a file by `snapshots::File` with room for that
+/// (`bytes_max`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Saved {
     v: u32,

@@ -60,6 +60,7 @@ pub struct Limits {
 
 /// What one more number changes.
 #[must_use = "an alert is told once"]
+#[allow(clippy::large_enum_variant, reason = "it is made, matched and gone")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Measured {
     /// It is negative, infinite or no number, and was not counted.

@@ -44,7 +44,6 @@ impl Default for Policy {
 
 impl Policy {
     /// The defaults, to be changed.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder(Self::default())
     }
