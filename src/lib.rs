@@ -30,6 +30,7 @@
 //! | the most valuable work first, and none that comes too late | [`queue`] |
 //! | something at its time: intervals, times of day, cron; and what was missed | [`schedule`] |
 //! | something only at certain hours | [`window`] |
+//! | to know whether it was one edit, a few, or a bulk change | [`files`] and [`intent`] (by the kernel's events: feature `watch`) |
 //! | schedules kept by a service, or by one pass of a cron process | `timer` (feature `store`) |
 //! | to do something only so often in this process | `limit` (feature `rate-limit`) |
 //! | to do something once, however often it is asked for | `once`, `ledger` (feature `store`) |

@@ -41,6 +41,13 @@ fn the_passwords_are_sent_and_the_reports_that_nobody_waits_for_are_not() {
     prints_what_it_printed("otp_and_reports", &[]);
 }
 
+/// Where edits go, and where what is more than that.
+#[cfg(feature = "watch")]
+#[test]
+fn single_edits_go_to_real_time_and_bulk_changes_to_batch() {
+    prints_what_it_printed("bulk_or_edit", &[]);
+}
+
 /// What a classifier proposes is decided as it was decided.
 #[test]
 fn the_same_messages_are_decided_the_same() {

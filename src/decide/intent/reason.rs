@@ -183,7 +183,7 @@ impl fmt::Display for Intent {
                     write!(f, "{}{}", if at == 0 { " " } else { ", " }, Shown(root))?;
                 }
                 if roots.len() > NAMED_MAX {
-                    write!(f, ", and {} more folders", roots.len() - NAMED_MAX)?;
+                    write!(f, ", and {} more", roots.len() - NAMED_MAX)?;
                 }
                 write!(f, " ({tally}): {why}")
             }

@@ -189,13 +189,20 @@ impl State {
     /// matter, nor how much was left out.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
-        let around = |state: &Self| (state.root, state.cut_at, state.entries.len());
-        let like = |((path, was), (other, is)): (&(PathBuf, Stamp), &(PathBuf, Stamp))| {
-            path == other && !was.is_modified(is) && !was.is_touched(is)
+        if !matches!(self.root, Root::Folder(_)) {
+            return self.root == other.root;
+        }
+        if (self.root, self.cut_at) != (other.root, other.cut_at) || self.unreadable != other.unreadable {
+            return false;
+        }
+        // What is known of a folder from when it could be read is not there to compare with.
+        let mut known = self.entries.iter().filter(|(path, _)| !other.hides(path));
+        let same = |(path, is): &(PathBuf, Stamp)| {
+            known
+                .next()
+                .is_some_and(|(other, was)| path == other && !was.is_modified(is) && !was.is_touched(is))
         };
-        around(self) == around(other)
-            && self.unreadable == other.unreadable
-            && self.entries.iter().zip(&other.entries).all(like)
+        other.entries.iter().all(same) && known.next().is_none()
     }
 
     /// What to compare the next state with, when `next` came after this one: `next`, and what was known of whatever could

@@ -34,12 +34,15 @@ impl Driver {
     }
 
     /// Takes in what was found by looking, without having been told that anything happened.
-    pub(super) fn saw(&mut self, state: State, now: Now) {
-        if self.seen.as_ref().unwrap_or(&self.base).is_like(&state) {
-            return;
+    pub(super) fn compare(&mut self, state: &State, now: Now) {
+        if !self.seen.as_ref().unwrap_or(&self.base).is_like(state) {
+            self.judge.observe(Hint::Changed, now);
         }
-        self.judge.observe(Hint::Changed, now);
-        self.seen = Some(state);
+    }
+
+    /// Keeps what was found for the next comparison, where it is not judged yet.
+    pub(super) fn keep(&mut self, state: State) {
+        self.seen = Some(state).filter(|state| !self.base.is_like(state));
     }
 
     pub(super) fn is_due(&self, now: Now) -> bool {

@@ -15,7 +15,7 @@ type Own = Arc<dyn Fn(&Path) -> bool + Send + Sync>;
 pub(super) struct Filter {
     pub(super) no_repositories: bool,
     pub(super) no_editor_files: bool,
-    pub(super) own: Option<Own>,
+    pub(super) own: Vec<Own>,
     #[cfg(feature = "globs")]
     pub(super) include: super::scan::globs::Globs,
     #[cfg(feature = "globs")]
@@ -36,7 +36,7 @@ impl Filter {
         if self.exclude.matches(path) {
             return true;
         }
-        self.own.as_ref().is_some_and(|own| own(path))
+        self.own.iter().any(|own| own(path))
     }
 
     /// Whether this entry is taken in, once it is not left out; folders that are not are looked into all the same.

@@ -51,8 +51,12 @@ impl Polling {
         }
         let state = self.driver.scan.snapshot();
         self.next_look = now.moment.after(self.every);
-        self.driver.saw(state.clone(), now);
-        self.driver.is_due(now).then(|| self.driver.settle(state, now))
+        self.driver.compare(&state, now);
+        if self.driver.is_due(now) {
+            return Some(self.driver.settle(state, now));
+        }
+        self.driver.keep(state);
+        None
     }
 
     /// When to call [`poll`](Self::poll) again.

@@ -59,11 +59,11 @@ impl Scan {
         self
     }
 
-    /// Leaves out every entry of which `out`, asked with the path below the root, says so. While a tree is watched it is asked for each
+    /// Leaves out every entry of which `out`, asked with the path below the root, says so; of several any may say so. While a tree is watched it is asked for each
     /// event, on the thread that reads them from the kernel: it must be quick.
     #[must_use]
     pub fn leave_out_if(mut self, out: impl Fn(&Path) -> bool + Send + Sync + 'static) -> Self {
-        self.filter.own = Some(Arc::new(out));
+        self.filter.own.push(Arc::new(out));
         self
     }
 

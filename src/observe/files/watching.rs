@@ -142,7 +142,8 @@ impl Watching {
         self.hear(now);
         if self.next_look.is_some_and(|at| at <= now.moment) {
             let state = self.driver.scan.snapshot();
-            self.driver.saw(state, now);
+            self.driver.compare(&state, now);
+            self.driver.keep(state);
             self.plan_look(now);
         }
         if !self.driver.is_due(now) {

@@ -181,8 +181,14 @@ fn a_folder_that_cannot_be_read_is_told_and_its_files_are_not_taken_for_removed(
         })
     };
     mode(0o000);
-    let said = says();
+    let (said, again) = (says(), says());
+    #[cfg(feature = "watch")]
+    let source =
+        unattended::files::Watch::new(Scan::new(folder.path())).start(start()).map(|tree| tree.source());
     mode(0o755);
+    assert_eq!(again, None, "once");
+    #[cfg(feature = "watch")]
+    assert_eq!(source.unwrap(), unattended::files::Source::Events, "the rest is watched all the same");
     let Some(Intent::Resync { why: Lost::Unreadable { path, count: 1 }, found }) = said else {
         panic!("{said:?}")
     };

@@ -2,11 +2,12 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::process::Command;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use unattended::explain::Explain;
-use unattended::files::{Scan, Watch};
+use unattended::files::{Error, Scan, Source, Watch};
 use unattended::intent::{Intent, Lost, Policy};
 
 use crate::intent::replay::Heard;
@@ -35,7 +36,7 @@ fn an_overflow_of_the_kernels_queue_is_a_resync_with_what_was_found() {
     let (held, stall) = (stalled.lock().unwrap(), Arc::clone(&stalled));
     let scan = Scan::workspace(root).leave_out_if(move |path| {
         if path.as_os_str() == "stall" {
-            drop(said.0.send(()));
+            let _heard = said.0.send(());
             drop(stall.lock());
         }
         path.as_os_str() == "stall"
@@ -110,4 +111,54 @@ fn a_tree_that_is_watched_is_looked_at_every_so_often_all_the_same() {
     now = now.after(millis(60_000));
     assert_eq!(tree.turn(now), None, "a look that finds nothing says nothing");
     assert_eq!(tree.next_wake(), Some(now.after(millis(60_000)).moment));
+}
+
+/// In a namespace of its own a user may have as few watches as somebody says there.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_watch_limit_is_named_and_polling_takes_over_where_it_is_wanted() {
+    const ALONE: &str = "UNATTENDED_THREE_WATCHES";
+    if std::env::var_os(ALONE).is_some() {
+        return with_three_watches();
+    }
+    let limit = "echo 3 > /proc/sys/user/max_inotify_watches && exec \"$@\"";
+    let mut alone = Command::new("unshare");
+    alone.args(["-Ur", "sh", "-c", limit, "sh"]).arg(std::env::current_exe().unwrap()).env(ALONE, "1");
+    let test = "intent::overflow::a_watch_limit_is_named_and_polling_takes_over_where_it_is_wanted";
+    match alone.args(["--exact", test, "--nocapture"]).output() {
+        Ok(output) if String::from_utf8_lossy(&output.stdout).contains("running 1 test") => {
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        _ => println!("skipped: no namespace of its own can be made for a user here"),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn with_three_watches() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    for n in 0..2 {
+        write(root, &format!("{n}/a"), "x");
+    }
+    let mut now = start();
+    let mut tree = Watch::new(Scan::new(root)).or_poll(millis(1000)).start(now).unwrap();
+    assert_eq!(tree.source(), Source::Events, "three folders, three watches");
+    write(root, "2/a", "x");
+    assert!(tree.wait(millis(60_000)));
+    let mut says = || {
+        (0..20).find_map(|_| {
+            now = now.after(millis(500));
+            tree.turn(now).map(|said| (said, tree.source()))
+        })
+    };
+    let Some((Intent::Resync { why: Lost::WatchLimit, found }, Source::Polling)) = says() else { panic!() };
+    assert_eq!(found.to_string(), "2/a was created");
+    write(root, "2/a", "longer");
+    assert_eq!(says().map(|(said, _)| said.to_string()).as_deref(), Some("2/a was modified"), "by looking");
+    drop(tree);
+    let error = Watch::new(Scan::new(root)).start(start()).unwrap_err();
+    assert!(matches!(error, Error::WatchLimit { .. }), "{error:?}");
+    assert!(error.to_string().contains("fs.inotify.max_user_watches"), "{error}");
+    let polled = Watch::new(Scan::new(root)).or_poll(millis(1000)).start(start()).unwrap();
+    assert_eq!(polled.source(), Source::Polling);
 }

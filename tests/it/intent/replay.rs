@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use unattended::files::{Polling, Scan, Source, Watch, Watching};
-use unattended::intent::{Intent, Mass, Policy, What};
+use unattended::intent::{Closing, Intent, Mass, Policy, What};
 use unattended::time::Now;
 
 use crate::intent::{millis, single, start, write};
@@ -32,7 +32,7 @@ impl Heard {
             let is_mark = path.as_os_str() == MARK;
             if is_mark {
                 // Nobody may be there to hear it any more.
-                drop(said.send(()));
+                let _heard = said.send(());
             }
             is_mark
         });
@@ -301,7 +301,10 @@ fn what_a_tool_has_announced_is_a_bulk_change_for_both() {
     }
     heard.all_of(root);
     fs::remove_file(root.join(MARK)).unwrap();
-    drop((polled.end_bulk(one, now), heard.watching.end_bulk(two, now)));
+    assert_eq!(
+        (polled.end_bulk(one, now), heard.watching.end_bulk(two, now)),
+        (Closing::Last, Closing::Last)
+    );
     heard.now = now;
     let said = heard.says();
     assert_eq!(said.to_string(), "3 paths in . (3 created): announced by sync");

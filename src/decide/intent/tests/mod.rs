@@ -9,6 +9,7 @@ mod time;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::base::rng::Rng;
 use crate::base::time::{Moment, Now, Timestamp};
 use crate::decide::intent::{Kind, Policy, Stamp, State};
 
@@ -27,6 +28,11 @@ fn file(path: &str, inode: u64, at: i64) -> (PathBuf, Stamp) {
 
 fn folder(path: &str, inode: u64) -> (PathBuf, Stamp) {
     (path.into(), Stamp { kind: Kind::Folder, size: 4096, mtime: 1, ctime: 1, inode })
+}
+
+/// A number up to `max`, to pick by.
+fn pick(rng: &mut Rng, max: usize) -> usize {
+    usize::try_from(rng.up_to(max as u64)).unwrap()
 }
 
 fn intent(before: &State, after: &State) -> String {

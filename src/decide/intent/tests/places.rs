@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use crate::base::rng::Rng;
 use crate::decide::intent::roots::cover;
+use crate::decide::intent::tests::pick;
 
 fn covered(folders: &[&str], roots_max: usize) -> Vec<String> {
     let roots = cover(folders.iter().map(Path::new), roots_max);
@@ -29,10 +30,12 @@ proptest! {
     #[test]
     fn the_roots_hold_every_change_and_none_is_in_another(seed in any::<u64>()) {
         let mut rng = Rng::seeded(seed);
-        let folders: BTreeSet<PathBuf> = (0..rng.up_to(60))
-            .map(|_| (0..rng.up_to(5)).map(|_| ["a", "b", "ab", "c"][rng.up_to(3) as usize]).collect())
-            .collect();
-        let roots_max = 1 + rng.up_to(12) as usize;
+        let mut folder = || -> PathBuf {
+            let depth = rng.up_to(5);
+            (0..depth).map(|_| ["a", "b", "ab", "c"][pick(&mut rng, 3)]).collect()
+        };
+        let folders: BTreeSet<PathBuf> = (0..seed % 60).map(|_| folder()).collect();
+        let roots_max = 1 + pick(&mut rng, 12);
         let roots = cover(folders.iter().map(PathBuf::as_path), roots_max);
         prop_assert!(roots.len() <= roots_max);
         for folder in &folders {

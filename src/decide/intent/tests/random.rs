@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use crate::base::rng::Rng;
+use crate::decide::intent::tests::pick;
 use crate::decide::intent::{Calm, Change, Intent, Kind, Policy, Stamp, State, What};
 
 /// A file system that gives the smallest free inode, as ext4 does, and a time of its own to each operation.
@@ -148,7 +149,7 @@ proptest! {
         }
         // All at the same time, each in its order.
         while !plans.is_empty() {
-            let at = rng.up_to(plans.len() as u64 - 1) as usize;
+            let at = pick(&mut rng, plans.len() - 1);
             match plans[at].pop() {
                 Some(step) => step(&mut disk),
                 None => drop(plans.swap_remove(at)),
