@@ -41,6 +41,12 @@ fn the_passwords_are_sent_and_the_reports_that_nobody_waits_for_are_not() {
     prints_what_it_printed("otp_and_reports", &[]);
 }
 
+/// What is rare in a log, and why it is said to be.
+#[test]
+fn each_alert_of_a_log_is_explained_as_it_was() {
+    prints_what_it_printed("log_anomalies", &[]);
+}
+
 /// What a classifier proposes is decided as it was decided.
 #[test]
 fn the_same_messages_are_decided_the_same() {
