@@ -110,6 +110,7 @@ impl Baseline {
             excluded: Vec::new(),
         };
         baseline.plan();
+        baseline.plan_time();
         Ok(baseline)
     }
 

@@ -188,8 +188,8 @@ impl Baseline {
         if idle >= policy.stale_after && baseline.total > 0 && baseline.state != State::Stale {
             noticed.push(Noticed::Stale { idle });
             baseline.relearn_as(State::Stale);
+            baseline.last = place(now.moment);
         }
-        baseline.last = place(now.moment);
         baseline.plan();
         baseline.plan_time();
         Ok((baseline, noticed))

@@ -413,3 +413,9 @@ impl Polled {
 fn io(path: &Path, action: &'static str, source: io::Error) -> FollowError {
     FollowError::Io { action, path: path.to_owned(), source }
 }
+
+/// Opening says itself that it is no file, though nobody has looked before.
+#[cfg(all(test, unix))]
+pub(super) fn opened_without_a_look(path: &Path) -> bool {
+    matches!(open(path), Err(FollowError::NotAFile { found: NotAFile::Fifo, .. }))
+}

@@ -25,12 +25,12 @@ pub(super) fn header(line: &[u8]) -> Header<'_> {
         Reader { rest: line, severity: Severity::Unknown, component: b"", timed: false, host: false };
     reader.priority();
     for _ in 0..WORDS_MAX {
-        if !reader.word() {
+        if !reader.word() || (reader.host && reader.timed) {
             break;
         }
     }
     if reader.host {
-        let (_host, rest) = split_word(reader.rest);
+        let (_host, rest) = split_word(trim(reader.rest));
         reader.rest = rest;
     }
     if reader.component.is_empty() {

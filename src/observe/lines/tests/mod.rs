@@ -1,1 +1,5 @@
 //! The rules, one test each.
+
+mod follows;
+mod keys;
+mod masks;
