@@ -41,6 +41,13 @@ fn the_passwords_are_sent_and_the_reports_that_nobody_waits_for_are_not() {
     prints_what_it_printed("otp_and_reports", &[]);
 }
 
+/// What is stored, what waits, what was harmed and found, and how it comes back.
+#[cfg(unix)]
+#[test]
+fn the_documents_are_backed_up_as_they_were() {
+    prints_what_it_printed("docs_backup", &[]);
+}
+
 /// What a classifier proposes is decided as it was decided.
 #[test]
 fn the_same_messages_are_decided_the_same() {

@@ -162,7 +162,9 @@ impl History {
             *same = version;
             return;
         }
-        if version.shrunk && let Some(before) = at.checked_sub(1).and_then(|at| self.versions.get_mut(at)) {
+        if version.shrunk
+            && let Some(before) = at.checked_sub(1).and_then(|at| self.versions.get_mut(at))
+        {
             before.pinned = true;
         }
         version.why = version.why.into_owned().into();
@@ -319,7 +321,8 @@ impl Index {
         records.iter().for_each(|record| writer.push(record));
         let bytes = writer.finish();
         place.replace(&place.store.join(FOLDER).join(part.to_string()), &bytes)?;
-        (self.at, self.source, self.last) = (Some(at), Some(source.to_owned()), Some(Fingerprint::of_bytes(&bytes)));
+        (self.at, self.source, self.last) =
+            (Some(at), Some(source.to_owned()), Some(Fingerprint::of_bytes(&bytes)));
         self.take_number(&part);
         for record in records {
             match record {

@@ -34,7 +34,9 @@ const BYTES_MAX: usize = 4096;
 
 /// A text or a path that is the name of no file in a backup.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} is no name; allowed is a relative path of 1 to 4096 bytes without empty parts, `.` and `..`")]
+#[error(
+    "{given:?} is no name; allowed is a relative path of 1 to 4096 bytes without empty parts, `.` and `..`"
+)]
 pub struct InvalidName {
     /// What was given, shortened.
     pub given: String,
@@ -169,7 +171,8 @@ mod tests {
 
     #[test]
     fn each_name_has_one_text_and_each_text_one_name() {
-        for bytes in [&b"a"[..], b"a/b c", "gr\u{fc}n/\u{1f980}".as_bytes(), b"\xff\xfe/x", b"100%/\n\x1b[1m"] {
+        for bytes in [&b"a"[..], b"a/b c", "gr\u{fc}n/\u{1f980}".as_bytes(), b"\xff\xfe/x", b"100%/\n\x1b[1m"]
+        {
             let name = Name::of_bytes(bytes).unwrap();
             let text = name.to_string();
             assert!(!text.chars().any(char::is_control), "{text:?}");

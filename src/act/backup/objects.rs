@@ -258,7 +258,9 @@ impl Spool {
             #[cfg(feature = "zstd")]
             Some(level) => {
                 let encoder = zstd::stream::write::Encoder::new(temporary, level);
-                Sink::Zstd(Box::new(encoder.map_err(|source| Error::Compress { path: path.clone(), source })?))
+                Sink::Zstd(Box::new(
+                    encoder.map_err(|source| Error::Compress { path: path.clone(), source })?,
+                ))
             }
             _ => Sink::Raw(temporary),
         };
@@ -270,9 +272,9 @@ impl Spool {
         match &mut self.sink {
             Sink::Raw(temporary) => temporary.write(bytes),
             #[cfg(feature = "zstd")]
-            Sink::Zstd(encoder) => encoder
-                .write_all(bytes)
-                .map_err(|source| Error::writing("cannot write", &self.path, source)),
+            Sink::Zstd(encoder) => {
+                encoder.write_all(bytes).map_err(|source| Error::writing("cannot write", &self.path, source))
+            }
         }
     }
 

@@ -212,7 +212,8 @@ pub(super) fn clear(store: &Path) -> Result<(), Error> {
         }
         _ => {}
     }
-    let entries = fs::read_dir(&folder).map_err(|source| Error::reading("cannot read it", &folder, source))?;
+    let entries =
+        fs::read_dir(&folder).map_err(|source| Error::reading("cannot read it", &folder, source))?;
     for entry in entries.flatten() {
         drop(fs::remove_file(entry.path()));
     }

@@ -80,7 +80,8 @@ impl Retention {
         for (at, version) in versions.iter().enumerate().rev() {
             // It takes nobody's place: its time may be wrong by years.
             let ahead = version.stored_at > now;
-            let counted = if ahead { Some(Keep::FromTheFuture) } else { buckets.take(self, version.stored_at) };
+            let counted =
+                if ahead { Some(Keep::FromTheFuture) } else { buckets.take(self, version.stored_at) };
             let always = if at + 1 == versions.len() {
                 Some(Keep::Reference)
             } else if version.pinned {
@@ -179,7 +180,8 @@ impl Buckets {
         let local = retention.zone.local(at).date();
         let day = local.num_days_from_ce();
         let monday = day.saturating_sub(i32::try_from(local.weekday().num_days_from_monday()).unwrap_or(0));
-        let month = local.year().saturating_mul(12).saturating_add(i32::try_from(local.month0()).unwrap_or(0));
+        let month =
+            local.year().saturating_mul(12).saturating_add(i32::try_from(local.month0()).unwrap_or(0));
         let last = self.last < retention.last;
         self.last = self.last.saturating_add(1);
         let daily = into(&mut self.days, day, retention.daily);
@@ -250,7 +252,10 @@ impl fmt::Display for Suspect {
                 write!(f, "the newest version was stored at {newest}, and the clock says {now}")
             }
             Self::Jumped { gap, jump_max } => {
-                write!(f, "there was no run for {gap:?}, and {jump_max:?} may pass before the clock is suspected")
+                write!(
+                    f,
+                    "there was no run for {gap:?}, and {jump_max:?} may pass before the clock is suspected"
+                )
             }
         }
     }

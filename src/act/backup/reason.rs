@@ -86,7 +86,9 @@ impl fmt::Display for Storing {
             Self::Shrunk { from, to } => {
                 write!(f, "{to} bytes are left of {from}; the version before is pinned")
             }
-            Self::ReferenceLost => f.write_str("the stored version is damaged, so there is nothing to compare with"),
+            Self::ReferenceLost => {
+                f.write_str("the stored version is damaged, so there is nothing to compare with")
+            }
             Self::StateLost => f.write_str("how long changes have waited is lost, so none waits longer"),
             Self::Mode { from, to } => write!(f, "its mode was {from:o} and is {to:o}"),
             Self::FilterPanicked { said } => write!(f, "the filter panicked over it: {said}"),

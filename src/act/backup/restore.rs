@@ -113,7 +113,8 @@ impl Store {
             return Err(Error::reading("it is a folder", &to, source));
         };
         let opened = rustix::fs::open(folder, FOLDER, Mode::empty());
-        let opened = opened.map_err(|error| Error::reading("cannot open the folder", folder, error.into()))?;
+        let opened =
+            opened.map_err(|error| Error::reading("cannot open the folder", folder, error.into()))?;
         self.write_back(version, &opened, file, &to, over)
     }
 
@@ -263,7 +264,8 @@ impl<'a> Temporary<'a> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let name = format!(".unattended-{:016x}.tmp", entropy());
         let made = openat(folder, name.as_str(), flags, Mode::from_bits_truncate(0o600));
-        let failed = |error: Errno| Error::writing("cannot make a temporary file beside it", path, error.into());
+        let failed =
+            |error: Errno| Error::writing("cannot make a temporary file beside it", path, error.into());
         Ok(Self { folder, file: File::from(made.map_err(failed)?), name, placed: false })
     }
 

@@ -270,7 +270,9 @@ impl Run<'_> {
             }
             let going = match noted.get(name.as_bytes()) {
                 Some(Decision::Passed(Passing::NotAFile(kind))) => Going::Became(*kind),
-                _ if listed.folders.iter().any(|folder| folder == name.as_bytes()) => Going::Became(Kind::Folder),
+                _ if listed.folders.iter().any(|folder| folder == name.as_bytes()) => {
+                    Going::Became(Kind::Folder)
+                }
                 _ => Going::Vanished,
             };
             became.extend((going != Going::Vanished).then(|| name.as_bytes().to_vec()));
@@ -295,7 +297,8 @@ impl Run<'_> {
 
     /// Whether a file that nobody met would have been read if it were there.
     fn would_be_read(&self, name: &Name, listed: &Listed) -> bool {
-        let known = !listed.unknown.iter().any(|folder| name.is_in(folder) || name.as_bytes() == folder.as_slice());
+        let known =
+            !listed.unknown.iter().any(|folder| name.is_in(folder) || name.as_bytes() == folder.as_slice());
         let path = name.as_path();
         let above = || path.ancestors().skip(1).take_while(|above| *above != OsStr::from_bytes(b""));
         known

@@ -82,7 +82,8 @@ impl Store {
         let folder = fs::canonicalize(folder).map_err(failed)?;
         let mut given = String::new();
         let format = objects::open(&folder.join("FORMAT"));
-        let read = format.and_then(|file| io::Read::read_to_string(&mut io::Read::take(file, 64), &mut given));
+        let read =
+            format.and_then(|file| io::Read::read_to_string(&mut io::Read::take(file, 64), &mut given));
         if read.is_err() {
             return Err(Error::NotAStore { folder });
         }
@@ -155,7 +156,8 @@ impl Store {
     pub fn pin(&self, name: &Name, sequence: u64, pinned: bool) -> Result<(), Error> {
         let writing = self.write()?;
         let mut index = writing.index()?;
-        let has = |history: &index::History| history.versions.iter().any(|version| version.sequence == sequence);
+        let has =
+            |history: &index::History| history.versions.iter().any(|version| version.sequence == sequence);
         if !index.files.get(name).is_some_and(has) {
             return Err(Error::NoSuchVersion { name: name.clone(), sequence: Some(sequence) });
         }
@@ -205,7 +207,10 @@ pub(super) struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    pub(super) fn place<'a>(&'a self, step: &'a (dyn Fn(crate::act::backup::report::Step) + Sync)) -> Place<'a> {
+    pub(super) fn place<'a>(
+        &'a self,
+        step: &'a (dyn Fn(crate::act::backup::report::Step) + Sync),
+    ) -> Place<'a> {
         Place { store: &self.store.folder, step, marker: &self.marker }
     }
 

@@ -120,7 +120,8 @@ fn what_waited_beside_another_version_does_not_count() {
 #[test]
 fn what_is_not_known_is_on_the_safe_side() {
     let policy = Policy::default();
-    let decision = |pending, compare: fn() -> Compared| decide(&changed(pending), &policy, day(1), compare).code();
+    let decision =
+        |pending, compare: fn() -> Compared| decide(&changed(pending), &policy, day(1), compare).code();
     assert_eq!(decision(Pending::Lost, never), "backup.state_lost");
     assert_eq!(decision(waits(day(2), 1), never), "backup.clock_stepped_back");
     assert_eq!(decision(Pending::Nothing, || Compared::Lost), "backup.reference_lost");

@@ -99,11 +99,9 @@ impl Store {
                 found.damaged.push(DamagedVersion { name, sequence, damage });
             }
         }
-        found.unreferenced = self
-            .objects
-            .all()
-            .filter(|(_, key)| !key.is_some_and(|key| read.contains_key(&key)))
-            .count() as u64;
+        found.unreferenced =
+            self.objects.all().filter(|(_, key)| !key.is_some_and(|key| read.contains_key(&key))).count()
+                as u64;
         let damaged = read.into_iter().filter(|(_, damage)| {
             // What this program cannot read may be sound.
             damage.as_ref().is_some_and(|damage| *damage != Damage::NeedsZstd)

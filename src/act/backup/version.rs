@@ -102,8 +102,7 @@ impl Stat {
     pub(super) fn modified(&self) -> Option<SystemTime> {
         let (seconds, nanos) = self.mtime;
         let whole = Duration::from_secs(seconds.unsigned_abs());
-        let at =
-            if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
+        let at = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
         at?.checked_add(Duration::from_nanos(u64::from(nanos)))
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::act::backup::decision::{
-    Compared, Decision, Drift, Facts, Failing, Going, Keeping, Passing, Pending, Storing, Stored, decide,
+    Compared, Decision, Drift, Facts, Failing, Going, Keeping, Passing, Pending, Stored, Storing, decide,
 };
 use crate::act::backup::error::Error;
 use crate::act::backup::index::{History, Index};
@@ -233,12 +233,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Reads a file that is too large for memory: once to see whether it has changed, and once more if it has.
-    fn read_in_pieces(
-        &self,
-        file: &mut File,
-        stat: Stat,
-        stored: Option<&Stored>,
-    ) -> Result<Read, Stopped> {
+    fn read_in_pieces(&self, file: &mut File, stat: Stat, stored: Option<&Stored>) -> Result<Read, Stopped> {
         if let Some(stored) = stored.filter(|stored| !stored.damaged && stored.bytes == stat.bytes) {
             let mut hasher = crate::base::canonical::Hasher::new();
             let bytes = read::pieces(file, &stat, |piece| -> io::Result<()> {
@@ -279,15 +274,19 @@ impl<'a> Worker<'a> {
         last.is_some_and(|last| last.stat == *stat && settled(last))
     }
 
-    fn decided(&mut self, history: Option<&History>, stored: Option<Stored>, read: Read) -> Result<(), Error> {
+    fn decided(
+        &mut self,
+        history: Option<&History>,
+        stored: Option<Stored>,
+        read: Read,
+    ) -> Result<(), Error> {
         let waits = self.shared.waits;
         let pending = match waits.drifts.get(self.path.as_slice()) {
             Some(drift) => Pending::Waits(drift.clone()),
             None if waits.lost => Pending::Lost,
             None => Pending::Nothing,
         };
-        let facts =
-            Facts { hash: read.hash, bytes: read.bytes, mode: read.stat.mode, stored, pending };
+        let facts = Facts { hash: read.hash, bytes: read.bytes, mode: read.stat.mode, stored, pending };
         let (policy, now) = (self.shared.policy, self.shared.now);
         let decision = decide(&facts, policy, now, || self.compare(history, &read));
         match &decision {

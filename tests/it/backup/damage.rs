@@ -107,8 +107,10 @@ fn each_flipped_bit_of_a_content_is_found_and_refused() {
             for version in world.store().list().unwrap() {
                 let which = Which::At(version.sequence);
                 let restored = world.store().restore(&version.name, which, &to, Over::Everything).unwrap();
-                let is_damaged =
-                    found.damaged.iter().any(|of| (&of.name, of.sequence) == (&version.name, version.sequence));
+                let is_damaged = found
+                    .damaged
+                    .iter()
+                    .any(|of| (&of.name, of.sequence) == (&version.name, version.sequence));
                 let refused = matches!(restored, Restored::Refused { why: Refusing::Damaged(_), .. });
                 assert_eq!(refused, is_damaged, "{version:?}");
             }

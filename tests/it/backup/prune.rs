@@ -54,7 +54,9 @@ fn days_weeks_and_months_keep_the_newest_of_each() {
     let kept: Vec<_> = versions
         .iter()
         .zip(&plan)
-        .filter_map(|(version, keep)| keep.map(|keep| (version.stored_at.format("%m-%d %H").to_string(), keep)))
+        .filter_map(|(version, keep)| {
+            keep.map(|keep| (version.stored_at.format("%m-%d %H").to_string(), keep))
+        })
         .collect();
     let told = [
         ("03-31 18", Keep::Monthly),
@@ -68,8 +70,7 @@ fn days_weeks_and_months_keep_the_newest_of_each() {
     // Two hours to the east the last of a day is another one.
     let east = Retention { zone: "+06:00".parse::<Zone>().unwrap(), ..retention };
     let plan = east.plan(&versions, None, world.now.wall);
-    let months: Vec<_> =
-        versions.iter().zip(plan).filter(|(_, keep)| *keep == Some(Keep::Monthly)).collect();
+    let months: Vec<_> = versions.iter().zip(plan).filter(|(_, keep)| *keep == Some(Keep::Monthly)).collect();
     assert_eq!(months[0].0.stored_at.format("%m-%d %H").to_string(), "03-31 12");
 }
 

@@ -60,8 +60,10 @@ fn each_version_can_be_had_and_the_tree_as_it_was() {
     for run in 1..=3_u64 {
         let to = world.folder.path().join(format!("out{run}"));
         drop(world.store().restore_tree(Which::At(run), &to, Over::Older).unwrap());
-        let mut names: Vec<_> =
-            fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = fs::read_dir(&to)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         assert_eq!(names, [format!("only{run}"), "page".to_owned()]);
         assert!(fs::read(to.join("page")).unwrap() == text(run, 2000));

@@ -240,7 +240,10 @@ fn progress_is_told_until_the_end() {
     let world = World::new();
     (0..300).for_each(|index| world.write(&format!("{}/{index}", index % 7), format!("{index}")));
     let mut told = Vec::new();
-    world.store().backup_with(world.tree(), &world.policy, world.now, |progress| told.push(progress)).unwrap();
+    world
+        .store()
+        .backup_with(world.tree(), &world.policy, world.now, |progress| told.push(progress))
+        .unwrap();
     let last = told.last().unwrap();
     assert_eq!((last.files, last.found, last.listed), (300, 307, true));
     assert_eq!((told[0].step, last.step), (Step::Begun, Step::Swept));
@@ -283,4 +286,17 @@ fn compressed_versions_are_read_beside_others() {
         drop(store.restore(&name_of("page"), which, &to, Default::default()).unwrap());
         assert!(fs::read(to).unwrap() == text(seed, 20_000));
     }
+}
+
+#[test]
+fn what_differs_between_two_versions_is_told_by_lines() {
+    use unattended::backup::Which;
+    let world = World::new();
+    world.write("page", "one\ntwo\nthree\n");
+    world.run();
+    world.write("page", "one\n2\nthree\nfour\n");
+    world.run();
+    let diff = world.store().diff(&name_of("page"), Which::At(1), Which::Latest, 10).unwrap();
+    assert_eq!(diff.to_string(), "page: versions 1 and 2 differ in 2 places");
+    assert!(diff.text(1000).contains("-two\n+2\n"), "{}", diff.text(1000));
 }

@@ -52,7 +52,8 @@ fn a_year_of_small_edits_never_leaves_the_newest_version_further_from_the_truth_
         assert_eq!(report.failed().count(), 0);
         for (name, content) in &files {
             let newest = world_newest(&stored, name);
-            let is_stored = report.entries.iter().any(|entry| entry.path == *name && entry.decision.is_stored());
+            let is_stored =
+                report.entries.iter().any(|entry| entry.path == *name && entry.decision.is_stored());
             if is_stored {
                 stored.insert((name.clone(), report.sequence.unwrap()), content.clone());
                 waits.remove(name);
@@ -65,7 +66,11 @@ fn a_year_of_small_edits_never_leaves_the_newest_version_further_from_the_truth_
             }
             skips_in_all += 1;
             let most = allowed(newest.len(), content.len());
-            assert!(is_near(newest, content, most), "{name} has drifted by more than {most} at {}", world.now.wall);
+            assert!(
+                is_near(newest, content, most),
+                "{name} has drifted by more than {most} at {}",
+                world.now.wall
+            );
             let wait = waits.entry(name.clone()).or_insert((world.now.wall, 0));
             wait.1 += 1;
             assert!(wait.1 <= SKIPS_MAX, "{name} was skipped {} times", wait.1);
