@@ -10,6 +10,7 @@
     reason = "a test of processes: it fails by panicking, and it waits for what processes do in real time"
 )]
 
+mod backup;
 mod bad_input;
 mod bad_place;
 mod copies;

@@ -50,6 +50,11 @@ fn single_edits_go_to_real_time_and_bulk_changes_to_batch() {
 #[test]
 fn each_alert_of_a_log_is_explained_as_it_was() {
     prints_what_it_printed("log_anomalies", &[]);
+/// What is stored, what waits, what was harmed and found, and how it comes back.
+#[cfg(unix)]
+#[test]
+fn the_documents_are_backed_up_as_they_were() {
+    prints_what_it_printed("docs_backup", &[]);
 }
 
 /// What a classifier proposes is decided as it was decided.

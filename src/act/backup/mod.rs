@@ -57,6 +57,7 @@
 //! runs are one. `ctime` is never restored. Nothing is encrypted. Hard links become files of their own.
 
 mod decision;
+mod diff;
 mod error;
 mod index;
 mod lines;
@@ -83,6 +84,7 @@ pub use decision::{
     Compared, Creating, Decision, Drift, Facts, Failing, Going, Keeping, Kind, Passing, Pending, Stored,
     Storing, decide,
 };
+pub use diff::Diff;
 pub use error::Error;
 pub use index::IndexDamage;
 pub use name::{InvalidName, Name};
