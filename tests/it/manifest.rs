@@ -41,6 +41,10 @@ fn features_bring_what_they_are_for() {
         ("postgres", "tokio-postgres"),
         ("postgres-tls", "rustls"),
         ("cli", "clap"),
+        ("watch", "notify"),
+        ("lines", "regex"),
+        ("backup", "globset"),
+        ("zstd", "zstd"),
     ] {
         assert!(tree(feature, &[]).contains(brings), "{feature} does not bring {brings}");
     }
