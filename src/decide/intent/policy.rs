@@ -173,7 +173,7 @@ fn lost_between(before: &State, after: &State) -> Option<Lost> {
             return Some(Lost::RootBack);
         }
     }
-    if let Some(entries_max) = after.cut_at().or(before.cut_at()) {
+    if let Some(entries_max) = after.cut_at().or_else(|| before.cut_at()) {
         return Some(Lost::TooMany { entries_max });
     }
     let only_in = |one: &State, other: &State| {
