@@ -102,6 +102,7 @@ impl Baseline {
     /// The planned number of events has passed.
     pub(super) fn turn(&mut self, hash: u64, key: Option<&[u8]>, at: u64, wall: Timestamp) {
         let window = u64::from(self.policy.storm_events);
+        self.storm(wall);
         self.release(self.total.saturating_sub(window), 0, at, wall);
         if self.policy.epoch_events.is_some_and(|events| self.epoch_count >= events) {
             self.decay(1);

@@ -125,7 +125,8 @@ impl Policy {
     }
 
     /// At least so many kinds that are new within so many events are a change of regime, if chance would bring them in one of a
-    /// million such windows: one finding is told instead of one for each, and what is usual is learned anew.
+    /// million such windows; and so are three new kinds or more that make up more than half of the events. One finding is told instead of
+    /// one for each, and what is usual is learned anew.
     #[must_use]
     pub const fn storm(mut self, kinds: u32, events: u32) -> Self {
         self.storm_kinds = kinds;

@@ -173,7 +173,9 @@ pub struct RegimeChange {
     pub new_kinds: u32,
     /// In how many events.
     pub events: u32,
-    /// How many were expected.
+    /// How many of the events were of these kinds.
+    pub new_events: u64,
+    /// How many kinds were expected.
     pub expected: f64,
     /// How probable so many are by chance.
     pub probability: f64,
@@ -361,12 +363,13 @@ impl fmt::Display for Finding {
             Self::RegimeChange(change) => {
                 write!(
                     f,
-                    "{} kinds are new in {} events where {:.1} were expected, which chance brings once in {:.0e} windows: what is \
-                     usual is learned anew; among them",
+                    "{} kinds are new in {} events where {:.1} were expected (by chance once in {:.0e} windows), and {} of the \
+                     events are of them: what is usual is learned anew; among them",
                     change.new_kinds,
                     change.events,
                     change.expected,
                     1.0 / change.probability.max(1e-300),
+                    change.new_events,
                 )?;
                 examples(f, &change.examples)
             }

@@ -18,6 +18,8 @@ use crate::decide::baseline::table::OPEN;
 pub(super) const OUTBOX_MAX: usize = 256;
 pub(super) const EXAMPLES_MAX: usize = 8;
 const DIGEST_MAX: usize = 32;
+/// So many new kinds that make up more than half of the events are a change of regime, however probable.
+const SHARE_KINDS: u32 = 3;
 
 /// A rare event of which it is not known yet whether it is one of many.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,7 +151,7 @@ impl Baseline {
     /// Whether so many of the last events were of a new kind that it is no chance.
     pub(super) fn storm(&mut self, wall: Timestamp) {
         let new_kinds = u32::try_from(self.arrivals.len()).unwrap_or(u32::MAX);
-        if new_kinds < self.policy.storm_kinds {
+        if new_kinds < self.policy.storm_kinds.min(SHARE_KINDS) || self.state != State::Active {
             return;
         }
         // What was expected before these came; one more, as none in so many events is no proof of none.
@@ -157,10 +159,13 @@ impl Baseline {
         let rate = (self.singles.saturating_sub(u64::from(new_kinds)) + 1) as f64 / self.events.max(1) as f64;
         let expected = rate * f64::from(self.policy.storm_events);
         let probability = poisson_at_least(u64::from(new_kinds), expected);
-        if probability >= STORM_P {
+        let events = self.policy.storm_events;
+        let new_events = self.new_events();
+        let by_kinds = new_kinds >= self.policy.storm_kinds && probability < STORM_P;
+        let by_share = new_kinds >= SHARE_KINDS && new_events > u64::from(events) / 2;
+        if !by_kinds && !by_share {
             return;
         }
-        let events = self.policy.storm_events;
         let examples = self.arrivals.iter().take(EXAMPLES_MAX).map(|(_, kind)| kind.clone()).collect();
         for held in std::mem::take(&mut self.held) {
             self.mark(held.rare.kind.hash, false);
@@ -171,11 +176,22 @@ impl Baseline {
             at: wall,
             new_kinds,
             events,
+            new_events,
             expected,
             probability,
             examples,
         }));
         self.plan_time();
+    }
+
+    /// How many of the last events were of a kind that was new among them.
+    fn new_events(&mut self) -> u64 {
+        let table = &mut self.table;
+        let seen = self
+            .arrivals
+            .iter()
+            .map(|(_, kind)| table.get_mut(kind.hash).map_or(1, |slot| u64::from(slot.count)));
+        seen.fold(0, u64::saturating_add)
     }
 
     /// Once, until an epoch has passed without a cause.
