@@ -174,10 +174,7 @@ fn tune() -> Outcome<()> {
         past.push(Labelled { now, key, severity, label });
     }
     for (name, policy) in [("from WARN", policy()), ("from ERROR", policy().alert_from(Severity::Error))] {
-        println!(
-            "  {name}: {}",
-            backtest(policy, 7, past.iter().map(|line| Labelled { key: &line.key, ..*line }))?
-        );
+        println!("  {name}: {}", backtest(policy, 7, past.clone())?);
     }
     Ok(())
 }

@@ -150,6 +150,10 @@ impl Baseline {
 
     /// Whether so many of the last events were of a new kind that it is no chance.
     pub(super) fn storm(&mut self, wall: Timestamp) {
+        let (total, window) = (self.total, u64::from(self.policy.storm_events));
+        while self.arrivals.front().is_some_and(|(first, _)| first.saturating_add(window) < total) {
+            self.arrivals.pop_front();
+        }
         let new_kinds = u32::try_from(self.arrivals.len()).unwrap_or(u32::MAX);
         if new_kinds < self.policy.storm_kinds.min(SHARE_KINDS) || self.state != State::Active {
             return;

@@ -201,7 +201,7 @@ impl Follow {
             Start::End => {
                 let Some((file, id)) = open(&self.path)? else { return Ok(false) };
                 let mut open = Open::at(file, id, 0);
-                open.to_end().map_err(|source| self.io("cannot go to the end", source))?;
+                open.skip_to_end().map_err(|source| self.io("cannot go to the end", source))?;
                 self.file = Some(open);
             }
             Start::At(position) => {
@@ -298,7 +298,7 @@ impl Open {
         Self { skipping: position.skipping, head, ..Self::at(file, id, position.offset) }
     }
 
-    fn to_end(&mut self) -> io::Result<()> {
+    fn skip_to_end(&mut self) -> io::Result<()> {
         let size = self.file.metadata()?.len();
         self.offset = size;
         if size > 0 {

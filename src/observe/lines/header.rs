@@ -129,9 +129,10 @@ impl<'a> Reader<'a> {
         let (inner, after) = (&rest[1..end], &rest[end + 1..]);
         if let Some(found) = severity(inner) {
             self.level(found);
-        } else if inner.first().is_some_and(u8::is_ascii_digit) && inner.contains(&b':') && !self.timed {
-            self.timed = true;
-        } else if is_weekday(split_word(inner).0) || is_month(split_word(inner).0) {
+        } else if (inner.first().is_some_and(u8::is_ascii_digit) && inner.contains(&b':') && !self.timed)
+            || is_weekday(split_word(inner).0)
+            || is_month(split_word(inner).0)
+        {
             self.timed = true;
         } else if !self.timed {
             return false;
@@ -179,7 +180,7 @@ fn is_time(word: &[u8]) -> bool {
 /// `level=warn`, `ts=…`, `time="…"`: the level if it is one, `Some(None)` for a time.
 fn strip_name(word: &[u8]) -> Option<Option<Severity>> {
     let at = word.iter().take(10).position(|byte| *byte == b'=')?;
-    let value = word[at + 1..].strip_prefix(b"\"").unwrap_or(&word[at + 1..]);
+    let value = word[at + 1..].strip_prefix(b"\"").unwrap_or_else(|| &word[at + 1..]);
     let value = value.strip_suffix(b"\"").unwrap_or(value);
     match &word[..at] {
         b"level" | b"lvl" | b"severity" => severity(value).map(Some),

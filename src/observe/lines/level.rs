@@ -5,7 +5,9 @@ use crate::decide::baseline::Severity;
 /// The severity that a word stands for, in any case; `None` if it is no such word.
 #[must_use]
 pub fn severity(word: &[u8]) -> Option<Severity> {
-    if !(1..=13).contains(&word.len()) || !word[0].is_ascii_alphabetic() {
+    let first = word.first()?.to_ascii_lowercase();
+    // Most words are none: told by their first letter.
+    if word.len() < 3 || word.len() > 13 || !b"acdefinpstvw".contains(&first) {
         return None;
     }
     let mut lower = [0_u8; 13];

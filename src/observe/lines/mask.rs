@@ -127,33 +127,29 @@ fn masked_words(message: &[u8], key: &mut Vec<u8>) {
             end += 1;
         }
         let (word, after) = rest.split_at(end);
-        if end > 0 {
-            match kept(word, seen, behind_equals) {
-                whole if whole == end => {
-                    key.extend_from_slice(word);
-                    list = None;
-                }
-                0 => {
-                    match list {
-                        Some(star) => key.truncate(star),
-                        None => key.push(b'*'),
-                    }
-                    list = Some(key.len());
-                }
-                head => {
+        let head = if end > 0 { kept(word, seen, behind_equals) } else { 0 };
+        let separator = after.first().copied();
+        if head == end {
+            // The word and what ends it, in one piece.
+            key.extend_from_slice(&rest[..end + usize::from(separator.is_some())]);
+            list = list.filter(|_| end == 0);
+        } else {
+            match list.filter(|_| head == 0) {
+                Some(star) => key.truncate(star),
+                None => {
                     key.extend_from_slice(&word[..head]);
                     key.push(b'*');
-                    list = Some(key.len());
                 }
             }
+            list = Some(key.len());
+            key.extend(separator);
         }
-        let Some((byte, after)) = after.split_first() else { break };
-        if CLASS[usize::from(*byte)] & SOFT == 0 {
+        let Some(separator) = separator else { break };
+        if CLASS[usize::from(separator)] & SOFT == 0 {
             list = None;
         }
-        behind_equals = *byte == b'=';
-        key.push(*byte);
-        rest = after;
+        behind_equals = separator == b'=';
+        rest = &after[1..];
     }
     while key.last().is_some_and(u8::is_ascii_whitespace) {
         key.pop();

@@ -56,6 +56,7 @@ fn save_before_you_send_and_a_crash_between_does_not_tell_again() {
     // Killed before anything was sent; the next process reads the same lines again.
     let mut world = World { now: world.now, baseline: again(&saved, world.now) };
     for _ in 0..100 {
+        (0..10).for_each(|n| world.known(n));
         for n in 0..4 {
             let outcome = world.see(&format!("bad {n}"));
             assert!(matches!(outcome, Outcome::Quiet(Quiet::Counted { .. })), "{outcome:?}");

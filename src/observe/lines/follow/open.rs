@@ -61,7 +61,8 @@ pub(super) fn open(path: &Path) -> Result<Option<(File, Id)>, FollowError> {
 /// The file with this number whose name begins with that of `path`.
 pub(super) fn find_beside(path: &Path, same: Id) -> Result<Option<PathBuf>, FollowError> {
     let Some(name) = path.file_name() else { return Ok(None) };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let entries = fs::read_dir(folder).map_err(|source| failed(folder, "cannot read the folder", source))?;
     for entry in entries.take(NAMES_MAX).flatten() {
         let begins = entry.file_name().as_encoded_bytes().starts_with(name.as_encoded_bytes());
