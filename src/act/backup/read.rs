@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
@@ -102,7 +103,9 @@ pub(super) fn pieces<E: From<io::Error>>(
     }
 }
 
-/// Whether the file is still as it was looked at, so that what was read is what it was at one instant.
+/// Whether the file is still as it was looked at, so that what was read is what it was at one instant. One whose name was
+/// given to another file or taken away is looked for again; a clock that ticks slowly would not show that.
 pub(super) fn is_stable(file: &File, before: &Stat, read: u64) -> io::Result<bool> {
-    Ok(read == before.bytes && Stat::of(&file.metadata()?) == *before)
+    let found = file.metadata()?;
+    Ok(read == before.bytes && found.nlink() > 0 && Stat::of(&found) == *before)
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use rapidfuzz::distance::indel;
-use unattended::backup::{Over, Policy, Which};
+use unattended::backup::{Over, Policy, Pruned, Retention, Which};
 use unattended::rng::Rng;
 
 use super::{World, name_of, text};
@@ -41,7 +41,7 @@ fn a_year_of_small_edits_never_leaves_the_newest_version_further_from_the_truth_
     let mut stored: BTreeMap<(String, u64), Vec<u8>> = BTreeMap::new();
     // Since when, and how often, the newest version has not been the truth.
     let mut waits: BTreeMap<String, (chrono::DateTime<chrono::Utc>, u32)> = BTreeMap::new();
-    let mut skips_in_all = 0;
+    let (mut skips_in_all, mut stored_in_all, mut runs) = (0, 0, 0);
     let begin = world.now.wall;
     while world.now.wall < begin + chrono::TimeDelta::days(365) {
         for (name, content) in &mut files {
@@ -56,6 +56,7 @@ fn a_year_of_small_edits_never_leaves_the_newest_version_further_from_the_truth_
                 report.entries.iter().any(|entry| entry.path == *name && entry.decision.is_stored());
             if is_stored {
                 stored.insert((name.clone(), report.sequence.unwrap()), content.clone());
+                stored_in_all += 1;
                 waits.remove(name);
                 continue;
             }
@@ -77,14 +78,31 @@ fn a_year_of_small_edits_never_leaves_the_newest_version_further_from_the_truth_
             let waited = (world.now.wall - wait.0).to_std().unwrap();
             assert!(waited < AGE_MAX, "{name} has waited {waited:?}");
         }
+        runs += 1;
+        if runs % 40 == 0 {
+            forget(&world, &mut stored);
+        }
         world.later(Duration::from_secs(1800 + rng.up_to(12 * 3600)));
     }
-    assert!(skips_in_all > 300 && stored.len() > 1000, "{skips_in_all} skips, {} versions", stored.len());
+    assert!(skips_in_all > 300 && stored_in_all > 500, "{skips_in_all} skips, {stored_in_all} versions");
     assert!(world.is_sound());
     let to = world.folder.path().join("out");
-    for ((name, sequence), content) in stored.iter().step_by(7) {
+    for ((name, sequence), content) in &stored {
         drop(world.store().restore(&name_of(name), Which::At(*sequence), &to, Over::Everything).unwrap());
         assert!(fs::read(&to).unwrap() == *content, "{name} in version {sequence}");
+    }
+}
+
+/// What a retention does to the versions, it does to what the test knows.
+fn forget(world: &World, stored: &mut BTreeMap<(String, u64), Vec<u8>>) {
+    let retention = Retention { daily: 5, monthly: 12, ..Retention::last(3) };
+    match world.store().prune(&retention, world.now).unwrap() {
+        Pruned::Done { removed, .. } => {
+            for (name, sequence) in removed {
+                stored.remove(&(name.to_string(), sequence)).expect("it was stored");
+            }
+        }
+        Pruned::Refused(why) => panic!("{why}"),
     }
 }
 

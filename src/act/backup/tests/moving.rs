@@ -21,6 +21,9 @@ impl World {
         fs::create_dir(&tree).unwrap();
         let store = Store::create(folder.path().join("store")).unwrap();
         fs::write(tree.join("a"), "the content of a\n").unwrap();
+        // Long ago, so that a write within the same tick of the clock shows.
+        let file = fs::File::options().write(true).open(tree.join("a")).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
         Self { _folder: folder, tree, store }
     }
 
