@@ -97,7 +97,7 @@ pub(super) fn search<T: Symbol>(a: &[T], b: &[T], k: u64, steps_max: u64, meter:
 
 /// The most steps that [`search`] takes for that `k`.
 pub(super) fn search_steps(k: u64) -> u64 {
-    k.saturating_mul(k) / 4
+    (k.saturating_mul(k) / 4).saturating_add(k.saturating_mul(2)).saturating_add(16)
 }
 
 struct Front<'a, T> {

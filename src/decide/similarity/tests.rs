@@ -315,7 +315,7 @@ fn hunks_put_back_together_are_the_new_text() {
     }
     let few = super::hunks(b"a\nb\nc\n", b"x\nb\ny\n", 1);
     assert_eq!((few.hunks.len(), few.more), (1, 1));
-    assert_eq!(few.hunks[0].text(b"a\nb\nc\n", b"x\nb\ny\n", 20), "@@ -1,1 +1,1 @@\n-a\n…\n");
+    assert_eq!(few.hunks[0].text(b"a\nb\nc\n", b"x\nb\ny\n", 19), "@@ -1,1 +1,1 @@\n-a\n…\n");
 }
 
 #[cfg(feature = "store")]

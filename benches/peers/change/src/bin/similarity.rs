@@ -246,12 +246,10 @@ impl Random {
         let mut new = old.to_vec();
         for byte in &mut new {
             if self.below(1_000) < share {
-                let other = letters[self.below(letters.len())];
-                *byte = if other == *byte {
-                    letters[(self.below(letters.len() - 1) + 1) % letters.len()]
-                } else {
-                    other
-                };
+                let old = *byte;
+                while *byte == old {
+                    *byte = letters[self.below(letters.len())];
+                }
             }
         }
         new
