@@ -47,6 +47,8 @@ mod manifest;
 mod once;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod operator;
+#[path = "../support/pairs.rs"]
+mod pairs;
 #[cfg(feature = "store")]
 mod payloads;
 #[cfg(all(feature = "postgres", feature = "testing"))]

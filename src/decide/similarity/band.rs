@@ -7,8 +7,8 @@
 
 use super::meter::Meter;
 
-/// After so many rows the band is made narrower.
-const NARROWED_EVERY: usize = 1024;
+/// After so many rows the band is made narrower; in tests much sooner.
+const NARROWED_EVERY: usize = if cfg!(test) { 16 } else { 1024 };
 
 /// How the search ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +24,12 @@ pub(super) enum Banded {
 /// The exact distance if it is at most `k`.
 pub(super) fn search(a: &[u8], b: &[u8], k: u64, meter: &mut Meter<'_>) -> Banded {
     let Some(mut band) = Band::new(a, b, k) else { return Banded::Beyond };
-    for row in 0..b.len() {
+    for (row, byte) in b.iter().enumerate() {
         if row % NARROWED_EVERY == NARROWED_EVERY - 1 && !band.narrow(row) {
             return Banded::Beyond;
         }
         let Some((first, last)) = band.words(row) else { continue };
-        band.row(b[row], first, last);
+        band.row(*byte, first, last);
         if meter.spent((last - first + 1) as u64) {
             return Banded::Stopped;
         }

@@ -47,7 +47,7 @@ pub(super) fn walk<T: Symbol>(
     let (n, m) = (as_i64(a.len()), as_i64(b.len()));
     let (mut edits, mut steps) = (0_u64, 0_u64);
     loop {
-        let (x, y) = front.leading();
+        let (x, y) = front.best;
         let at_most = edits.saturating_add(gap(n, x)).saturating_add(gap(m, y));
         let passed = gap(x, 0).saturating_mul(2);
         let spent =
@@ -97,7 +97,7 @@ pub(super) fn search<T: Symbol>(a: &[T], b: &[T], k: u64, steps_max: u64, meter:
 
 /// The most steps that [`search`] takes for that `k`.
 pub(super) fn search_steps(k: u64) -> u64 {
-    k.saturating_mul(k) / 4
+    (k.saturating_mul(k) / 4).saturating_add(k.saturating_mul(2)).saturating_add(16)
 }
 
 struct Front<'a, T> {
@@ -107,13 +107,16 @@ struct Front<'a, T> {
     start: usize,
     end: usize,
     low: i64,
+    /// The point with the most passed.
+    best: (i64, i64),
 }
 
 impl<'a, T: Symbol> Front<'a, T> {
     fn start(a: &'a [T], b: &'a [T], room: usize) -> Self {
         let mut x = Vec::with_capacity(room.min(1 << 12));
-        x.push(short(T::prefix(a, b)));
-        Self { a, b, x, start: 0, end: 1, low: 0 }
+        let common = T::prefix(a, b);
+        x.push(short(common));
+        Self { a, b, x, start: 0, end: 1, low: 0, best: (as_i64(common), as_i64(common)) }
     }
 
     const fn len(&self) -> usize {
@@ -155,11 +158,12 @@ impl<'a, T: Symbol> Front<'a, T> {
         }
     }
 
-    /// Goes on each diagonal as far as both are the same.
+    /// Goes on each diagonal as far as both are the same, and finds the point with the most passed.
     fn slide(&mut self) {
         let (a, b) = (self.a, self.b);
         let (n, m) = (as_i64(a.len()), as_i64(b.len()));
         let mut diagonal = self.low;
+        let mut best = (0, 0);
         for x in &mut self.x[self.start..self.end] {
             // A point beyond the edge: the one on the edge is reached as cheaply.
             let at = i64::from(*x).min(n).min(m + diagonal);
@@ -172,22 +176,13 @@ impl<'a, T: Symbol> Front<'a, T> {
                 at += T::prefix(rest, other);
             }
             *x = short(at);
-            diagonal += 2;
-        }
-    }
-
-    /// The point with the most passed.
-    fn leading(&self) -> (i64, i64) {
-        let mut best = (0, 0);
-        let mut diagonal = self.low;
-        for x in &self.x[self.start..self.end] {
-            let x = i64::from(*x);
-            if 2 * x - diagonal > best.0 + best.1 {
-                best = (x, x - diagonal);
+            let at = as_i64(at);
+            if 2 * at - diagonal > best.0 + best.1 {
+                best = (at, at - diagonal);
             }
             diagonal += 2;
         }
-        best
+        self.best = best;
     }
 
     /// Leaves the diagonals at either end that have passed less than `least`.

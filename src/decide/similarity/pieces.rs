@@ -43,9 +43,24 @@ impl Cut {
     }
 }
 
+/// How much may be spent on looking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Effort {
+    /// Steps beside one for each byte of the new text.
+    pub(super) steps_max: u64,
+    /// Whether to give up as soon as the blocks so far promise no proof.
+    pub(super) promising: bool,
+}
+
 /// At least this many bytes are inserted or deleted, if the distance is at most `k` at all: so more than `k` is proof that
-/// it is not. Ends as soon as that is so, or after `steps_max` steps.
-pub(super) fn distance(a: &[u8], b: &[u8], k: u64, cut: Cut, steps_max: u64, meter: &mut Meter<'_>) -> u64 {
+/// it is not. Ends as soon as that is so, or with the effort.
+pub(super) fn distance(
+    (a, b): (&[u8], &[u8]),
+    k: u64,
+    cut: Cut,
+    effort: Effort,
+    meter: &mut Meter<'_>,
+) -> u64 {
     let (n, m) = (signed(a.len()), signed(b.len()));
     let k_signed = i64::try_from(k).unwrap_or(i64::MAX / 4).min(n + m);
     if (n - m).abs() > k_signed {
@@ -64,7 +79,7 @@ pub(super) fn distance(a: &[u8], b: &[u8], k: u64, cut: Cut, steps_max: u64, met
             }
             let late = meter.spent(1024 + scan.steps - scan.counted);
             scan.counted = scan.steps;
-            if late || scan.steps > steps_max {
+            if late || scan.steps > effort.steps_max || (effort.promising && !scan.promises(k)) {
                 return scan.sum;
             }
             next_asked = j + 1024;
@@ -107,7 +122,7 @@ impl<'a> Scan<'a> {
     fn new(a: &'a [u8], b: &'a [u8], q: usize, least: i64, most: i64) -> Self {
         let in_reach = unsigned(most - least) / q + 2;
         let ring = in_reach.min(a.len() / q + 1).next_power_of_two();
-        let bits = (ring * 4).ilog2().clamp(10, 20);
+        let bits = (ring * 8).ilog2().clamp(10, 17);
         let block = Block { best: u8::MAX, pieces: 0, diagonal: i64::MAX, run_end: 0 };
         Self {
             a,
@@ -148,7 +163,7 @@ impl<'a> Scan<'a> {
 
     /// The hash of a piece: of its first and last eight bytes, or of all if it is shorter. Equality is asked of the bytes.
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "bits is at most 20")]
+    #[allow(clippy::cast_possible_truncation, reason = "bits is at most 17")]
     fn hash(&self, bytes: &[u8], at: usize) -> usize {
         let word = if self.q >= 8 {
             let (first, last) = (word_at(bytes, at), word_at(bytes, at + self.q - 8));
@@ -185,7 +200,7 @@ impl<'a> Scan<'a> {
                 return;
             }
             seen += 1;
-            self.steps += 1;
+            self.steps += 4;
             self.try_at(piece as usize, j);
             from = piece;
             piece = self.before[piece as usize & ring];
@@ -246,6 +261,13 @@ impl<'a> Scan<'a> {
             self.closed += 1;
         }
         self.sum
+    }
+
+    /// Whether the blocks so far, taken for all of them, come near to a proof. Before a sixteenth is seen they do.
+    fn promises(&self, k: u64) -> bool {
+        let (seen, all) = (self.closed as u64, self.blocks.len() as u64);
+        seen * 16 < all
+            || self.sum.saturating_mul(all).saturating_mul(4) >= k.saturating_mul(seen).saturating_mul(3)
     }
 
     /// What a block costs when nothing more can be found: pieces that were never in reach of any place are missing.

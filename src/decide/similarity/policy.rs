@@ -48,7 +48,6 @@ impl Default for Policy {
 
 impl Policy {
     /// Begins with the defaults.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder { policy: Self::default() }
     }

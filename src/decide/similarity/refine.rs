@@ -28,7 +28,7 @@ pub(super) fn refine(
     let tokens_max = usize::try_from(memory / TOKEN_BYTES).unwrap_or(usize::MAX);
     let total = (a.len() + b.len()) as u64;
     let whole = vec![Gap { old: 0..a.len(), new: 0..b.len() }];
-    let mut search = Search { a, b, k, total, gaps: whole, left: 4_000_000 + 4 * total };
+    let mut search = Search { a, b, k, total, gaps: whole, left: 4_000_000 + total };
     let (cuts, first) = first_cuts(a, b, tokens_max);
     let mut found = |search: &mut Search<'_>, step, act: &mut dyn FnMut(&mut Search<'_>, &mut Meter<'_>)| {
         if may(step) && search.total > k && !meter.ask() {

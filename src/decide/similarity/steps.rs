@@ -89,7 +89,7 @@ pub(super) fn compare(a: &[u8], b: &[u8], plan: &Plan, meter: &mut Meter<'_>) ->
             return known;
         }
     }
-    let mut run = Run { a, b, plan, known, meter };
+    let mut run = Run { a, b, plan, known, meter, unlike: false };
     if !run.roughly() {
         run.exactly();
     }
@@ -110,21 +110,23 @@ struct Run<'a, 'm> {
     plan: &'a Plan,
     known: Known,
     meter: &'a mut Meter<'m>,
+    /// Many pieces were missing, though not enough to prove it.
+    unlike: bool,
 }
 
 impl Run<'_, '_> {
     /// The steps that take time in proportion to the lengths. Whether the case is decided, or time is over.
+    ///
+    /// What proves a large distance comes before what finds a small one only where pieces promise that it is large.
     fn roughly(&mut self) -> bool {
-        self.walk()
-            || self.over()
-            || self.histogram()
-            || self.over()
-            || self.pieces(false)
-            || self.over()
-            || self.grams()
-            || self.over()
+        if self.walk() || self.over() || self.histogram() || self.over() || self.pieces(0) || self.over() {
+            return true;
+        }
+        let unlike = self.unlike;
+        (unlike && (self.grams() || self.over()))
             || self.refine()
             || self.over()
+            || (!unlike && (self.grams() || self.over()))
     }
 
     fn fits(&self) -> bool {
@@ -156,20 +158,23 @@ impl Run<'_, '_> {
         self.known.learn(Step::Histogram, at_least, u64::MAX, self.plan.k)
     }
 
-    /// At first with little work; before an exact search that is long with more of it, and with shorter pieces too.
-    fn pieces(&mut self, thorough: bool) -> bool {
+    /// At first, with no effort, only as long as it is promising; before an exact search with so many steps, and with
+    /// shorter pieces too.
+    fn pieces(&mut self, effort: u64) -> bool {
         let (n, k) = (self.a.len() as u64, self.plan.k);
         let Some(cut) = pieces::Cut::for_allowed(self.a.len(), k) else { return false };
         if !self.plan.may.take(Step::Pieces) || !self.fits() || n / 8 > self.plan.memory_max {
             return false;
         }
+        let thorough = effort > 0;
         let cuts = if thorough { [Some(cut), cut.shorter()] } else { [Some(cut), None] };
-        let work = if thorough { 40_000_000 + 2 * n } else { 1_000_000 + 2 * n };
+        let effort = pieces::Effort { steps_max: effort.max(1_000_000 + 2 * n), promising: !thorough };
         for cut in cuts.into_iter().flatten() {
-            let at_least = pieces::distance(self.a, self.b, k, cut, work, self.meter);
+            let at_least = pieces::distance((self.a, self.b), k, cut, effort, self.meter);
+            self.unlike = at_least > k / 2;
             // Pieces are looked for only within the reach of k: a sum up to k bounds nothing.
-            let at_least = if at_least > k { at_least } else { 0 };
-            if self.known.learn(Step::Pieces, at_least.min(k + 1), u64::MAX, k) {
+            let proof = if at_least > k { k + 1 } else { 0 };
+            if self.known.learn(Step::Pieces, proof, u64::MAX, k) {
                 return true;
             }
         }
@@ -204,7 +209,7 @@ impl Run<'_, '_> {
         let may_diagonals = self.plan.may.take(Step::Diagonals) && self.fits();
         let may_band = self.plan.may.take(Step::Band) && band::memory(n, k) <= memory;
         let cheapest = by_diagonals.min(by_band);
-        if cheapest > 100_000_000 && self.pieces(true) {
+        if cheapest > 50_000_000 && self.pieces((cheapest / 32).clamp(4_000_000, 30_000_000)) {
             return;
         }
         if self.over() {
@@ -214,7 +219,7 @@ impl Run<'_, '_> {
             self.band();
         } else if may_diagonals && k.saturating_mul(8) <= memory {
             // Where it cannot come to an end within the work, a part of it may still find a small distance.
-            let steps = if by_diagonals <= work { by_diagonals } else { work / 4 };
+            let steps = if by_diagonals <= work { by_diagonals } else { work / 8 };
             self.diagonals(steps / DIAGONAL_WORDS);
         } else if may_band && by_band <= work {
             self.band();
