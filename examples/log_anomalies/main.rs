@@ -56,10 +56,10 @@ impl Watcher {
     }
 
     fn line(&mut self, line: &[u8]) {
-        if let Keyed::Key { severity, .. } = self.key.of(line, &mut self.text) {
-            if self.baseline.observe(&self.text, severity, self.now) == unattended::baseline::Outcome::Tell {
-                self.tell();
-            }
+        if let Keyed::Key { severity, .. } = self.key.of(line, &mut self.text)
+            && self.baseline.observe(&self.text, severity, self.now) == unattended::baseline::Outcome::Tell
+        {
+            self.tell();
         }
         self.now = self.now.after(Duration::from_millis(100));
     }

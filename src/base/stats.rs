@@ -134,8 +134,8 @@ mod tests {
 
     #[test]
     fn a_tail_is_the_sum_of_its_terms() {
-        for (count, mean) in [(1, 0.01), (3, 2.0), (12, 2.0), (40, 47.0), (300, 250.0), (1, 700.0)] {
-            let (mut term, mut below) = ((-mean as f64).exp(), 0.0);
+        for (count, mean) in [(1i32, 0.01f64), (3, 2.0), (12, 2.0), (40, 47.0), (300, 250.0), (1, 700.0)] {
+            let (mut term, mut below) = ((-mean).exp(), 0.0);
             for n in 0..count {
                 below += term;
                 term *= mean / f64::from(n + 1);

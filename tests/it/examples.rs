@@ -46,10 +46,14 @@ fn the_passwords_are_sent_and_the_reports_that_nobody_waits_for_are_not() {
 #[test]
 fn single_edits_go_to_real_time_and_bulk_changes_to_batch() {
     prints_what_it_printed("bulk_or_edit", &[]);
+}
+
 /// What is rare in a log, and why it is said to be.
 #[test]
 fn each_alert_of_a_log_is_explained_as_it_was() {
     prints_what_it_printed("log_anomalies", &[]);
+}
+
 /// What is stored, what waits, what was harmed and found, and how it comes back.
 #[cfg(unix)]
 #[test]

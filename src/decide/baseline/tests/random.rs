@@ -18,7 +18,8 @@ proptest! {
             .healthy(below, 2 * HOUR).storm(1000, 1000).epoch(None).stale_after(3650 * 24 * HOUR);
         let mut world = World::active(policy);
         let mut rng = Rng::seeded(seed);
-        let (mut told, mut open): (Vec<(u64, String)>, BTreeMap<String, (u64, u32)>) = (Vec::new(), BTreeMap::new());
+        let mut told: Vec<(u64, String)> = Vec::new();
+        let mut open: BTreeMap<String, (u64, u32)> = BTreeMap::new();
         for _ in 0..300 {
             let _any = world.see(&format!("odd {}", rng.up_to(kinds)));
             let at = world.now.moment.as_nanos();
