@@ -124,6 +124,7 @@ fn generated(seed: u64, program: &str, kinds: u64, lines: u64) -> Vec<u8> {
     for n in 0..lines {
         // Zipf: the smaller of two, of which one is small.
         let share = (rng.up_to(1 << 32) as f64 + 1.0) / (1_u64 << 32) as f64;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most `kinds`")]
         let kind = ((kinds as f64).powf(share) - 1.0) as usize;
         let level = ["INFO", "INFO", "WARN", "ERROR"][kind % 4];
         let (a, b) = (rng.up_to(99_999), rng.up_to(255));

@@ -1,10 +1,10 @@
 //! Pairs of texts that are alike in every way that a comparison may stumble over, from a seed.
 
 /// A generator with a seed (SplitMix64).
-pub struct Pairs(pub u64);
+pub(crate) struct Pairs(pub(crate) u64);
 
 impl Pairs {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -13,12 +13,12 @@ impl Pairs {
     }
 
     /// A number below `n`, which is not zero.
-    pub fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         usize::try_from(self.next() % n as u64).unwrap()
     }
 
     /// A pair, neither text much longer than `size`.
-    pub fn pair(&mut self, size: usize) -> (Vec<u8>, Vec<u8>) {
+    pub(crate) fn pair(&mut self, size: usize) -> (Vec<u8>, Vec<u8>) {
         let length = self.below(size + 1);
         let old = self.text(length);
         let new = match self.below(12) {
@@ -41,7 +41,7 @@ impl Pairs {
         if self.below(2) == 0 { (old, new) } else { (new, old) }
     }
 
-    pub fn text(&mut self, length: usize) -> Vec<u8> {
+    pub(crate) fn text(&mut self, length: usize) -> Vec<u8> {
         let letters: &[u8] = match self.below(7) {
             0 => b"a",
             1 => b"ab",
@@ -55,7 +55,7 @@ impl Pairs {
     }
 
     /// Words of a small vocabulary, in lines.
-    pub fn prose(&mut self, length: usize) -> Vec<u8> {
+    pub(crate) fn prose(&mut self, length: usize) -> Vec<u8> {
         let mut text = Vec::new();
         while text.len() < length {
             let word = self.below(300);
@@ -73,7 +73,7 @@ impl Pairs {
     }
 
     /// With so many bytes inserted, deleted or replaced, half of them in one place.
-    pub fn edited(&mut self, old: &[u8], edits: usize) -> Vec<u8> {
+    pub(crate) fn edited(&mut self, old: &[u8], edits: usize) -> Vec<u8> {
         let mut new = old.to_vec();
         let (place, spread) = (self.below(old.len() + 1), self.below(2) == 0);
         for _ in 0..edits {
@@ -90,7 +90,7 @@ impl Pairs {
     }
 
     /// With a stretch taken elsewhere.
-    pub fn moved(&mut self, old: &[u8]) -> Vec<u8> {
+    pub(crate) fn moved(&mut self, old: &[u8]) -> Vec<u8> {
         let (x, y) = (self.below(old.len() + 1), self.below(old.len() + 1));
         let (from, to) = (x.min(y), x.max(y));
         let mut rest = [&old[..from], &old[to..]].concat();
@@ -100,7 +100,7 @@ impl Pairs {
     }
 
     /// With the lines in another order.
-    pub fn shuffled(&mut self, old: &[u8]) -> Vec<u8> {
+    pub(crate) fn shuffled(&mut self, old: &[u8]) -> Vec<u8> {
         let mut lines: Vec<&[u8]> = old.split_inclusive(|byte| *byte == b'\n').collect();
         for at in (1..lines.len()).rev() {
             lines.swap(at, self.below(at + 1));
@@ -109,7 +109,7 @@ impl Pairs {
     }
 
     /// With just about as many bytes inserted as are allowed at 0.98, at 0.9, or at 0.5.
-    pub fn near(&mut self, old: &[u8]) -> Vec<u8> {
+    pub(crate) fn near(&mut self, old: &[u8]) -> Vec<u8> {
         let n = old.len();
         let allowed = [n * 2 / 49, n * 2 / 9, n * 2][self.below(3)];
         let count = (allowed + self.below(3)).saturating_sub(1);
@@ -123,6 +123,6 @@ impl Pairs {
 }
 
 /// With CRLF where there is LF.
-pub fn crlf(old: &[u8]) -> Vec<u8> {
+pub(crate) fn crlf(old: &[u8]) -> Vec<u8> {
     old.iter().flat_map(|byte| if *byte == b'\n' { b"\r\n".to_vec() } else { vec![*byte] }).collect()
 }

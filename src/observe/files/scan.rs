@@ -126,6 +126,7 @@ impl Scan {
 /// A tree that was looked at.
 pub(super) struct Walked {
     pub(super) state: State,
+    #[cfg_attr(not(feature = "watch"), allow(dead_code, reason = "only what watches asks for them"))]
     /// The folders that were looked into, with their inodes, in no order.
     pub(super) folders: Vec<(PathBuf, u64)>,
 }

@@ -36,8 +36,9 @@ fn a_year_of_small_edits_never_leaves_the_newest_version_further_from_the_truth_
     let mut rng = Rng::seeded(20_260_301);
     let policy = Policy::builder().changed_bytes_max(Some(CHANGED_MAX)).threads(1).build().unwrap();
     let mut world = World::with(policy);
-    let mut files: BTreeMap<String, Vec<u8>> =
-        (0..4).map(|file| (format!("page{file}.md"), text(file, 1500 + 700 * file as usize))).collect();
+    let mut files: BTreeMap<String, Vec<u8>> = (0..4)
+        .map(|file| (format!("page{file}.md"), text(file, 1500 + 700 * usize::try_from(file).unwrap())))
+        .collect();
     let mut stored: BTreeMap<(String, u64), Vec<u8>> = BTreeMap::new();
     // Since when, and how often, the newest version has not been the truth.
     let mut waits: BTreeMap<String, (chrono::DateTime<chrono::Utc>, u32)> = BTreeMap::new();

@@ -249,7 +249,8 @@ fn a_worker_writes_what_is_left_at_its_end() {
     let statistics = Statistics::new(Arc::clone(&world.store)).build();
     let job = job(&statistics);
     for id in 0..10u64 {
-        block_on(job.submit(&world.store, &(id > 2).then_some(id), &Terms::default())).unwrap();
+        let _submitted =
+            block_on(job.submit(&world.store, &(id > 2).then_some(id), &Terms::default())).unwrap();
     }
     let (shutdown, sim) = (Shutdown::new(), world.sim.clone());
     let worker = Worker::new(Arc::clone(&world.store)).job(job).build().unwrap();
