@@ -80,10 +80,10 @@ fn a_year_of_small_edits_never_leaves_the_newest_version_further_from_the_truth_
             assert!(waited < AGE_MAX, "{name} has waited {waited:?}");
         }
         runs += 1;
-        if runs % 40 == 0 {
+        if runs % 20 == 0 {
             forget(&world, &mut stored);
         }
-        world.later(Duration::from_secs(1800 + rng.up_to(12 * 3600)));
+        world.later(Duration::from_secs(3600 + rng.up_to(17 * 3600)));
     }
     assert!(skips_in_all > 300 && stored_in_all > 500, "{skips_in_all} skips, {stored_in_all} versions");
     assert!(world.is_sound());
