@@ -357,13 +357,13 @@ mod profiles {
         let mut pairs = Pairs(4);
         let (mut same, mut other, mut open) = (0, 0, 0);
         let policy = Policy::builder().threshold_ppm(700_000).build().unwrap();
-        for turn in 0..16 {
-            let old = pairs.prose(24_000);
+        for turn in 0..8 {
+            let old = pairs.prose(40_000);
             let new = match turn % 4 {
-                0 => pairs.prose(24_000),
+                0 => pairs.prose(40_000),
                 1 => old.clone(),
-                2 => pairs.edited(&old, 2),
-                _ => vec![b'z'; 24_000],
+                2 => [&old[..], b"and more"].concat(),
+                _ => vec![b'z'; 40_000],
             };
             let verdict = policy.compare_profiles(&profile(&old, &mut pairs), &profile(&new, &mut pairs));
             match verdict {
@@ -377,7 +377,7 @@ mod profiles {
             let (why, distance) = (verdict.why(), truth(&old, &new));
             assert!(why.at_least <= distance && distance <= why.at_most, "{verdict} of {distance}");
         }
-        assert!(same > 4 && other > 3, "{same} {other} {open}");
+        assert!(same > 2 && other > 1, "{same} {other} {open}");
     }
 
     #[test]
