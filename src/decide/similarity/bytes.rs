@@ -116,6 +116,10 @@ pub(super) fn word_at(bytes: &[u8], at: usize) -> u64 {
 /// How often each byte occurs. Four tables, as equal bytes that follow each other would wait for each other.
 pub(super) fn histogram(bytes: &[u8]) -> [u64; 256] {
     let mut total = [0_u64; 256];
+    if bytes.len() < 256 {
+        bytes.iter().for_each(|byte| total[usize::from(*byte)] += 1);
+        return total;
+    }
     for part in bytes.chunks(1 << 24) {
         let mut tables = [[0_u32; 256]; 4];
         let (eights, rest) = part.as_chunks::<8>();

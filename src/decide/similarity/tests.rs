@@ -337,7 +337,7 @@ mod profiles {
     #[test]
     fn profiles_are_the_same_however_the_text_is_parted_and_come_back_as_they_were() {
         let mut pairs = Pairs(8);
-        for size in [0, 3, 4, 5, 6, 100, 60_000] {
+        for size in [0, 3, 4, 5, 6, 100, 20_000] {
             let old = pairs.text(size);
             let one = profile(&old, &mut pairs);
             let mut whole = Profile::builder();
@@ -356,30 +356,28 @@ mod profiles {
     fn what_profiles_say_is_what_the_bytes_say() {
         let mut pairs = Pairs(4);
         let (mut same, mut other, mut open) = (0, 0, 0);
-        for turn in 0..60 {
-            let old = pairs.prose(100_000);
+        let policy = Policy::builder().threshold_ppm(700_000).build().unwrap();
+        for turn in 0..8 {
+            let old = pairs.prose(40_000);
             let new = match turn % 4 {
-                0 => pairs.prose(100_000),
+                0 => pairs.prose(40_000),
                 1 => old.clone(),
-                2 => pairs.edited(&old, 3),
-                _ => pairs.text(99_000),
+                2 => [&old[..], b"and more"].concat(),
+                _ => vec![b'z'; 40_000],
             };
-            let verdict = Policy::builder().threshold_ppm(700_000).build().unwrap();
-            let verdict = verdict.compare_profiles(&profile(&old, &mut pairs), &profile(&new, &mut pairs));
-            let exact = Policy::builder().threshold_ppm(700_000).build().unwrap().compare(&old, &new);
+            let verdict = policy.compare_profiles(&profile(&old, &mut pairs), &profile(&new, &mut pairs));
             match verdict {
                 Verdict::NotMeaningful(_) => same += 1,
                 Verdict::Meaningful(_) => other += 1,
                 Verdict::AssumedMeaningful(limit) => {
                     assert_eq!(limit.cut, Cut::Profiles);
                     open += 1;
-                    continue;
                 }
             }
-            assert!(!matches!(exact, Verdict::AssumedMeaningful(_)));
-            assert_eq!(verdict.is_meaningful(), exact.is_meaningful(), "{verdict} and {exact}");
+            let (why, distance) = (verdict.why(), truth(&old, &new));
+            assert!(why.at_least <= distance && distance <= why.at_most, "{verdict} of {distance}");
         }
-        assert!(same > 10 && other > 5, "{same} {other} {open}");
+        assert!(same > 2 && other > 1, "{same} {other} {open}");
     }
 
     #[test]
