@@ -20,6 +20,11 @@ const CHAIN: usize = 24;
 
 const NONE: u32 = u32::MAX;
 
+const MIX: u64 = 0xD6E8_FEB8_6659_FD93;
+
+/// So many places are looked at before it is asked whether that is enough.
+const STRETCH: usize = 1024;
+
 /// How the old text is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cut {
@@ -69,21 +74,22 @@ pub(super) fn distance(
     let least = -((k_signed - (n - m)) / 2);
     let most = (k_signed + (n - m)) / 2;
     let mut scan = Scan::new(a, b, cut.q, least, most);
-    let mut next_asked = 0;
-    for j in 0..(b.len() + 1).saturating_sub(cut.q) {
-        scan.take_in(j);
-        scan.look(j);
-        if j >= next_asked {
-            if scan.close(signed(j)) > k {
-                return scan.sum;
-            }
-            let late = meter.spent(1024 + scan.steps - scan.counted);
-            scan.counted = scan.steps;
-            if late || scan.steps > effort.steps_max || (effort.promising && !scan.promises(k)) {
-                return scan.sum;
-            }
-            next_asked = j + 1024;
+    let end = (b.len() + 1).saturating_sub(cut.q);
+    let mut from = 0;
+    while from < end {
+        let to = (from + STRETCH).min(end);
+        // What comes into reach within the stretch is taken in at its beginning: a longer reach only finds more.
+        scan.take_in(to - 1);
+        scan.look(from, to);
+        if scan.close(signed(from)) > k {
+            return scan.sum;
         }
+        let late = meter.spent((to - from) as u64 + scan.steps - scan.counted);
+        scan.counted = scan.steps;
+        if late || scan.steps > effort.steps_max || (effort.promising && !scan.promises(k)) {
+            return scan.sum;
+        }
+        from = to;
     }
     scan.close(i64::MAX)
 }
@@ -120,7 +126,8 @@ struct Block {
 
 impl<'a> Scan<'a> {
     fn new(a: &'a [u8], b: &'a [u8], q: usize, least: i64, most: i64) -> Self {
-        let in_reach = unsigned(most - least) / q + 2;
+        // A stretch is taken in at its beginning.
+        let in_reach = (unsigned(most - least) + STRETCH) / q + 3;
         let ring = in_reach.min(a.len() / q + 1).next_power_of_two();
         let bits = (ring * 8).ilog2().clamp(10, 17);
         let block = Block { best: u8::MAX, pieces: 0, diagonal: i64::MAX, run_end: 0 };
@@ -165,21 +172,32 @@ impl<'a> Scan<'a> {
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "bits is at most 17")]
     fn hash(&self, bytes: &[u8], at: usize) -> usize {
-        let word = if self.q >= 8 {
-            let (first, last) = (word_at(bytes, at), word_at(bytes, at + self.q - 8));
-            first.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ last.rotate_left(29)
-        } else {
-            word_at(bytes, at) << (64 - 8 * self.q)
-        };
-        (word.wrapping_mul(0xD6E8_FEB8_6659_FD93) >> (64 - self.bits)) as usize
+        if self.q >= 8 {
+            return hash_of(word_at(bytes, at), word_at(bytes, at + self.q - 8), self.bits);
+        }
+        let word = word_at(bytes, at) << (64 - 8 * self.q);
+        (word.wrapping_mul(MIX) >> (64 - self.bits)) as usize
     }
 
-    /// Looks for pieces that stand at `j` in the new text.
-    #[inline]
-    fn look(&mut self, j: usize) {
-        let hash = self.hash(self.b, j);
-        if self.heads[hash] != NONE {
-            self.follow(hash, j);
+    /// Looks for pieces that stand from `from` on, before `to`, in the new text.
+    fn look(&mut self, from: usize, to: usize) {
+        if self.q < 8 {
+            for j in from..to {
+                let hash = self.hash(self.b, j);
+                if self.heads[hash] != NONE {
+                    self.follow(hash, j);
+                }
+            }
+            return;
+        }
+        let (text, bits, last) = (self.b, self.bits, self.q - 8);
+        let firsts = text[from..to + 7].windows(8);
+        let lasts = text[from + last..to + last + 7].windows(8);
+        for (offset, (first, last)) in firsts.zip(lasts).enumerate() {
+            let hash = hash_of(word_at(first, 0), word_at(last, 0), bits);
+            if self.heads.get(hash).is_some_and(|head| *head != NONE) {
+                self.follow(hash, from + offset);
+            }
         }
     }
 
@@ -280,6 +298,13 @@ impl<'a> Scan<'a> {
         let Block { best, pieces, .. } = self.blocks[number];
         u32::from(best).min(pieces.count_ones())
     }
+}
+
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "bits is at most 17")]
+const fn hash_of(first: u64, last: u64, bits: u32) -> usize {
+    let word = first.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ last.rotate_left(29);
+    (word.wrapping_mul(MIX) >> (64 - bits)) as usize
 }
 
 /// The fewest insertions and deletions after which all of `a` is passed, wherever in `b` that is; or `most`.

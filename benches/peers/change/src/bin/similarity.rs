@@ -1,7 +1,7 @@
 //! What a verdict of similarity costs, here and in the peers, in one run: a Markdown table.
 //!
 //! Each measurement is a child process of its own, so that its peak of memory is its own and a peer that does not end within
-//! 20 s can be stopped. The least of three runs counts; peers run once.
+//! 6 s can be stopped. The least of three runs counts; peers run once.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use rapidfuzz::distance::indel;
 use similar::{Algorithm, capture_diff_slices};
 use unattended::similarity::Policy;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(6);
 const ENGINES: [&str; 6] = ["memcmp", "ours", "rapidfuzz", "similar-bytes", "similar-lines", "difflib"];
 const CASES: [&str; 16] = [
     "identical 10 MB",
@@ -52,7 +52,7 @@ fn main() {
                 Some((time, words.next()?.to_owned(), words.next()?.trim().to_owned()))
             });
             match best.min_by(|a, b| a.0.total_cmp(&b.0)) {
-                None => cells.push("> 20 s or out of memory".to_owned()),
+                None => cells.push("> 6 s or out of memory".to_owned()),
                 Some((time, kib, said)) if engine == "ours" => {
                     cells.push(format!("**{time:.2} ms**"));
                     cells.push(format!("{:.1} MB", kib.parse::<f64>().unwrap_or(0.0) / 1024.0));
@@ -140,7 +140,7 @@ fn difflib(old: &[u8], new: &[u8]) {
                   t = time.perf_counter(); r = difflib.SequenceMatcher(None, a, b).ratio()\n\
                   print((time.perf_counter() - t) * 1e3, 0, r)";
     // `timeout` ends it with this process's own limit, as killing a process does not end its children.
-    let done = Command::new("timeout").arg("20").args(["python3", "-c", script]).args([&a, &b]).status();
+    let done = Command::new("timeout").arg("6").args(["python3", "-c", script]).args([&a, &b]).status();
     drop(folder);
     std::process::exit(done.ok().and_then(|status| status.code()).unwrap_or(1));
 }
