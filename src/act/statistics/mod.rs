@@ -39,6 +39,8 @@
 mod kept;
 mod note;
 mod raised;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::sync::atomic::AtomicBool;
@@ -183,7 +185,8 @@ impl Statistics {
     ///
     /// # Errors
     /// When the store cannot be read or written; what was noted is kept for the next time. Where the store did not say whether it has
-    /// written, it may be counted twice. [`Corrupt`](store::Error::Corrupt) if what stands there is no statistics.
+    /// written, it may be counted twice. [`Corrupt`](store::Error::Corrupt) if what stands there of a subject is no statistics, and
+    /// [`Error::Raced`]; the other subjects are written all the same.
     pub async fn flush(&self) -> Result<(), Error> {
         self.write().await
     }

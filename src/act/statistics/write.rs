@@ -28,13 +28,16 @@ const ACTOR: &str = "statistics";
 /// What is being written: put back if that fails, or is dropped in the middle.
 struct Writing<'a> {
     inner: &'a Inner,
-    left: VecDeque<Noted>,
+    left: BTreeMap<Subject, VecDeque<Noted>>,
 }
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        let left = std::mem::take(&mut self.left);
+        let mut left: Vec<Noted> = std::mem::take(&mut self.left).into_values().flatten().collect();
         if !left.is_empty() {
+            // As it was noted: the oldest are the first to be dropped.
+            left.sort_by_key(|noted| noted.moment);
+            let left = VecDeque::from(left);
             self.inner.pending.lock().unwrap_or_else(std::sync::PoisonError::into_inner).put_back(left);
         }
         self.inner.writing.store(false, Ordering::Release);
@@ -46,20 +49,30 @@ impl Statistics {
         if self.inner.writing.swap(true, Ordering::Acquire) {
             return Ok(());
         }
-        let mut writing = Writing { inner: &self.inner, left: VecDeque::new() };
-        writing.left = self.pending().take();
-        let subjects: BTreeMap<Subject, ()> =
-            writing.left.iter().map(|noted| (noted.subject.clone(), ())).collect();
-        for subject in subjects.into_keys() {
-            let of = |noted: &&Noted| noted.subject == subject;
-            let raised = self.write_one(&subject, writing.left.iter().filter(of)).await?;
-            // It stands: whoever drops this from here on must not count it again.
-            writing.left.retain(|noted| noted.subject != subject);
-            for raised in raised {
-                self.tell(&raised);
+        let mut writing = Writing { inner: &self.inner, left: BTreeMap::new() };
+        for noted in self.pending().take() {
+            writing.left.entry(noted.subject.clone()).or_default().push_back(noted);
+        }
+        let subjects: Vec<Subject> = writing.left.keys().cloned().collect();
+        let mut first_error = None;
+        for subject in subjects {
+            let Some(noted) = writing.left.get(&subject) else { continue };
+            match self.write_one(&subject, noted.iter()).await {
+                Ok(raised) => {
+                    // It stands: whoever drops this from here on must not count it again.
+                    writing.left.remove(&subject);
+                    for raised in raised {
+                        self.tell(&raised);
+                    }
+                }
+                // What is wrong with one subject is no reason to lose the others.
+                Err(error @ (Error::Raced { .. } | Error::Store(store::Error::Corrupt { .. }))) => {
+                    first_error.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        first_error.map_or(Ok(()), Err)
     }
 
     /// Writes what was noted of one subject.

@@ -29,8 +29,8 @@ pub struct Baseline {
     pub(super) table: Table,
     pub(super) filter: Option<Filter>,
     /// Events until something has to be looked at, and how many there were when that was last computed.
-    left: u32,
-    planned: u32,
+    pub(super) left: u32,
+    pub(super) planned: u32,
     /// When something was last observed.
     pub(super) last: u64,
     /// When something has to be looked at.
@@ -205,7 +205,9 @@ impl Baseline {
         let at = self.pass(now);
         self.last = at;
         if let Some(until) = self.excluded_until(now.wall) {
-            return Outcome::Quiet(Quiet::Excluded { until });
+            // What the time has brought is told all the same.
+            let quiet = Quiet::Excluded { until };
+            return if self.outbox.is_empty() { Outcome::Quiet(quiet) } else { Outcome::Tell };
         }
         self.left = self.left.saturating_sub(1);
         self.settle();

@@ -2,7 +2,8 @@
 //!
 //! A Bloom filter whose cells count to three (after Fan, Cao, Almeida and Broder, "Summary cache", 2000), written by the largest
 //! count instead of by addition (Estan and Varghese's conservative update, 2002). A kind has four cells, and its count is the least of
-//! them. So no count is ever too small: a kind that was frequent is never taken for rare. A kind that was never seen is taken for
+//! them. So no count is too small, until all are halved: a kind that was frequent is not taken for rare before it was not seen for an
+//! epoch, and then as one that has returned. A kind that was never seen is taken for
 //! a seen one only if all of its four cells are in use.
 
 /// Cells of one kind.

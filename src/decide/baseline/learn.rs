@@ -102,6 +102,8 @@ impl Baseline {
     /// The planned number of events has passed.
     pub(super) fn turn(&mut self, hash: u64, key: Option<&[u8]>, at: u64, wall: Timestamp) {
         let window = u64::from(self.policy.storm_events);
+        // What is over would have every event looked at for ever.
+        self.excluded.retain(|(_, to)| *to > wall);
         self.storm(wall);
         self.release(self.total.saturating_sub(window), 0, at, wall);
         if self.policy.epoch_events.is_some_and(|events| self.epoch_count >= events) {

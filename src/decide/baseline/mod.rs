@@ -36,7 +36,8 @@
 //! together have a limit, and what is over it is in the [`Digest`].
 //!
 //! **Memory.** [`Policy::kinds_max`] kinds are counted exactly. A kind that has to go is remembered in two bits (not, once, twice,
-//! more often) which never say too little: a frequent kind is never taken for a rare one for lack of memory. Of the kinds that were
+//! more often) which never say too little before the counts are halved: a frequent kind is not taken for a rare one for lack of memory,
+//! unless it was not seen for an epoch; then it has *returned*. Of the kinds that were
 //! never seen at most 1 % are taken for seen ones; where that could not be kept nothing is called rare ([`Quiet::Crowded`]), and one
 //! alert says that there seems to be no bound on the kinds. Two keys with one 64-bit hash are one kind: among a million kinds one new
 //! kind in 18 million millions meets that. [`Policy::bytes_max`] is never exceeded.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::stats::poisson_at_least;
-use crate::base::time::{Moment, Now, Timestamp};
+use crate::base::time::{Moment, Now, Timestamp, nanos};
 use crate::decide::baseline::alerts::Raised;
 use crate::decide::baseline::core::{Baseline, Sight, kind, moment, span};
 use crate::decide::baseline::policy::STORM_P;
@@ -76,10 +76,21 @@ impl Baseline {
         std::mem::take(&mut self.digest)
     }
 
-    /// When there may be something to [`take`](Self::take) though nothing is observed; `None` if nothing is held back.
+    /// When there may be something to [`take`](Self::take) though nothing is observed: what was not taken before a restart (at
+    /// once), what is held back, an alert that may be over, a silence that is long enough to be told. `None` if there is none of it.
     #[must_use]
     pub fn next_wake(&self) -> Option<Moment> {
-        self.held.front().map(|_| moment(self.held_until()))
+        if !self.outbox.is_empty() {
+            return Some(moment(self.last));
+        }
+        let observed = self.total > 0 || self.planned > self.left;
+        let silent = if observed && self.state != State::Stale {
+            self.last.saturating_add(nanos(self.policy.stale_after))
+        } else {
+            u64::MAX
+        };
+        let next = self.held_until().min(self.alerts.look_at).min(silent);
+        (next != u64::MAX).then(|| moment(next))
     }
 
     pub(super) fn hold(&mut self, held: Held) {
@@ -220,7 +231,16 @@ impl Baseline {
         self.tell(Finding::Stale(Stale { at: wall, idle, stale_after }));
     }
 
+    /// What stands for many, or for all, takes the place of the oldest that is about one kind.
     pub(super) fn tell(&mut self, finding: Finding) {
+        if self.outbox.len() >= OUTBOX_MAX
+            && finding.kind().is_none()
+            && let Some(at) = self.outbox.iter().position(|other| other.kind().is_some())
+            && let Some(gone) = self.outbox.remove(at)
+            && let Some(kind) = gone.kind()
+        {
+            self.digest.overflow(kind);
+        }
         if self.outbox.len() < OUTBOX_MAX {
             self.outbox.push_back(finding);
         } else if let Some(kind) = finding.kind() {

@@ -228,8 +228,10 @@ impl State {
 
     /// Whether `path` is below a folder that could not be read.
     pub(super) fn hides(&self, path: &Path) -> bool {
-        let below = |folder: &PathBuf| path != folder && path.starts_with(folder);
-        !self.unreadable.is_empty() && self.unreadable.iter().any(below)
+        // By the folders above it, of which there are few: it is asked of every entry of a tree.
+        let unread =
+            |folder: &Path| self.unreadable.binary_search_by(|other| other.as_path().cmp(folder)).is_ok();
+        !self.unreadable.is_empty() && path.ancestors().skip(1).any(unread)
     }
 
     pub(super) fn entries(&self) -> &[(PathBuf, Stamp)] {

@@ -222,6 +222,8 @@ impl Measure {
         let (Some((median, above_median)), Some((p95, above_p95))) = (limit(0.5), limit(0.95)) else {
             return;
         };
+        // Beyond the greatest number there is nothing that JSON could say.
+        let (median, p95) = (median.min(f64::MAX), p95.min(f64::MAX));
         self.limits = Some(Limits { median, p95 });
         self.fixed_at = seen;
         // By what was seen, not by what a quantile is said to be: of equal numbers none is above their median.

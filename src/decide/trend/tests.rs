@@ -302,3 +302,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_measure_of_the_greatest_numbers_is_read_again() {
+    let mut measure = Measure::new(Policy::default());
+    for _ in 0..60 {
+        let _taken = measure.observe(f64::MAX, at(0));
+    }
+    let text = serde_json::to_string(&measure.save()).unwrap();
+    let saved = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert!(Measure::restore(Policy::default(), &saved).is_ok());
+}

@@ -24,7 +24,8 @@ const FILES_MAX: usize = 8;
 /// [`Polled::happened`]:
 ///
 /// - **Rotated**: another file stands under the name. The old one is read to its end first; a last line of it without a line feed is given.
-///   A new file that is empty gets one poll of grace, in which the writer may still write to the old one.
+///   A new file that is empty gets one poll of grace, in which the writer may still write to the old one. Of files that came and
+///   went between two polls nothing is seen.
 /// - **Truncated** or **replaced** in place: read from the beginning.
 /// - **Gone**: the old file is read on, and closed at the second poll that does not find it. One that comes back is read from the beginning.
 /// - **A folder, FIFO or device** under the name is not opened; where nothing is open yet, that is an error.
@@ -199,22 +200,32 @@ impl Follow {
         match std::mem::replace(&mut self.start, Start::Beginning) {
             Start::Beginning => self.file = open(&self.path)?.map(|(file, id)| Open::at(file, id, 0)),
             Start::End => {
+                // As below: after an error the whole file would be new.
+                self.start = Start::End;
                 let Some((file, id)) = open(&self.path)? else { return Ok(false) };
                 let mut open = Open::at(file, id, 0);
                 open.skip_to_end().map_err(|source| self.io("cannot go to the end", source))?;
                 self.file = Some(open);
+                self.start = Start::Beginning;
             }
             Start::At(position) => {
                 // Kept until the file is open, so that an error loses nothing.
                 self.start = Start::At(position.clone());
                 let same = Id { device: position.device, inode: position.inode };
-                let path = if id == same { Some(self.path.clone()) } else { find_beside(&self.path, same)? };
+                let beside = id != same;
+                let path = if beside { find_beside(&self.path, same)? } else { Some(self.path.clone()) };
                 let opened = match &path {
                     Some(path) => open(path)?.filter(|(_, id)| *id == same),
                     None => None,
                 };
-                self.file = match opened {
-                    Some((file, id)) => Some(Open::resumed(file, id, &position)),
+                let mut resumed = opened.map(|(file, id)| Open::resumed(file, id, &position));
+                if let Some(other) = resumed.as_mut().filter(|_| beside) {
+                    // Its number may have been given to what the old file was packed into: nothing of that is a line.
+                    let changed = other.changed().map_err(|source| self.io("cannot look at it", source))?;
+                    resumed = resumed.filter(|_| changed.is_none());
+                }
+                self.file = match resumed {
+                    Some(open) => Some(open),
                     None => {
                         polled.happened.push(Happened::Lost { offset: position.offset });
                         open(&self.path)?.map(|(file, id)| Open::at(file, id, 0))
@@ -238,8 +249,7 @@ impl Follow {
     fn read(&mut self, polled: &mut Polled, line: &mut impl FnMut(Line<'_>)) -> Result<(), FollowError> {
         let (line_max, bytes_max) = (self.line_max, self.bytes_max);
         let Some(open) = &mut self.file else { return Ok(()) };
-        let read = open.read(line_max, bytes_max, polled, line);
-        read.map_err(|source| io(&self.path, "cannot read it", source))
+        open.read_on(&self.path, line_max, bytes_max, polled, line)
     }
 
     /// The open file is at its end: whether it was left for the one that stands under its name now.
@@ -255,6 +265,11 @@ impl Follow {
                     self.grace = true;
                     return Ok(false);
                 }
+                // What was written between the end that was read and the look is in no other file.
+                open.read_on(&self.path, self.line_max, self.bytes_max, polled, line)?;
+                if polled.more {
+                    return Ok(false);
+                }
                 let unfinished = open.finish(polled, line);
                 polled.happened.push(Happened::Rotated { unfinished });
                 (self.file, self.told, self.grace) = (None, None, false);
@@ -262,6 +277,10 @@ impl Follow {
             }
             Found::Nothing => {
                 if self.told == Some(None) {
+                    open.read_on(&self.path, self.line_max, self.bytes_max, polled, line)?;
+                    if polled.more {
+                        return Ok(false);
+                    }
                     open.finish(polled, line);
                     self.file = None;
                 } else {
@@ -327,6 +346,18 @@ impl Open {
             self.head = Head::NONE;
         }
         Ok(happened)
+    }
+
+    fn read_on(
+        &mut self,
+        path: &Path,
+        line_max: usize,
+        bytes_max: u64,
+        polled: &mut Polled,
+        line: &mut impl FnMut(Line<'_>),
+    ) -> Result<(), FollowError> {
+        let read = self.read(line_max, bytes_max, polled, line);
+        read.map_err(|source| io(path, "cannot read it", source))
     }
 
     fn read(
@@ -418,4 +449,39 @@ fn io(path: &Path, action: &'static str, source: io::Error) -> FollowError {
 #[cfg(all(test, unix))]
 pub(super) fn opened_without_a_look(path: &Path) -> bool {
     matches!(open(path), Err(FollowError::NotAFile { found: NotAFile::Fifo, .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_was_written_before_the_rotation_was_seen_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.log");
+        for is_replaced in [true, false] {
+            fs::write(&path, "one\n").unwrap();
+            let mut follow = Follow::from_start(&path);
+            let (mut polled, mut lines) = (Polled::default(), Vec::new());
+            let mut line = |line: Line<'_>| lines.push(line.text.to_vec());
+            assert!(follow.begin(&mut polled).unwrap());
+            follow.read(&mut polled, &mut line).unwrap();
+            // Its end was read. Now, before anybody looks, it is written to and rotated.
+            fs::write(&path, "one\ntwo\nth").unwrap();
+            fs::rename(&path, folder.path().join("app.log.1")).unwrap();
+            if is_replaced {
+                fs::write(&path, "new\n").unwrap();
+                assert!(follow.leave(&mut polled, &mut line).unwrap());
+                assert_eq!(polled.happened, [Happened::Rotated { unfinished: true }]);
+            } else {
+                for _ in 0..2 {
+                    assert!(!follow.leave(&mut polled, &mut line).unwrap());
+                }
+                assert!(follow.file.is_none());
+            }
+            assert_eq!(lines, [b"one".to_vec(), b"two".to_vec(), b"th".to_vec()]);
+        }
+    }
 }

@@ -120,3 +120,63 @@ fn what_nobody_takes_is_bounded() {
     assert_eq!(world.told().len(), 256);
     assert_eq!(world.baseline.take_digest().overflow, 600 - 256);
 }
+
+#[test]
+fn what_stands_for_many_is_told_though_nobody_takes() {
+    let policy = at_once().alerts_max(1000, Duration::from_millis(1)).open_max(65_536);
+    let mut world = World::active(policy);
+    for n in 0..300_u64 {
+        let _any = world.see(&format!("bad {n}"));
+        for n in 0..100 {
+            let _any = world.see(&format!("step {}", n % 10));
+        }
+    }
+    for n in 0..60 {
+        let _storm = world.see(&format!("other {n}"));
+    }
+    let told = world.told();
+    let storms = told.iter().filter(|finding| matches!(finding, Finding::RegimeChange(_))).count();
+    assert_eq!((told.len(), storms), (256, 1));
+}
+
+#[test]
+fn nothing_has_to_happen_for_an_end_or_a_silence_to_be_told() {
+    let mut world = World::active(at_once());
+    assert_eq!(world.see("bad"), Outcome::Tell);
+    assert_eq!(world.told().len(), 1);
+    for code in ["baseline.closed", "baseline.stale"] {
+        let wake = world.baseline.next_wake().expect("there is more to come");
+        assert!(wake > world.now.moment, "{code}");
+        world.wait(wake.since(world.now.moment));
+        let told = world.told();
+        assert_eq!(told.iter().map(Explain::code).collect::<Vec<_>>(), [code]);
+    }
+    assert_eq!(world.baseline.next_wake(), None);
+}
+
+#[test]
+fn what_was_not_taken_before_a_restart_is_asked_for_at_once() {
+    let mut world = World::active(at_once());
+    assert_eq!(world.see("bad"), Outcome::Tell);
+    let saved = world.baseline.save(world.now);
+    let (mut baseline, _) = Baseline::restore(at_once(), saved, world.now).unwrap();
+    assert!(baseline.next_wake().is_some_and(|wake| wake <= world.now.moment));
+    assert!(matches!(baseline.take(world.now), Some(Finding::Rare(_))));
+}
+
+#[test]
+fn an_interval_that_is_left_out_keeps_nothing_from_being_told_and_ends() {
+    let mut world = World::active(at_once());
+    assert_eq!(world.see("bad"), Outcome::Tell);
+    assert_eq!(world.told().len(), 1);
+    let (from, to) = (world.now.wall, world.now.after(2 * HOUR).wall);
+    world.baseline.exclude(from, to, world.now).unwrap();
+    world.wait(HOUR);
+    assert_eq!(world.see("step 1"), Outcome::Tell, "the alert is over");
+    assert_eq!(world.told().len(), 1);
+    world.wait(HOUR);
+    for n in 0..200 {
+        world.known(n);
+    }
+    assert_eq!(world.baseline.excluded, []);
+}

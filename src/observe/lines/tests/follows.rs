@@ -152,6 +152,22 @@ fn a_file_that_was_rotated_between_two_processes_is_found_beside_it() {
 }
 
 #[test]
+fn what_has_taken_the_number_of_the_old_file_is_not_read_as_lines() {
+    let world = World::new();
+    world.append("one\ntwo\n");
+    let mut follow = Follow::from_start(&world.path);
+    assert_eq!(lines(&mut follow), ["one", "two"]);
+    fs::rename(&world.path, world.beside("app.log.1.gz")).unwrap();
+    world.append("four\n");
+    for packed in ["\u{1f}packed\nin\nplace of it\n", "gz\n"] {
+        fs::write(world.beside("app.log.1.gz"), packed).unwrap();
+        let (read, polled) = poll(&mut resumed(&world, &follow));
+        assert_eq!(read, ["four"]);
+        assert_eq!(polled.happened, [Happened::Lost { offset: 8 }]);
+    }
+}
+
+#[test]
 fn a_truncated_file_is_read_from_its_beginning() {
     let world = World::new();
     world.append("one\ntwo\nhalf");
