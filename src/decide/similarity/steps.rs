@@ -209,7 +209,7 @@ impl Run<'_, '_> {
         let may_diagonals = self.plan.may.take(Step::Diagonals) && self.fits();
         let may_band = self.plan.may.take(Step::Band) && band::memory(n, k) <= memory;
         let cheapest = by_diagonals.min(by_band);
-        if cheapest > 50_000_000 && self.pieces((cheapest / 32).clamp(4_000_000, 30_000_000)) {
+        if cheapest > 50_000_000 && self.pieces((cheapest / 32).clamp(4_000_000, 20_000_000)) {
             return;
         }
         if self.over() {
@@ -219,7 +219,7 @@ impl Run<'_, '_> {
             self.band();
         } else if may_diagonals && k.saturating_mul(8) <= memory {
             // Where it cannot come to an end within the work, a part of it may still find a small distance.
-            let steps = if by_diagonals <= work { by_diagonals } else { work / 8 };
+            let steps = if by_diagonals <= work { by_diagonals } else { work / 16 };
             self.diagonals(steps / DIAGONAL_WORDS);
         } else if may_band && by_band <= work {
             self.band();
