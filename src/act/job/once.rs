@@ -310,7 +310,7 @@ impl Job {
     /// Writes what was noted of how its runs ended, if anything is.
     pub(in crate::act) async fn flush(&self, env: &Arc<dyn Env>) {
         if let Some(statistics) = &self.statistics {
-            statistics.flush_in(env).await;
+            statistics.finish_in(env).await;
         }
     }
 
@@ -456,7 +456,7 @@ impl Job {
                     let counted = holding.body().attempt > taken.run.body.attempt;
                     self.note(statistics, state, counted, &holding.body(), began, driver.env.now());
                     if statistics.is_due(driver.env.now()) {
-                        statistics.flush_in(&driver.env).await;
+                        let _mine = statistics.flush_in(&driver.env).await;
                     }
                 }
                 Ok(Left { state })

@@ -188,7 +188,7 @@ impl Statistics {
     /// written, it may be counted twice. [`Corrupt`](store::Error::Corrupt) if what stands there of a subject is no statistics, and
     /// [`Error::Raced`]; the other subjects are written all the same.
     pub async fn flush(&self) -> Result<(), Error> {
-        self.write().await
+        self.write().await.map(drop)
     }
 
     /// As [`flush`](Self::flush), blocking the thread.
@@ -196,7 +196,7 @@ impl Statistics {
     /// # Errors
     /// As there.
     pub fn flush_blocking(&self) -> Result<(), Error> {
-        block_on(self.write())
+        block_on(self.flush())
     }
 
     /// How it did, as far as it is written; `None` if nothing is.

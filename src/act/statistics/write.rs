@@ -22,6 +22,9 @@ use crate::remember::store::{self, BODY_MAX, Event};
 const TRIES_MAX: u32 = 16;
 /// How long a run or a worker's end waits for the store to take statistics in.
 pub(in crate::act) const STORE_WAIT: Duration = Duration::from_secs(5);
+/// How long, and how often, the end of a process waits for another thread of it that writes.
+const TURN: Duration = Duration::from_millis(50);
+const TURNS_MAX: u32 = 100;
 /// Who tells.
 const ACTOR: &str = "statistics";
 
@@ -45,9 +48,10 @@ impl Drop for Writing<'_> {
 }
 
 impl Statistics {
-    pub(super) async fn write(&self) -> Result<(), Error> {
+    /// False, and nothing is written, while somebody else in this process is at it.
+    pub(super) async fn write(&self) -> Result<bool, Error> {
         if self.inner.writing.swap(true, Ordering::Acquire) {
-            return Ok(());
+            return Ok(false);
         }
         let mut writing = Writing { inner: &self.inner, left: BTreeMap::new() };
         for noted in self.pending().take() {
@@ -72,7 +76,7 @@ impl Statistics {
                 Err(error) => return Err(error),
             }
         }
-        first_error.map_or(Ok(()), Err)
+        first_error.map_or(Ok(true), Err)
     }
 
     /// Writes what was noted of one subject.
@@ -133,13 +137,26 @@ impl Statistics {
         }
     }
 
-    /// Writes what was noted, in a driver that goes on whatever comes of it.
-    pub(in crate::act) async fn flush_in(&self, env: &Arc<dyn Env>) {
+    /// Writes what was noted before its process ends; waits for whoever is at it already.
+    pub(in crate::act) async fn finish_in(&self, env: &Arc<dyn Env>) {
+        for _ in 0..TURNS_MAX {
+            if self.flush_in(env).await {
+                return;
+            }
+            env.sleep(TURN).await;
+        }
+        not_written(None);
+    }
+
+    /// Writes what was noted, in a driver that goes on whatever comes of it. False while somebody else is at it.
+    pub(in crate::act) async fn flush_in(&self, env: &Arc<dyn Env>) -> bool {
         let written = match env.face() {
             Face::Future => before(env.sleep(STORE_WAIT), self.write()).await,
             Face::Thread | Face::SimulatedThread => block_on_for(self.write(), STORE_WAIT),
         };
-        not_written(written);
+        let mine = !matches!(written, Some(Ok(false)));
+        not_written(written.map(|written| written.map(drop)));
+        mine
     }
 }
 

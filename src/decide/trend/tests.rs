@@ -137,6 +137,17 @@ fn a_clock_that_steps_back_stands_still() {
 }
 
 #[test]
+fn a_clock_that_was_years_ahead_is_not_believed() {
+    let mut trend = learned(100, 1000);
+    assert!(matches!(trend.observe(false, at(3_000_000_000)), Observed::Steady { .. }));
+    let alert = (0..20).find_map(|n| match trend.observe(true, at(1000 + n)) {
+        Observed::Alert(alert) => Some(alert),
+        _ => None,
+    });
+    assert!(alert.unwrap().at < at(2000).wall);
+}
+
+#[test]
 fn a_counter_at_its_maximum_stays_there() {
     let text = format!("{{\"v\":1,\"usual\":{{\"of\":{0},\"bad\":0}}}}", u64::MAX);
     let saved: Saved = serde_json::from_str(&text).unwrap();
