@@ -12,6 +12,9 @@ const OFFSETS_MAX: usize = i32::MAX as usize;
 /// Steps that a walk over the whole may take before it has come anywhere.
 const WALK_ALLOWANCE: u64 = 20_000;
 
+/// Beyond so many bytes, both together, a search that will not come to an end is given up early.
+const LARGE: usize = 4 << 20;
+
 /// A step of the search along diagonals takes about as long as three words of the band.
 const DIAGONAL_WORDS: u64 = 3;
 
@@ -209,7 +212,9 @@ impl Run<'_, '_> {
         let may_diagonals = self.plan.may.take(Step::Diagonals) && self.fits();
         let may_band = self.plan.may.take(Step::Band) && band::memory(n, k) <= memory;
         let cheapest = by_diagonals.min(by_band);
-        if cheapest > 50_000_000 && self.pieces((cheapest / 32).clamp(4_000_000, 20_000_000)) {
+        // Of large texts a verdict is due soon rather than always exact.
+        let (effort_max, share) = if n + m > LARGE { (5_000_000, 64) } else { (20_000_000, 16) };
+        if cheapest > 50_000_000 && self.pieces((cheapest / 32).clamp(4_000_000, effort_max)) {
             return;
         }
         if self.over() {
@@ -219,7 +224,7 @@ impl Run<'_, '_> {
             self.band();
         } else if may_diagonals && k.saturating_mul(8) <= memory {
             // Where it cannot come to an end within the work, a part of it may still find a small distance.
-            let steps = if by_diagonals <= work { by_diagonals } else { work / 16 };
+            let steps = if by_diagonals <= work { by_diagonals } else { work / share };
             self.diagonals(steps / DIAGONAL_WORDS);
         } else if may_band && by_band <= work {
             self.band();
