@@ -27,6 +27,7 @@
 //! ```
 
 mod build;
+mod noting;
 mod once;
 mod submit;
 

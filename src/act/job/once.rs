@@ -9,14 +9,13 @@ use crate::act::env::{Env, Face, OnThread};
 use crate::act::job::{Error, Job, Terms};
 use crate::act::pipeline::{Course, Holding, Hooks, drive};
 use crate::act::shutdown::Shutdown;
-use crate::act::statistics::{Ended, Statistics, Subject};
 use crate::base::canonical::Key;
 use crate::base::explain::Explain;
-use crate::base::time::{Moment, Now, SleepBlocking, System, Timestamp, later};
+use crate::base::time::{Moment, SleepBlocking, System, Timestamp, later};
 use crate::decide::claim::{Decision, Settled};
 use crate::decide::run::State;
 use crate::remember::blocking::block_on;
-use crate::remember::runs::{self, Body, NewRun, Run, Runs, Submitted, Taken, Wanted};
+use crate::remember::runs::{self, NewRun, Run, Runs, Submitted, Taken, Wanted};
 use crate::remember::store::{Order, Store};
 
 /// What one call did.
@@ -307,13 +306,6 @@ impl Job {
         Ok((run, verdict))
     }
 
-    /// Writes what was noted of how its runs ended, if anything is.
-    pub(in crate::act) async fn flush(&self, env: &Arc<dyn Env>) {
-        if let Some(statistics) = &self.statistics {
-            statistics.finish_in(env).await;
-        }
-    }
-
     /// What a second delivery does: goes on with a run that nobody works on, else says where it stands.
     async fn existing(
         &self,
@@ -464,32 +456,6 @@ impl Job {
             Err(runs::Error::Lost { .. }) => Ok(Left { state: None }),
             Err(error) => Err(error),
         }
-    }
-
-    /// Notes how a run was left; `counted` if what was tried counts as an attempt.
-    fn note(
-        &self,
-        statistics: &Statistics,
-        state: State,
-        counted: bool,
-        body: &Body,
-        began: Moment,
-        now: Now,
-    ) {
-        let subject = Subject::job(&self.name);
-        // The fault that ended it is no second attempt.
-        let faults_of_one = usize::from(state != State::Succeeded);
-        let retried = body.attempt > 1 || body.faults.len() > faults_of_one;
-        let ended = match state {
-            State::Succeeded => Ended::ok(now.moment.since(began)).retried(retried).dead_lettered(false),
-            State::FailedTransient if counted => Ended::failed(),
-            State::FailedPermanent | State::Compensated => {
-                Ended::failed().retried(retried).dead_lettered(true)
-            }
-            State::NeedsReview => Ended::failed().dead_lettered(true),
-            _ => return,
-        };
-        statistics.note(&subject, ended, now);
     }
 
     /// How long its leases are.
