@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use unattended::baseline::{Baseline, Finding, Outcome, Policy, Severity, State};
+use unattended::baseline::{Baseline, Outcome, Policy, Severity, State};
 use unattended::rng::Rng;
 use unattended::time::{Moment, Now};
 
@@ -64,7 +64,8 @@ fn a_baseline_in_a_file_outlives_its_processes_and_a_crash_does_not_flood() {
                 let _any = baseline.observe(format!("bad {}", n / 200), Severity::Error, now);
             }
         }
-        let findings: Vec<Finding> = std::iter::from_fn(|| baseline.take(now)).collect();
+        let findings: Vec<unattended::baseline::Finding> =
+            std::iter::from_fn(|| baseline.take(now)).collect();
         file.save(&baseline.save(now)).unwrap();
         // The third is killed here, before it sends what it has taken.
         told.push(findings.len());

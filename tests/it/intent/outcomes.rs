@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use unattended::explain::Explain;
 use unattended::files::{Error, Polling, Scan};
-use unattended::intent::{Calm, Intent, Kind, Lost, Policy, Root, State, What};
+use unattended::intent::{Calm, Intent, Kind, Lost, Policy, State, What};
 
 use crate::intent::{millis, single, start, write};
 
@@ -154,7 +154,7 @@ fn a_root_that_is_back_is_watched_again() {
     write(&root, "a/b", "longer still");
     heard.all_of(&root);
     assert_eq!(heard.says(), single("a/b", What::Modified));
-    assert!(matches!(heard.watching.state().root(), Root::Folder(_)));
+    assert!(matches!(heard.watching.state().root(), unattended::intent::Root::Folder(_)));
 }
 
 /// Where permissions count: not for the superuser.

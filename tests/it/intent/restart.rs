@@ -1,10 +1,10 @@
 //! A process that looks, saves what it saw, and dies.
 
-use std::fs;
-use std::path::Path;
+#[cfg(feature = "store")]
+use std::{fs, path::Path};
 
 use unattended::files::{Polling, Scan};
-use unattended::intent::{Intent, Policy, State, What};
+use unattended::intent::{Policy, State, What};
 
 use crate::intent::{millis, single, start, write};
 
@@ -12,6 +12,7 @@ use crate::intent::{millis, single, start, write};
 #[cfg(feature = "store")]
 #[test]
 fn a_cron_process_tells_what_has_changed_since_the_one_before() {
+    use unattended::intent::Intent;
     use unattended::snapshots::File;
     let (tree, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let pass = || -> Option<Intent> {
@@ -32,13 +33,13 @@ fn a_cron_process_tells_what_has_changed_since_the_one_before() {
     assert_eq!(pass().unwrap().to_string(), "nothing is other than it was");
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "store", target_os = "linux"))]
 fn odd_name(root: &Path) {
     use std::os::unix::ffi::OsStrExt;
     fs::write(root.join(std::ffi::OsStr::from_bytes(b"\xff\xfe")), "x").unwrap();
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(feature = "store", not(target_os = "linux")))]
 fn odd_name(root: &Path) {
     fs::write(root.join("odd"), "x").unwrap();
 }
