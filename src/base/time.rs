@@ -160,6 +160,13 @@ pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     to.signed_duration_since(from).to_std().unwrap_or(Duration::ZERO)
 }
 
+/// `wall`, or what was seen last where the clock has stepped back: it is taken to stand still. What is more than a day ahead was
+/// said by a clock that was wrong, and is not believed.
+pub(crate) fn forward(last: Option<Timestamp>, wall: Timestamp) -> Timestamp {
+    const AHEAD_MAX: Duration = Duration::from_secs(86_400);
+    last.filter(|last| between(wall, *last) <= AHEAD_MAX).map_or(wall, |last| last.max(wall))
+}
+
 /// Milliseconds of `duration`, saturating: the unit in which durations are stored and printed.
 #[must_use]
 pub fn millis(duration: Duration) -> u64 {

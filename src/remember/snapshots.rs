@@ -94,20 +94,31 @@ impl Snapshots {
         version: Option<u64>,
         event: Option<Event>,
     ) -> Result<Saved, Error> {
-        let body = serde_json::to_string(value)
-            .map_err(|error| Error::invalid("snapshot", error, "a value that is JSON"))?;
-        let put = Put {
-            state: Some(String::from("saved")),
-            kind: Some(kind.to_owned()),
-            body: Some(body),
-            ..Put::default()
-        };
-        let expect = version.map_or(Expect::Absent, Expect::Version);
-        let write = Write { event, ..Write::new(Ns::SNAPSHOT, name, expect, put) };
-        match apply_settled(&*self.store, Batch::of(write)).await {
+        let write = write(name, version, kind, json(value)?);
+        self.commit(Batch::of(Write { event, ..write })).await
+    }
+
+    /// Applies what saves a state; its version is that of the first write.
+    async fn commit(&self, batch: Batch) -> Result<Saved, Error> {
+        match apply_settled(&*self.store, batch).await {
             Ok(applied) => Ok(Saved::Done(applied.first().map_or(0, |written| written.version))),
             Err(ApplyError::Conflict(_)) => Ok(Saved::Raced),
             Err(ApplyError::NotApplied(error) | ApplyError::Unknown(error)) => Err(error),
         }
     }
+}
+
+/// The write of a body under `name`, if what stands there is still at `version` (`None`: if nothing stands there).
+fn write(name: &str, version: Option<u64>, kind: &str, body: String) -> Write {
+    let put = Put {
+        state: Some(String::from("saved")),
+        kind: Some(kind.to_owned()),
+        body: Some(body),
+        ..Put::default()
+    };
+    Write::new(Ns::SNAPSHOT, name, version.map_or(Expect::Absent, Expect::Version), put)
+}
+
+fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::invalid("snapshot", error, "a value that is JSON"))
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::act::statistics::note::{Noted, Stream, Subject};
 use crate::act::statistics::raised::{Raised, What};
-use crate::base::time::{Now, Timestamp, between};
+use crate::base::time::{Now, Timestamp, forward};
 use crate::decide::trend::{self, Measure, Measured, Observed, SavedMeasure, Trend};
 
 const VERSION: u32 = 1;
@@ -105,9 +105,7 @@ impl Report {
     pub(super) fn count(&mut self, noted: &Noted) -> Vec<Raised> {
         let now = Now { moment: noted.moment, wall: noted.wall };
         let ended = noted.ended;
-        // By the same rule as its trends.
-        let ahead = between(noted.wall, self.last) > Duration::from_secs(86_400);
-        self.last = if ahead { noted.wall } else { self.last.max(noted.wall) };
+        self.last = forward(Some(self.last), noted.wall);
         let one = |counter: &mut u64, on: bool| *counter = counter.saturating_add(u64::from(on));
         one(&mut self.counts.ended, true);
         one(&mut self.counts.failed, ended.failed);

@@ -1,16 +1,11 @@
 //! One stream of yes and no.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::base::stats::wilson_lower;
-use crate::base::time::{Now, Timestamp, between};
+use crate::base::time::{Now, Timestamp, forward};
 use crate::decide::trend::policy::{Policy, Z};
 use crate::decide::trend::reason::{Alert, Cause, Observed, Power, Recovered};
-
-/// What was seen later than this is not believed.
-const AHEAD_MAX: Duration = Duration::from_secs(86_400);
 
 /// How many were seen, and how many of them were bad.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,10 +70,7 @@ impl Trend {
     /// Takes one observation in. A wall clock that steps back is taken to stand still, unless it says more than a day less: then
     /// the clock that was ahead was wrong.
     pub fn observe(&mut self, bad: bool, now: Now) -> Observed {
-        let at = match self.last {
-            Some(last) if between(now.wall, last) <= AHEAD_MAX => last.max(now.wall),
-            _ => now.wall,
-        };
+        let at = forward(self.last, now.wall);
         self.last = Some(at);
         if self.open.is_some() {
             return self.observe_open(bad, at);

@@ -4,10 +4,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::base::canonical::Fingerprint;
-use crate::remember::snapshots::{Saved, Snapshot, Snapshots};
-use crate::remember::store::{
-    ApplyError, BODY_MAX, Batch, Error, Expect, Ns, Put, WRITES_MAX, Write, apply_settled,
-};
+use crate::remember::snapshots::{Saved, Snapshot, Snapshots, json, write};
+use crate::remember::store::{BODY_MAX, Batch, Error, Ns, WRITES_MAX};
 
 /// The most bytes that a state in parts has as JSON: 7 MiB.
 pub const LARGE_MAX: usize = 7 << 20;
@@ -44,10 +42,9 @@ impl Snapshots {
         value: &T,
         version: Option<u64>,
     ) -> Result<Saved, Error> {
-        let json = serde_json::to_string(value)
-            .map_err(|error| Error::invalid("snapshot", error, "a value that is JSON"))?;
-        if json.len() > LARGE_MAX {
-            return Err(Error::invalid("snapshot", json.len(), format!("at most {LARGE_MAX} bytes of JSON")));
+        let text = json(value)?;
+        if text.len() > LARGE_MAX {
+            return Err(Error::invalid("snapshot", text.len(), format!("at most {LARGE_MAX} bytes of JSON")));
         }
         let side = match self.head(name).await? {
             Some((_, found)) if Some(found) != version => return Ok(Saved::Raced),
@@ -56,27 +53,22 @@ impl Snapshots {
             None => 0,
         };
         let mut writes = Vec::new();
-        let parts = split(&json);
+        let parts = split(&text);
         for (number, part) in parts.iter().enumerate() {
             let key = part_key(name, side, number);
             let stands = self.store.get(Ns::SNAPSHOT, &key).await?;
-            let expect = stands.map_or(Expect::Absent, |record| Expect::Version(record.version));
-            writes.push(Write::new(Ns::SNAPSHOT, key, expect, put("part", text(part)?)));
+            let version = stands.map(|record| record.version);
+            writes.push(write(&key, version, "part", json(part)?));
         }
         let head = Head {
             parts_format: FORMAT,
             parts: parts.len(),
-            bytes: json.len(),
-            hash: Fingerprint::of_bytes(&json),
+            bytes: text.len(),
+            hash: Fingerprint::of_bytes(&text),
             side,
         };
-        let expect = version.map_or(Expect::Absent, Expect::Version);
-        writes.insert(0, Write::new(Ns::SNAPSHOT, name, expect, put(kind, text(&head)?)));
-        match apply_settled(&*self.store, Batch::new(writes)).await {
-            Ok(applied) => Ok(Saved::Done(applied.first().map_or(0, |written| written.version))),
-            Err(ApplyError::Conflict(_)) => Ok(Saved::Raced),
-            Err(ApplyError::NotApplied(error) | ApplyError::Unknown(error)) => Err(error),
-        }
+        writes.insert(0, write(name, version, kind, json(&head)?));
+        self.commit(Batch::new(writes)).await
     }
 
     /// What was [saved in parts](Self::save_large) as `name`, if there is anything.
@@ -120,19 +112,6 @@ impl Snapshots {
         }
         Ok(Some((found.value, found.version)))
     }
-}
-
-fn put(kind: &str, body: String) -> Put {
-    Put {
-        state: Some(String::from("saved")),
-        kind: Some(kind.to_owned()),
-        body: Some(body),
-        ..Put::default()
-    }
-}
-
-fn text<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
-    serde_json::to_string(value).map_err(|error| Error::invalid("snapshot", error, "a value that is JSON"))
 }
 
 fn part_key(name: &str, side: u8, number: usize) -> String {
