@@ -198,6 +198,20 @@ fn hard() -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
+fn up_to_a_megabyte_the_exact_search_never_needs_more_than_it_may_take() {
+    let policy = Policy::default();
+    let lengths: Vec<usize> = (1..=64).map(|part| part << 14).collect();
+    for (a, b) in lengths.iter().flat_map(|a| lengths.iter().map(move |b| (*a, *b))) {
+        let plan = policy.plan(policy.allowed(a as u64, b as u64));
+        // What would need more is decided by the lengths alone.
+        if (a as u64).abs_diff(b as u64) <= plan.k {
+            assert!(super::band::steps(a, b, plan.k) <= plan.work_max, "{a} {b}");
+            assert!(super::band::memory(a, plan.k) <= plan.memory_max, "{a} {b}");
+        }
+    }
+}
+
+#[test]
 fn a_budget_that_ends_is_named_and_assumes_that_it_is_meaningful() {
     let (old, new) = hard();
     let exact = Policy::default().compare(&old, &new);
