@@ -36,6 +36,12 @@
 //! | to do something once, however often it is asked for | `once`, `ledger` (feature `store`) |
 //! | a job of steps that resumes where it was | `job`, `pipeline` (feature `store`) |
 //! | runs from a queue, worked on by as many processes as there are | `worker` (feature `store`), [`shutdown`] |
+//! | another program run, with a time-out that holds whatever it does | `command` (feature `process`) |
+//! | a process, a thread or a closure kept alive, and to be told when that is no use | `supervise` (feature `process`), [`restart`] |
+//! | nothing heavy begun on a machine that is busy, short of memory or of disk | [`readiness`], [`gate`], [`host`] |
+//! | to be told when a job that should have succeeded by now has not | `monitor` (feature `store`), [`heartbeat`] |
+//! | a service or a timer of systemd | `systemd` (feature `systemd`) |
+//! | folders, and files that are dropped into one, each worked on once and none lost | `layout` (feature `store`) |
 //! | to be told when more fails than did, or is slower, and not at each failure | [`trend`], `statistics` (feature `store`) |
 //! | to see and steer runs, from code or from a shell | `operator`, `cli`, and the binary `unattended` |
 //! | one holder at a time | `leases` |
@@ -84,21 +90,25 @@ pub use act::backup;
 pub use act::delays;
 #[cfg(feature = "rate-limit")]
 pub use act::limit;
+#[cfg(all(feature = "systemd", unix))]
+pub use act::systemd;
 #[cfg(feature = "tower")]
 pub use act::tower;
-pub use act::{call, credential, exchange, isolate, shutdown};
+pub use act::{call, credential, exchange, isolate, readiness, shutdown};
+#[cfg(all(feature = "process", unix))]
+pub use act::{command, supervise};
 #[cfg(feature = "store")]
-pub use act::{fallback, job, once, pipeline, statistics, timer, worker};
+pub use act::{fallback, job, layout, monitor, once, pipeline, statistics, timer, worker};
 #[cfg(feature = "store")]
 pub use base::canonical;
 pub use base::{backoff, effect, explain, fault, redact, rng, secret, text, time, zone};
 pub use decide::{
-    baseline, breaker, budget, claim, contract, intent, queue, quota, retry, run, schedule, similarity,
-    trend, window,
+    baseline, breaker, budget, claim, contract, gate, heartbeat, intent, queue, quota, restart, retry, run,
+    schedule, similarity, trend, window,
 };
-pub use observe::files;
 #[cfg(feature = "lines")]
 pub use observe::lines;
+pub use observe::{files, host};
 #[cfg(feature = "cli")]
 pub use operate::cli;
 #[cfg(feature = "store")]

@@ -3,6 +3,8 @@
 #[cfg(all(feature = "backup", unix))]
 pub mod backup;
 pub mod call;
+#[cfg(all(feature = "process", unix))]
+pub mod command;
 pub mod credential;
 pub mod exchange;
 #[cfg(feature = "store")]
@@ -10,15 +12,24 @@ pub mod fallback;
 pub mod isolate;
 #[cfg(feature = "store")]
 pub mod job;
+#[cfg(feature = "store")]
+pub mod layout;
 #[cfg(feature = "rate-limit")]
 pub mod limit;
+#[cfg(feature = "store")]
+pub mod monitor;
 #[cfg(feature = "store")]
 pub mod once;
 #[cfg(feature = "store")]
 pub mod pipeline;
+pub mod readiness;
 pub mod shutdown;
 #[cfg(feature = "store")]
 pub mod statistics;
+#[cfg(all(feature = "process", unix))]
+pub mod supervise;
+#[cfg(all(feature = "systemd", unix))]
+pub mod systemd;
 #[cfg(feature = "store")]
 pub mod timer;
 #[cfg(feature = "tower")]

@@ -1,5 +1,6 @@
 //! Reads the world into what the deciders take in; decides nothing.
 
 pub mod files;
+pub mod host;
 #[cfg(feature = "lines")]
 pub mod lines;

@@ -28,6 +28,8 @@ mod examples;
 mod exchanges;
 #[cfg(feature = "testing")]
 mod forward;
+mod gate;
+mod heartbeat;
 #[cfg(all(feature = "testing", feature = "reqwest", feature = "tokio"))]
 mod hostile;
 mod intent;
@@ -38,6 +40,8 @@ mod jobs;
 mod layering;
 #[cfg(all(feature = "tower", feature = "testing"))]
 mod layers;
+#[cfg(feature = "store")]
+mod layout;
 #[cfg(feature = "testing")]
 mod ledger;
 #[cfg(feature = "lines")]
@@ -65,6 +69,10 @@ mod snapshots;
 mod source;
 #[cfg(all(feature = "sqlite", feature = "testing"))]
 mod sqlite;
+#[cfg(all(feature = "process", unix))]
+mod supervise;
+#[cfg(all(feature = "systemd", unix))]
+mod systemd;
 #[cfg(feature = "testing")]
 mod timer;
 #[cfg(feature = "testing")]

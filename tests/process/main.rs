@@ -13,18 +13,23 @@
 )]
 
 mod children;
+#[cfg(feature = "process")]
+mod command;
 mod credential;
 mod disk;
 mod fair;
 mod files;
 mod kill;
 mod kit;
+mod layout;
 mod matrix;
 #[cfg(feature = "postgres")]
 #[allow(dead_code, reason = "shared with other tests, which use more of it")]
 #[path = "../support/postgres.rs"]
 mod pg;
 mod shared;
+#[cfg(feature = "process")]
+mod supervise;
 #[cfg(all(feature = "signals", feature = "tokio"))]
 mod workers;
 

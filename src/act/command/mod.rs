@@ -1,0 +1,1 @@
+//! Another program, with a time-out that holds.

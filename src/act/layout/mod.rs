@@ -1,0 +1,1 @@
+//! Folders of a service, and the life of files dropped into them.

@@ -1,0 +1,1 @@
+//! Who watches: heartbeats in a store, and what is told of them.

@@ -1,0 +1,1 @@
+//! Waiting until it is time to begin.

@@ -1,0 +1,1 @@
+//! What systemd is told, and the units that are made for it.

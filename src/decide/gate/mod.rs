@@ -1,0 +1,1 @@
+//! Whether the machine is calm enough to begin.

@@ -1,0 +1,1 @@
+//! A dead-man switch: what should have succeeded by now, and has not.

@@ -1,0 +1,1 @@
+//! Whether what has ended is begun again, and when; or a person is told.
