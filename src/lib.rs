@@ -41,7 +41,7 @@
 //! | nothing heavy begun on a machine that is busy, short of memory or of disk | [`readiness`], [`gate`], [`host`] |
 //! | to be told when a job that should have succeeded by now has not | `monitor` (feature `store`), [`heartbeat`] |
 //! | a service or a timer of systemd | `systemd` (feature `systemd`) |
-//! | folders, and files that are dropped into one, each worked on once and none lost | `layout` (feature `store`) |
+//! | folders, and files that are dropped into one, each worked on once and none lost | `layout` (feature `layout`) |
 //! | to be told when more fails than did, or is slower, and not at each failure | [`trend`], `statistics` (feature `store`) |
 //! | to see and steer runs, from code or from a shell | `operator`, `cli`, and the binary `unattended` |
 //! | one holder at a time | `leases` |
@@ -88,6 +88,8 @@ pub mod testing;
 pub use act::backup;
 #[cfg(feature = "backoff")]
 pub use act::delays;
+#[cfg(all(feature = "layout", unix))]
+pub use act::layout;
 #[cfg(feature = "rate-limit")]
 pub use act::limit;
 #[cfg(all(feature = "systemd", unix))]
@@ -98,7 +100,7 @@ pub use act::{call, credential, exchange, isolate, readiness, shutdown};
 #[cfg(all(feature = "process", unix))]
 pub use act::{command, supervise};
 #[cfg(feature = "store")]
-pub use act::{fallback, job, layout, monitor, once, pipeline, statistics, timer, worker};
+pub use act::{fallback, job, monitor, once, pipeline, statistics, timer, worker};
 #[cfg(feature = "store")]
 pub use base::canonical;
 pub use base::{backoff, effect, explain, fault, redact, rng, secret, text, time, zone};

@@ -12,7 +12,7 @@ pub mod fallback;
 pub mod isolate;
 #[cfg(feature = "store")]
 pub mod job;
-#[cfg(feature = "store")]
+#[cfg(all(feature = "layout", unix))]
 pub mod layout;
 #[cfg(feature = "rate-limit")]
 pub mod limit;

@@ -40,7 +40,7 @@ mod jobs;
 mod layering;
 #[cfg(all(feature = "tower", feature = "testing"))]
 mod layers;
-#[cfg(feature = "store")]
+#[cfg(all(feature = "layout", unix))]
 mod layout;
 #[cfg(feature = "testing")]
 mod ledger;

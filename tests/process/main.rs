@@ -21,6 +21,7 @@ mod fair;
 mod files;
 mod kill;
 mod kit;
+#[cfg(feature = "layout")]
 mod layout;
 mod matrix;
 #[cfg(feature = "postgres")]
