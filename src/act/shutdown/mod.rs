@@ -13,6 +13,10 @@
 //! assert!(seen.is_triggered());
 //! assert_eq!(seen.trigger(), Phase::AtOnce);
 //! ```
+//!
+//! What a program has to end, and in which order, is a [`Sequence`] of stages with slices of one deadline.
+
+mod sequence;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -180,6 +184,7 @@ impl Drop for Reached {
     }
 }
 
+pub use sequence::{Ended, Entry, Outcome, Sequence, Slice, Stage, WITHIN_MAX};
 #[cfg(feature = "signals")]
 pub use signals::NoSignals;
 
