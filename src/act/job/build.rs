@@ -1,5 +1,7 @@
 //! Puts a job together, and refuses what could not work.
 
+use std::iter;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,11 +9,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::act::job::{FromInput, Job};
-use crate::act::pipeline::{After, Step, StepError};
+use crate::act::pipeline::{After, Only, Step, StepError};
+use crate::act::readiness::Gate;
 use crate::act::runlog;
 use crate::act::statistics::Statistics;
+#[cfg(all(feature = "process", unix))]
+use crate::act::supervise::Health;
 use crate::base::canonical::{Fingerprint, InvalidKey, Key};
 use crate::base::effect::Effect;
+use crate::base::handover::HandedOver;
+use crate::base::time::Now;
 use crate::decide::contract::Contract;
 use crate::decide::queue::Value;
 use crate::decide::retry;
@@ -24,6 +31,8 @@ use crate::remember::store::LEASE_MAX;
 const STEPS_MAX: usize = 64;
 /// The most other jobs that a job may come after.
 const AFTER_MAX: usize = 8;
+/// The most questions that are asked before a step begins.
+const READY_MAX: usize = 8;
 /// The most bytes that a job's or a step's name may have.
 const NAME_MAX: usize = 100;
 /// The shortest lease: a renewal at a third of it must have a chance on a busy disk.
@@ -60,6 +69,8 @@ impl Builder {
             during: None,
             edges: None,
             statistics: None,
+            ready: Vec::new(),
+            only: None,
         };
         Self { job, steps: Vec::new() }
     }
@@ -257,6 +268,59 @@ impl Builder {
         self
     }
 
+    /// Asks before each step whether it may begin: `Err` puts the run down until then, with that reason and without an attempt
+    /// used up. It is asked where blocking does no harm, and should answer within seconds. At most 8; a step is begun when
+    /// none objects. A run whose time is over meanwhile expires with what it waited for.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use unattended::effect::Effect;
+    /// use unattended::job::Job;
+    /// use unattended::pipeline::Step;
+    /// use unattended::retry::HandedOver;
+    /// use unattended::time::later;
+    ///
+    /// let mounted = |now: unattended::time::Now| match std::path::Path::new("/").exists() {
+    ///     true => Ok(()),
+    ///     false => Err(HandedOver::new("disk.missing", "the disk is not there", later(now.wall, Duration::from_secs(60)))),
+    /// };
+    /// let job = Job::new("index")
+    ///     .ready_when(mounted)
+    ///     .step(Step::blocking("read", Effect::Pure, |cx| cx.input::<String>()))
+    ///     .build()?;
+    /// # drop(job);
+    /// # Ok::<(), unattended::job::BuildError>(())
+    /// ```
+    pub fn ready_when(
+        mut self,
+        ready: impl Fn(Now) -> Result<(), HandedOver> + Send + Sync + 'static,
+    ) -> Self {
+        self.job.ready.push(Arc::new(ready));
+        self
+    }
+
+    /// Begins each step only on a machine on which `gate` is open.
+    pub fn gate(self, gate: &Gate) -> Self {
+        let gate = gate.clone();
+        self.ready_when(move |now| gate.ready(now))
+    }
+
+    /// Begins each step only while what a supervisor keeps alive is up; meanwhile the run is put down with the reason for which
+    /// that is down.
+    #[cfg(all(feature = "process", unix))]
+    pub fn needs(self, health: &Health) -> Self {
+        let health = health.clone();
+        self.ready_when(move |now| health.ready(now))
+    }
+
+    /// Works on one of its runs at a time on this machine, in whatever process: whoever works on one holds the kernel's lock on the
+    /// file at `path`, and whoever finds it held puts its run down for 10 s, with who holds it. The lock is free as soon
+    /// as its process has ended. For several machines there is [`serial_by`](Self::serial_by).
+    pub fn lock(mut self, path: impl Into<PathBuf>) -> Self {
+        self.job.only = Some(Only { path: path.into() });
+        self
+    }
+
     /// Notes how its runs end in `statistics`, with a trend each for failures, retries, dead letters and durations. A run that was
     /// handed over to a later time has not failed, and one that was cancelled, skipped or has expired does not count.
     /// [`run_once`](Job::run_once_blocking) writes them at its end, a worker now and then and at its end.
@@ -320,6 +384,13 @@ impl Builder {
         }
         if job.after.len() > AFTER_MAX {
             return Err(invalid("after", job.after.len(), format!("at most {AFTER_MAX}")));
+        }
+        for (field, ready) in
+            iter::once(("ready_when", &job.ready)).chain(steps.iter().map(|step| ("step.ready_when", &step.ready)))
+        {
+            if ready.len() > READY_MAX {
+                return Err(invalid(field, ready.len(), format!("at most {READY_MAX}")));
+            }
         }
         for after in &job.after {
             named("after.job", &after.job)?;

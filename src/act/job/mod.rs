@@ -39,7 +39,7 @@ pub(in crate::act) use once::Driver;
 pub use once::{Report, Verdict};
 pub use submit::{Error, INPUT_MAX, Terms};
 
-use crate::act::pipeline::{After, Edges, Step, StepError};
+use crate::act::pipeline::{After, Edges, NotNow, Only, Step, StepError};
 use crate::act::statistics::Statistics;
 use crate::base::canonical::{Fingerprint, Key};
 use crate::decide::contract::Intake;
@@ -74,6 +74,8 @@ pub struct Job {
     during: Option<Window>,
     edges: Option<Edges>,
     statistics: Option<Statistics>,
+    ready: Vec<NotNow>,
+    only: Option<Only>,
 }
 
 impl Job {

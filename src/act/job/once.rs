@@ -430,6 +430,8 @@ impl Job {
             after: &self.after,
             intake: self.intake.as_ref(),
             during: self.during.as_ref(),
+            ready: &self.ready,
+            only: self.only.as_ref(),
         };
         let holding = Holding::new(
             driver.runs.clone(),

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::act::pipeline::attempt::{Attempted, attempt_step};
-use crate::act::pipeline::{Hold, Holding, Step, StepError, during, failing, handing, intake, undo, waiting};
+use crate::act::pipeline::{Hold, Holding, Step, StepError, during, failing, handing, intake, ready, undo, waiting};
+use crate::act::pipeline::{NotNow, Only};
 use crate::act::runlog;
 use crate::base::canonical::Key;
 use crate::base::effect::Effect;
@@ -32,6 +33,10 @@ pub(in crate::act) struct Course<'a> {
     pub(in crate::act) intake: Option<&'a Intake>,
     /// While what alone its steps begin.
     pub(in crate::act) during: Option<&'a Window>,
+    /// What has to be so before each of its steps begins.
+    pub(in crate::act) ready: &'a [NotNow],
+    /// The lock that is held while it is worked on.
+    pub(in crate::act) only: Option<&'a Only>,
 }
 
 /// Another job's work that a job's runs wait for.
@@ -70,6 +75,7 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
     if intake::moved(course, holding).await? || waiting::on_others(course, holding).await? {
         return Ok(());
     }
+    let Some(_only) = ready::alone(course, holding).await? else { return Ok(()) };
     // What an earlier holder began and did not end. A step that this driver marks as begun ahead of time is none of it.
     let mut inherited = holding.body().next_step().filter(|step| step.state == StepState::Started).cloned();
     loop {
@@ -181,7 +187,8 @@ fn mark_next_started(course: &Course<'_>, holding: &Holding) {
     let Some(record) = body.steps.iter_mut().find(|record| !record.state.is_settled()) else { return };
     let step = course.steps.iter().find(|step| step.name == record.name);
     let begins = |step: &&Step| {
-        step.effect != Effect::Pure && step.guard.is_none() && !during::is_shut(course, holding, step)
+        let asks = step.guard.is_some() || !course.ready.is_empty() || !step.ready.is_empty();
+        step.effect != Effect::Pure && !asks && !during::is_shut(course, holding, step)
     };
     if step.filter(begins).is_some() {
         record.state = StepState::Started;

@@ -1,11 +1,11 @@
-//! Windows: a step begins only while it may, and until then its run is put down.
+//! Windows, and what else must be so: a step begins only while it may, and until then its run is put down.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::act::pipeline::drive::put_off;
-use crate::act::pipeline::{Course, Holding, Step, handing, undo};
+use crate::act::pipeline::{Course, Holding, Step, handing, ready, undo};
 use crate::base::explain::Explain;
 use crate::base::time::{Timestamp, later};
 use crate::decide::run::State;
@@ -41,7 +41,12 @@ pub(super) async fn shut_out(
 ) -> Result<bool, Error> {
     // It has begun, and asked for something that has not come in time.
     let begun = holding.body().wait.as_ref().is_some_and(|wait| wait.step.as_deref() == Some(&step.name));
-    let Some(shut) = shut(course, holding, step).filter(|_| !begun) else { return Ok(false) };
+    if begun {
+        return Ok(false);
+    }
+    let Some(shut) = shut(course, holding, step) else {
+        return ready::put_off_until(course, holding, step).await;
+    };
     handing::unmark_next(holding);
     let reason = Reason::new(shut.code(), shortened(shut.to_string(), CHAIN_MAX));
     match shut {
@@ -113,7 +118,7 @@ fn of_window(window: &Window, step: &Step, now: Timestamp) -> Option<Shut> {
 }
 
 /// Ends a run of which nothing is done.
-async fn expire(holding: &Holding, reason: Reason) -> Result<(), Error> {
+pub(super) async fn expire(holding: &Holding, reason: Reason) -> Result<(), Error> {
     let now = holding.env.now().wall;
     holding.body().give_attempt_back();
     let body = holding.body().clone();

@@ -17,6 +17,7 @@ mod handing;
 mod holding;
 mod intake;
 mod known;
+mod ready;
 mod step;
 mod undo;
 mod waiting;
@@ -27,6 +28,7 @@ pub(in crate::act) use drive::{Course, drive};
 pub use fan_out::AT_ONCE_MAX;
 pub(in crate::act) use holding::{Edges, Hold, Holding, Hooks};
 pub use known::Known;
+pub(in crate::act) use ready::{NotNow, Only};
 pub use step::{Flow, Step, StepError};
 
 pub use crate::remember::runs::{Otherwise, Wait};

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::act::pipeline::Cx;
+use crate::act::pipeline::{Cx, NotNow};
+use crate::act::readiness::Gate;
 use crate::base::effect::Effect;
 use crate::base::explain::Explain;
 use crate::base::fault::{self, Classify, Fault};
 use crate::base::handover::HandedOver;
 use crate::base::redact::Redact;
-use crate::base::time::BoxFuture;
+use crate::base::time::{BoxFuture, Now};
 use crate::decide::window::Window;
 use crate::decide::{breaker, retry};
 use crate::remember::runs::{self, Json};
@@ -48,6 +49,7 @@ pub struct Step {
     pub(in crate::act) undo: Option<Undo>,
     pub(in crate::act) known_good: bool,
     pub(in crate::act) during: Option<Window>,
+    pub(in crate::act) ready: Vec<NotNow>,
 }
 
 /// How a finished step is undone.
@@ -173,6 +175,7 @@ impl Step {
             undo: None,
             known_good: false,
             during: None,
+            ready: Vec::new(),
         }
     }
 
@@ -283,6 +286,24 @@ impl Step {
     pub fn during(mut self, window: Window) -> Self {
         self.during = Some(window);
         self
+    }
+
+    /// Asks before it begins whether it may, as [`ready_when`](crate::act::job::Builder::ready_when) of a job does before each of
+    /// its steps. At most 8.
+    #[must_use]
+    pub fn ready_when(
+        mut self,
+        ready: impl Fn(Now) -> Result<(), HandedOver> + Send + Sync + 'static,
+    ) -> Self {
+        self.ready.push(Arc::new(ready));
+        self
+    }
+
+    /// Begins it only on a machine on which `gate` is open; until then its run is put down with what is too high.
+    #[must_use]
+    pub fn gate(self, gate: &Gate) -> Self {
+        let gate = gate.clone();
+        self.ready_when(move |now| gate.ready(now))
     }
 
     /// What takes the secrets out of its [exchanges](Cx::exchanges); default

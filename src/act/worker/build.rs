@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::act::job::Job;
 use crate::act::worker::lanes::Meter;
 use crate::act::worker::plan::Pace;
+use crate::act::worker::watch::{Watch, Watchers};
 use crate::act::worker::{Entry, Worker};
 use crate::base::text;
 use crate::remember::store::Store;
@@ -20,6 +21,10 @@ pub const CONCURRENCY_MAX: usize = 1024;
 const NAME_MAX: usize = 100;
 /// The longest interval between two looks.
 const INTERVAL_MAX: Duration = Duration::from_secs(3600);
+/// The longest time after which a run hangs.
+const HANGS_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// The most that watch one worker.
+const WATCHERS_MAX: usize = 8;
 /// The longest grace.
 const GRACE_MAX: Duration = Duration::from_secs(86_400);
 
@@ -47,10 +52,12 @@ pub struct Builder {
     orphans_every: Option<Duration>,
     sweep_every: Duration,
     seed: Option<u64>,
+    hangs_after: Option<Duration>,
+    watchers: Watchers,
 }
 
 impl Builder {
-    pub(super) const fn new(store: Arc<dyn Store>) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
             jobs: Vec::new(),
@@ -63,6 +70,8 @@ impl Builder {
             orphans_every: None,
             sweep_every: Duration::from_secs(10),
             seed: None,
+            hangs_after: None,
+            watchers: Watchers::default(),
         }
     }
 
@@ -135,6 +144,38 @@ impl Builder {
         self
     }
 
+    /// Tells `watcher` how it stands, as long as it makes progress: a look at the store that was answered, a run that has ended. At
+    /// most 8 of them.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use unattended::time::Now;
+    /// use unattended::worker::{Standing, Watch};
+    ///
+    /// #[derive(Default)]
+    /// struct Turns(AtomicU64);
+    ///
+    /// impl Watch for Turns {
+    ///     fn told(&self, _now: Now, _standing: &Standing) {
+    ///         self.0.fetch_add(1, Ordering::Relaxed);
+    ///     }
+    /// }
+    /// let turns: Arc<dyn Watch> = Arc::new(Turns::default());
+    /// # drop(turns);
+    /// ```
+    pub fn watched_by(mut self, watcher: Arc<dyn Watch>) -> Self {
+        self.watchers.0.push(watcher);
+        self
+    }
+
+    /// From when on a run that has not ended counts as hanging. While one does, nothing that the worker does is told as progress, so
+    /// that whoever watches it acts. Default: never, as the time-outs of steps are for that; 1 s to 30 days.
+    pub const fn hangs_after(mut self, limit: Duration) -> Self {
+        self.hangs_after = Some(limit);
+        self
+    }
+
     /// The worker.
     ///
     /// # Errors
@@ -150,6 +191,10 @@ impl Builder {
         if let Some(name) = &self.name {
             named(name)?;
         }
+        if let Some(limit) = self.hangs_after {
+            within("hangs_after", limit, Duration::from_secs(1), HANGS_MAX)?;
+        }
+        bounded("watched_by", self.watchers.0.len(), 0, WATCHERS_MAX)?;
         let shortest = self.jobs.iter().map(|(job, _)| job.lease()).min().unwrap_or(INTERVAL_MAX);
         let orphans_every = self.orphans_every.unwrap_or_else(|| (shortest / 3).min(INTERVAL_MAX));
         within("orphans_every", orphans_every, Duration::from_millis(1), INTERVAL_MAX)?;
@@ -184,6 +229,8 @@ impl Builder {
             pace: Pace { poll: self.poll, orphans_every, sweep_every: self.sweep_every },
             grace: self.grace,
             seed: self.seed,
+            hangs_after: self.hangs_after,
+            watchers: self.watchers,
             store: self.store,
         })
     }

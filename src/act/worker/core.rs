@@ -15,6 +15,7 @@ use crate::act::worker::ahead::Ahead;
 use crate::act::worker::lanes::{Lane, Lanes, Open};
 use crate::act::worker::look::{Claimed, Found, HandedBack, Looker};
 use crate::act::worker::plan::{Load, Look, Next, Plan};
+use crate::act::worker::watch::{self, Standing, Told};
 use crate::act::worker::{Stopped, Summary, Worker};
 use crate::base::explain::Explain;
 use crate::base::fault::chain;
@@ -41,6 +42,8 @@ pub(super) struct Whose {
     lane: usize,
     /// It has a serial key: another one may wait for its end.
     serial: bool,
+    /// When it got its slot.
+    begun: Moment,
 }
 
 /// What became of a run here.
@@ -91,6 +94,7 @@ pub(super) struct Core<'a> {
     timer: Option<(Moment, BoxFuture<'a, ()>)>,
     course: Course,
     summary: Summary,
+    told: Told,
 }
 
 impl<'a> Core<'a> {
@@ -120,7 +124,12 @@ impl<'a> Core<'a> {
             phase: shutdown.reached(Phase::Draining),
             brake,
             driver: Arc::new(driver),
-            looker: Looker { store, actor: Arc::clone(&worker.actor), kinds: Arc::clone(&worker.kinds) },
+            looker: Looker {
+                store,
+                actor: Arc::clone(&worker.actor),
+                kinds: Arc::clone(&worker.kinds),
+                watchers: worker.watchers.clone(),
+            },
             slots: Slots::new(worker.concurrency),
             ahead: Ahead::new(),
             lanes: Lanes::new(lanes.collect(), worker.meter),
@@ -129,6 +138,7 @@ impl<'a> Core<'a> {
             timer: None,
             course: Course::Running,
             summary: Summary::new(),
+            told: Told::default(),
         }
     }
 
@@ -138,6 +148,9 @@ impl<'a> Core<'a> {
         for entry in self.worker.jobs.iter() {
             entry.job.flush(self.env).await;
         }
+        let now = self.env.now();
+        self.worker.watchers.tell(now, &self.standing(watch::Course::Stopped));
+        self.worker.watchers.flush(now).await;
         let Summary { stopped, .. } = &self.summary;
         runlog::worker(&self.worker.name, "stopped", stopped.code(), &self.summary.to_string());
         self.summary
@@ -150,6 +163,7 @@ impl<'a> Core<'a> {
             self.hear(context);
             self.heed(context);
             let now = self.env.now().moment;
+            self.tell();
             if self.give_waiting_back(now) {
                 continue;
             }
@@ -170,6 +184,33 @@ impl<'a> Core<'a> {
         }
         context.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Tells those who watch how it stands, if it goes on or is on another course.
+    fn tell(&mut self) {
+        if self.worker.watchers.0.is_empty() {
+            return;
+        }
+        let now = self.env.now();
+        let course = match self.course {
+            Course::Running => watch::Course::Working,
+            Course::Draining(end) | Course::Stopping(end) => {
+                watch::Course::Draining { left: end.since(now.moment) }
+            }
+        };
+        let hangs = |limit| self.slots.whose().any(|whose| now.moment.since(whose.begun) > limit);
+        if self.told.progress && self.worker.hangs_after.is_some_and(hangs) {
+            self.told.progress = false;
+        }
+        if self.told.is_due(course, now.moment) {
+            self.worker.watchers.tell(now, &self.standing(course));
+        }
+    }
+
+    fn standing(&self, course: watch::Course) -> Standing {
+        let Summary { claimed, handed_back, lost, left, errors, .. } = self.summary;
+        let ended = self.summary.ended.values().sum::<u64>() + handed_back + lost + left;
+        Standing { course, running: self.slots.running(), claimed, ended, errors }
     }
 
     /// Sees whether the end is asked for.
@@ -290,12 +331,13 @@ impl<'a> Core<'a> {
 
     /// Takes in the runs that have ended.
     fn take_in(&mut self, context: &mut Context<'_>) {
-        let Self { slots, ahead, lanes, plan, summary, env, worker, .. } = self;
+        let Self { slots, ahead, lanes, plan, summary, env, worker, told, .. } = self;
         let mut read = None;
         slots.poll(context, |whose, outcome| {
             let now = *read.get_or_insert_with(|| env.now().moment);
             let waited_for = lanes.end(whose.lane);
             ahead.run_ended();
+            told.progress = true;
             plan.ended(waited_for || whose.serial, now);
             match outcome {
                 // It goes on elsewhere.
@@ -345,6 +387,7 @@ impl<'a> Core<'a> {
         match error {
             Some(error) => self.failed(&error, now),
             None => {
+                self.told.progress = true;
                 if self.plan.failures() > 0 {
                     let why = format!("it answers again, after {} failures", self.plan.failures());
                     runlog::worker(&self.worker.name, "store_back", "worker.store_back", &why);
@@ -381,7 +424,8 @@ impl<'a> Core<'a> {
                 continue;
             };
             let lease = self.lanes.begin(lane, now);
-            let whose = Whose { lane, serial: one.taken.run.record.serial_key.is_some() };
+            let serial = one.taken.run.record.serial_key.is_some();
+            let whose = Whose { lane, serial, begun: now };
             let rank = one.taken.run.record.rank;
             self.ahead.keep((whose, one), rank, lease, now);
         }
@@ -408,7 +452,7 @@ impl<'a> Core<'a> {
                     Err(error) => Outcome::Failed(format!("run {}: {}", one.taken.run.id(), chain(&error))),
                 }
             };
-            self.slots.begin(whose, (self.spawn)(Box::pin(work)));
+            self.slots.begin(Whose { begun: now, ..whose }, (self.spawn)(Box::pin(work)));
         }
     }
 

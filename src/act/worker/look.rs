@@ -6,6 +6,7 @@ use std::task::Poll;
 
 use crate::act::worker::lanes::{Ask, Open};
 use crate::act::worker::plan::Look;
+use crate::act::worker::watch::Watchers;
 use crate::base::time::{Moment, Now};
 use crate::decide::run;
 use crate::remember::runs::{self, Error, Move, Reason, Runs, Taken, Wanted, Worth};
@@ -40,6 +41,7 @@ pub(super) struct Looker {
     pub(super) store: Arc<dyn Store>,
     pub(super) actor: Arc<str>,
     pub(super) kinds: Arc<[String]>,
+    pub(super) watchers: Watchers,
 }
 
 impl Looker {
@@ -52,9 +54,12 @@ impl Looker {
                     found.swept = count;
                 })
             }
-            Look::Orphans => self.claim(None, open, now, &mut found).await,
-            Look::Due(order) => self.due(order, open, rank, now, &mut found).await,
+            Look::Orphans => self.claim(None, open, &now, &mut found).await,
+            Look::Due(order) => self.due(order, open, rank, &now, &mut found).await,
         };
+        if look == Look::Sweep {
+            self.watchers.flush(now()).await;
+        }
         found.aging |= found.claimed.iter().any(|one| one.ages());
         found.error = done.err();
         found

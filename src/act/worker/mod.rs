@@ -43,6 +43,7 @@ mod lanes;
 mod look;
 mod plan;
 mod summary;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ use std::time::Duration;
 
 pub use build::{BuildError, Builder, CONCURRENCY_MAX, JOBS_MAX, Limits};
 pub use summary::{Stopped, Summary};
+pub use watch::{Course, Standing, Watch};
 
 use self::core::Core;
 #[cfg(feature = "tokio")]
@@ -64,6 +66,7 @@ use crate::base::time::Sleep;
 use crate::remember::store::Store;
 use lanes::Meter;
 use plan::Pace;
+use watch::Watchers;
 
 /// A worker over a store. Running it does not use it up: it may run again after it has ended.
 pub struct Worker {
@@ -77,6 +80,8 @@ pub struct Worker {
     pace: Pace,
     grace: Duration,
     seed: Option<u64>,
+    hangs_after: Option<Duration>,
+    watchers: Watchers,
 }
 
 /// A job of a worker.

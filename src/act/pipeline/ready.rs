@@ -1,0 +1,92 @@
+//! What has to be so before a step begins, and the lock of a job that only one process works on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::act::pipeline::drive::put_off;
+use crate::act::pipeline::{Course, Holding, Step, during, handing};
+use crate::base::fault::chain;
+use crate::base::handover::HandedOver;
+use crate::base::time::{Now, later};
+use crate::remember::file::{self, Lock};
+use crate::remember::runs::{CHAIN_MAX, Error, Reason, shortened};
+
+/// Says whether it may begin now, or why and until when not. It may block its thread.
+pub(in crate::act) type NotNow = Arc<dyn Fn(Now) -> Result<(), HandedOver> + Send + Sync>;
+
+/// How soon what is held by somebody else is asked for again.
+const HELD: Duration = Duration::from_secs(10);
+/// How soon what could not be asked is asked again.
+const UNKNOWN: Duration = Duration::from_secs(60);
+/// Nothing is put off for less: whoever says "at once" would be asked without an end.
+const PUT_OFF_MIN: Duration = Duration::from_millis(200);
+
+/// The lock of a job.
+#[derive(Clone, Debug)]
+pub(in crate::act) struct Only {
+    pub(in crate::act) path: PathBuf,
+}
+
+/// Held while a run is worked on.
+pub(super) struct Alone(#[allow(dead_code, reason = "it is held, not looked at")] Option<Lock>);
+
+/// Takes the job's lock, if it has one; where somebody else holds it, puts the run down.
+pub(super) async fn alone(course: &Course<'_>, holding: &Arc<Holding>) -> Result<Option<Alone>, Error> {
+    let Some(only) = course.only else { return Ok(Some(Alone(None))) };
+    let path = only.path.clone();
+    let taken = holding.env.block(move || Lock::take(path, Duration::ZERO)).await;
+    let (code, wait, why) = match taken {
+        Ok(Ok(lock)) => return Ok(Some(Alone(Some(lock)))),
+        Ok(Err(error @ file::Error::Busy { .. })) => ("job.locked", HELD, error.to_string()),
+        Ok(Err(error)) => ("job.lock_failed", UNKNOWN, chain(&error)),
+        Err(panic) => ("job.lock_failed", UNKNOWN, panic),
+    };
+    let next = holding.body().next_step().map(|step| step.name.clone()).unwrap_or_default();
+    handing::unmark_next(holding);
+    holding.body().give_attempt_back();
+    let until = later(holding.env.now().wall, wait);
+    put_off(holding, &next, Reason::new(code, shortened(why, CHAIN_MAX)), until).await?;
+    Ok(None)
+}
+
+/// Puts the run down where the step that is about to begin has to wait for something, until it is to be asked again; a run whose
+/// time is over by then is asked once more at its end. Says whether it did.
+pub(super) async fn put_off_until(
+    course: &Course<'_>,
+    holding: &Arc<Holding>,
+    step: &Step,
+) -> Result<bool, Error> {
+    let asked: Vec<NotNow> = course.ready.iter().chain(&step.ready).cloned().collect();
+    if asked.is_empty() {
+        return Ok(false);
+    }
+    let now = holding.env.now();
+    let answer = holding.env.block(move || asked.iter().find_map(|ready| ready(now).err())).await;
+    let put = match answer {
+        Ok(None) => return Ok(false),
+        Ok(Some(put)) => put,
+        // A question that panics is no yes.
+        Err(panic) => HandedOver::new(
+            "job.not_known_ready",
+            format!("whether it may begin could not be asked: {panic}"),
+            later(now.wall, UNKNOWN),
+        ),
+    };
+    handing::unmark_next(holding);
+    let mut until = put.until.max(later(now.wall, PUT_OFF_MIN));
+    if let Some(deadline) = holding.expires_at() {
+        let unbegun = !holding.body().steps.iter().any(|step| step.state.is_settled());
+        if deadline <= holding.env.now().wall && unbegun {
+            let why = format!("it was worth beginning until {deadline}, and until then: {}", put.why);
+            during::expire(holding, Reason::new(put.code, shortened(why, CHAIN_MAX))).await?;
+            return Ok(true);
+        }
+        if deadline > now.wall {
+            until = until.min(deadline);
+        }
+    }
+    holding.body().give_attempt_back();
+    put_off(holding, &step.name, Reason::new(put.code, shortened(put.why, CHAIN_MAX)), until).await?;
+    Ok(true)
+}
