@@ -237,6 +237,31 @@ impl Command {
         self
     }
 
+    /// The same, with `until` as its deadline if that comes before the one that it has.
+    #[cfg(feature = "store")]
+    pub(in crate::act) fn deadline_by(self, until: Timestamp) -> Self {
+        let deadline = self.deadline.map_or(until, |deadline| deadline.min(until));
+        self.deadline(deadline)
+    }
+
+    /// The same, over for good within `left`: at most a quarter of it is the grace, a tenth the drain, and a twentieth, or 100 ms, is
+    /// for what lies between them.
+    #[cfg(feature = "store")]
+    pub(in crate::act) fn within(mut self, left: Duration) -> Self {
+        let left = left.saturating_sub((left / 20).min(Duration::from_millis(100)));
+        self.grace = self.grace.min(left / 4);
+        self.drain = self.drain.min(left / 10);
+        let limit = left.saturating_sub(self.grace).saturating_sub(self.drain).max(Duration::from_millis(1));
+        self.timeout = Some(self.timeout.map_or(limit, |own| own.min(limit)));
+        self
+    }
+
+    /// How long lies between SIGTERM and SIGKILL.
+    #[cfg(feature = "store")]
+    pub(in crate::act) const fn grace_of(&self) -> Duration {
+        self.grace
+    }
+
     /// The program, for people.
     pub(super) fn name(&self) -> String {
         self.program.to_string_lossy().into_owned()

@@ -1,7 +1,7 @@
 //! The start: the environment, the group, and what the system says when it does not come about.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -46,12 +46,12 @@ impl Command {
         reach.take(&leader)?;
         #[cfg(feature = "store")]
         let record = recording.map(|recording| recording.of(&leader, self, now.wall)).transpose()?;
-        if let Some(pipe) = spawned.stdin.take() {
-            let bytes = match &self.stdin {
-                Stdin::Bytes(bytes) if self.is_shimmed() => [GO, bytes].concat(),
-                Stdin::Bytes(bytes) => bytes.clone(),
-                Stdin::Closed | Stdin::Inherit => GO.to_vec(),
-            };
+        if let Some(mut pipe) = spawned.stdin.take() {
+            if self.is_shimmed() {
+                // A pipe that nothing is in takes so much at once.
+                pipe.write_all(GO).map_err(|source| self.spawn_failed(source))?;
+            }
+            let bytes = if let Stdin::Bytes(bytes) = &self.stdin { bytes.clone() } else { Vec::new() };
             pump.feed(pipe, bytes).map_err(|source| self.spawn_failed(source))?;
         }
         let bounds = Bounds {

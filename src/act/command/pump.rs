@@ -68,6 +68,9 @@ impl Pump {
 
     /// What the child is given to read, as it reads it.
     pub(super) fn feed(&mut self, pipe: ChildStdin, bytes: Vec<u8>) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         rustix::io::ioctl_fionbio(&pipe, true)?;
         self.feed = Some(Feed { pipe, bytes, at: 0 });
         Ok(())

@@ -88,7 +88,7 @@ impl Command {
         }
     }
 
-    fn no_wait(&self, source: std::io::Error) -> Error {
+    pub(in crate::act) fn no_wait(&self, source: std::io::Error) -> Error {
         Error::Wait { program: self.name(), source }
     }
 }
