@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use unattended::blocking::block_on;
+use unattended::canonical::Key;
 use unattended::command::{Codes, Command};
 use unattended::effect::Effect;
 use unattended::job::Job;
@@ -19,7 +20,8 @@ use super::{Mark, SLACK, ms, shell, until};
 /// Runs a job with this one step, and gives its run and what its history says.
 fn job(step: Step) -> (Run, String) {
     let store: Arc<dyn Store> = Arc::new(Memory::new());
-    let job = Job::new("copy").step(step).build().unwrap();
+    let key = |input: &String| Key::new("test", "copy", input);
+    let job = Job::new("copy").key(key).step(step).build().unwrap();
     let run = job.run_once_blocking(&store, "monday").unwrap().run.unwrap();
     let history = block_on(Runs::new(store).history(run.id(), 0, 100)).unwrap();
     let told = history.iter().map(|event| {
