@@ -245,11 +245,11 @@ impl Command {
         self.deadline(deadline)
     }
 
-    /// The same, over for good within `left`: at most a quarter of it is the grace, a tenth the drain, and a twentieth, or 100 ms, is
-    /// for what lies between them.
+    /// The same, over for good within `left`: at most a quarter of it is the grace, a tenth the drain, and a twentieth, or 1 s, is for
+    /// what lies between them.
     #[cfg(feature = "store")]
     pub(in crate::act) fn within(mut self, left: Duration) -> Self {
-        let left = left.saturating_sub((left / 20).min(Duration::from_millis(100)));
+        let left = left.saturating_sub((left / 20).min(Duration::from_secs(1)));
         self.grace = self.grace.min(left / 4);
         self.drain = self.drain.min(left / 10);
         let limit = left.saturating_sub(self.grace).saturating_sub(self.drain).max(Duration::from_millis(1));

@@ -313,12 +313,13 @@ impl Child {
         if !over && (!ended || now < self.look.at) {
             return false;
         }
-        let members = self.look(now).map_or(0, |found| found.members.len());
-        if over || (ended && members == 0 && !self.pump.is_open()) {
+        let members = self.look(now).map_or_else(Vec::new, |found| found.members);
+        if over || (ended && members.is_empty() && !self.pump.is_open()) {
+            self.reach.leave(members);
             self.finish(now);
             return true;
         }
-        if kill && members > 0 {
+        if kill && !members.is_empty() {
             self.reach.kill(&self.leader);
         }
         false

@@ -10,6 +10,9 @@ use crate::base::rng::entropy;
 /// How many marks a command that was started by a command that was … carries.
 const MARKS_MAX: usize = 8;
 
+/// How many of those that were seen are remembered, to be reaped.
+const KNOWN_MAX: usize = 4096;
+
 /// How far a command is reached.
 #[derive(Debug)]
 pub(super) struct Reach {
@@ -69,18 +72,18 @@ impl Reach {
             How::Cage(cage) => {
                 let mut members = cage.members();
                 members.retain(|pid| *pid != leader.pid());
+                self.known.extend(&members);
                 Found { members, ..Found::default() }
             }
             How::Group | How::Subreaper => proc::belonging(leader.pid(), &self.mark, young)?,
         };
         found.zombies.drain(..).for_each(adopted::reap_one);
+        self.known.sort_unstable();
+        self.known.dedup();
+        self.known.truncate(KNOWN_MAX);
         if matches!(self.how, How::Subreaper) {
-            for pid in found.strays.drain(..) {
-                if !self.known.contains(&pid) {
-                    self.known.push(pid);
-                }
-                found.members.push(pid);
-            }
+            self.known.extend(&found.strays);
+            found.members.append(&mut found.strays);
         }
         Some(found)
     }
@@ -94,6 +97,10 @@ impl Reach {
 
     /// Ends all of them.
     pub(super) fn kill(&mut self, leader: &Leader) {
+        if matches!(self.how, How::Cage(_)) {
+            // Seen before they are zombies, which are shown in no control group, and may be this process's to reap.
+            self.look(leader, false);
+        }
         if let How::Cage(cage) = &self.how {
             cage.kill();
         }
@@ -104,6 +111,11 @@ impl Reach {
     pub(super) fn reap(&mut self) {
         adopted::expect(self.known.drain(..));
         adopted::reap();
+    }
+
+    /// Those who are not seen to end, as nobody waits for them any longer.
+    pub(super) fn leave(&mut self, members: Vec<u32>) {
+        self.known.extend(members);
     }
 
     /// Which of them still run and belong to the command.
