@@ -54,20 +54,19 @@ impl Machine {
 pub(super) fn used(machine: Machine, groups: &Groups) -> Reading {
     let mut most = machine.used();
     let bytes = machine.total.saturating_mul(1024);
-    let unified = groups.unified.iter().map(|folder| Level::unified(folder));
-    let older = groups.memory.iter().map(|folder| Level::older(folder));
+    let unified = groups.unified.iter().map(|folder| Level::unified(folder, bytes));
+    let older = groups.memory.iter().map(|folder| Level::older(folder, bytes));
     for level in unified.chain(older) {
         match level {
-            // What allows more than there is allows everything; version 1 writes that as a huge number.
-            Ok(Some(level)) if level.limit < bytes => most = most.max(level.used()),
-            Ok(_) => {}
+            Ok(Some(level)) => most = most.max(level.used()),
+            Ok(None) => {}
             Err(why) => return Reading::missing(why),
         }
     }
     Reading::Number(most)
 }
 
-/// A group that has a limit.
+/// A group with a limit below what there is; one that allows more allows everything, which version 1 writes as a huge number.
 struct Level {
     limit: u64,
     charged: u64,
@@ -76,18 +75,20 @@ struct Level {
 }
 
 impl Level {
-    fn unified(folder: &Path) -> Result<Option<Self>, String> {
+    fn unified(folder: &Path, there: u64) -> Result<Option<Self>, String> {
         // Beyond `high` the kernel holds the group's processes up, which is as bad.
         let limit = [folder.join("memory.max"), folder.join("memory.high")];
         let mut least = None;
         for path in limit {
             least = least.into_iter().chain(limit_in(&path)?).min();
         }
-        least.map(|limit| Self::charged(folder, limit, "memory.current", "inactive_file")).transpose()
+        let limit = least.filter(|limit| *limit < there);
+        limit.map(|limit| Self::charged(folder, limit, "memory.current", "inactive_file")).transpose()
     }
 
-    fn older(folder: &Path) -> Result<Option<Self>, String> {
+    fn older(folder: &Path, there: u64) -> Result<Option<Self>, String> {
         limit_in(&folder.join("memory.limit_in_bytes"))?
+            .filter(|limit| *limit < there)
             .map(|limit| Self::charged(folder, limit, "memory.usage_in_bytes", "total_inactive_file"))
             .transpose()
     }

@@ -60,7 +60,5 @@ mod pressure;
 mod sampler;
 #[cfg(all(test, target_os = "linux"))]
 mod tests;
-#[cfg(all(test, target_os = "linux"))]
-mod tests;
 
 pub use sampler::{Error, Sampler};
