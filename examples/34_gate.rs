@@ -1,3 +1,36 @@
-//! To be told.
+//! Not now: closed by one signal, opened by all of them after a while, given up in time.
 
-fn main() {}
+use std::time::Duration;
+use unattended::explain::Explain;
+use unattended::gate::{Decision, Gate, Policy, Sample, Signal};
+use unattended::time::{Moment, Now};
+
+/// When, memory use and memory pressure in percent.
+const SEEN: [(u64, f64, f64); 7] = [
+    (0, 71., 0.),
+    (60, 93.1, 4.),
+    (65, 88., 27.5),
+    (75, 79., 2.),
+    (105, 61., 0.),
+    (200, 97., 60.),
+    (500, 97., 60.),
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let policy: Policy = "mem:90/80, disk:/var:10GiB, psi:20/10, dwell:30s, give_up:5m".parse()?;
+    println!("{policy}");
+    let mut gate = Gate::new(policy);
+    let start = Now { moment: Moment::ZERO, wall: "2026-11-22T02:00:00Z".parse()? };
+    for (second, memory, pressure) in SEEN {
+        let sample = Sample::new()
+            .with(Signal::Memory, memory)
+            .with(Signal::memory_pressure(), pressure)
+            .with(Signal::DiskFreeBytes("/var".into()), 64e9);
+        let decision = gate.evaluate(&sample, start.after(Duration::from_secs(second)));
+        println!("{second:>3} s {:<13} {decision}", decision.code());
+        if let Decision::Closed(closed) = &decision {
+            println!("      ask again at {}", closed.retry_at.time());
+        }
+    }
+    Ok(())
+}

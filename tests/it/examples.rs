@@ -73,6 +73,12 @@ fn the_same_seed_prints_the_same_week() {
     prints_what_it_printed("hostile_api", &["--week"]);
 }
 
+/// What keeps the import from beginning, and until when.
+#[test]
+fn the_import_waits_for_a_calm_machine_and_gives_up_in_time() {
+    prints_what_it_printed("not_now", &[]);
+}
+
 /// Processes over one store.
 #[cfg(unix)]
 #[test]
