@@ -53,6 +53,14 @@ pub(in crate::act) fn trend(subject: &str, stream: &str, code: &str, why: &impl 
     tracing::warn!(target: "unattended", subject, stream, code, why = %why, outcome = "trend");
 }
 
+/// A monitor has noticed that something has changed.
+#[cfg(feature = "tracing")]
+pub(in crate::act) fn raised(monitor: &str, subject: &str, code: &str, why: &impl std::fmt::Display) {
+    tracing::warn!(target: "unattended", monitor, subject, code, why = %why, outcome = "raised");
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(in crate::act) const fn raised(_: &str, _: &str, _: &str, _: &impl std::fmt::Display) {}
 #[cfg(not(feature = "tracing"))]
 pub(in crate::act) const fn trend(_: &str, _: &str, _: &str, _: &impl std::fmt::Display) {}
 #[cfg(not(feature = "tracing"))]

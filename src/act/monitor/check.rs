@@ -1,0 +1,298 @@
+//! One check: take in, look, judge, ask, tell.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub(super) use crate::act::monitor::kept::Known;
+
+use crate::act::monitor::asked::{Ask, Asked, Got, ask_all};
+use crate::act::monitor::build::Declared;
+use crate::act::monitor::kept::TRIES_MAX;
+use crate::act::monitor::raised::{Raised, What};
+use crate::act::monitor::report::{Entry, Finding, Report};
+use crate::act::monitor::timers::{NoTimers, TimerUnit};
+use crate::act::monitor::write::Applying;
+use crate::act::monitor::{Error, Monitor};
+use crate::base::fault::chain;
+use crate::base::time::{Now, Timestamp};
+use crate::decide::heartbeat::{Beat, Heart, Look, State};
+use crate::decide::run;
+use crate::remember::runs::{Run, kinds_of};
+use crate::remember::store::{self, Ns, Order, Query};
+
+/// So many heartbeats are written in one commit.
+const TOGETHER: usize = 128;
+/// Of so many jobs that are not well the runs are looked at in a check.
+const LOOKUPS_MAX: u32 = 256;
+
+/// A heartbeat that has changed.
+struct Change {
+    job: String,
+    version: Option<u64>,
+    from: Option<State>,
+    heart: Heart,
+    told: Vec<Raised>,
+}
+
+/// What a check knows of the jobs.
+#[derive(Default)]
+struct Seen {
+    known: BTreeMap<String, Known>,
+    unreadable: BTreeMap<String, String>,
+}
+
+impl Monitor {
+    pub(super) async fn check_all(&self, now: Now) -> Result<Report, Error> {
+        // What has come is taken in before anything is judged.
+        let not_taken_in = match self.write().await {
+            Ok(_) => None,
+            Err(
+                error @ (Error::Raced { .. }
+                | Error::TooManyUndeclared { .. }
+                | Error::Store(store::Error::Corrupt { .. })),
+            ) => Some(chain(&error)),
+            Err(error) => return Err(error),
+        };
+        let looked = self.look(now).await?;
+        let mut seen = Seen::default();
+        for (job, known) in self.inner.load_all().await? {
+            match known {
+                Ok(known) => drop(seen.known.insert(job, known)),
+                Err(error) => drop(seen.unreadable.insert(job, chain(&error))),
+            }
+        }
+        let changes = self.judge_all(&mut seen, looked.look).await?;
+        self.commit(changes, &mut seen, looked.look).await?;
+        let mut entries = self.jobs(&seen);
+        self.ask(&mut entries, looked.before, now.wall).await?;
+        *self.inner.known() = seen.known.into_iter().collect();
+        let mut report = Report {
+            monitor: self.inner.name.clone(),
+            at: now.wall,
+            entries,
+            noticed: looked.noticed,
+            unseen: looked.look.unseen,
+            not_taken_in,
+            pings_failed: Vec::new(),
+        };
+        if !self.inner.pings.is_empty() {
+            report = self.ping(report).await;
+        }
+        Ok(report)
+    }
+
+    async fn judge_all(&self, seen: &mut Seen, look: Look) -> Result<Vec<Change>, Error> {
+        let (mut changes, mut lookups) = (Vec::new(), LOOKUPS_MAX);
+        for (job, declared) in &self.inner.jobs {
+            if seen.unreadable.contains_key(job) {
+                continue;
+            }
+            let known = seen.known.get_mut(job);
+            // Nearly all of them: nothing is to be judged.
+            if let Some(known) = &known
+                && known.policy == Some(declared.policy)
+                && known.heart.state() <= State::Up
+                && !known.heart.is_due(&look)
+            {
+                continue;
+            }
+            let (heart, told) = self.judge(job, declared, known.as_deref(), look, &mut lookups).await?;
+            let changed = known.as_ref().is_none_or(|known| {
+                known.policy != Some(declared.policy) || known.heart.saved() != heart.saved()
+            });
+            if changed {
+                let version = known.as_ref().and_then(|known| known.version);
+                let from = known.as_ref().map(|known| known.heart.state());
+                changes.push(Change { job: job.clone(), version, from, heart: heart.clone(), told });
+            }
+            if let Some(known) = known {
+                known.heart = heart;
+            }
+        }
+        Ok(changes)
+    }
+
+    /// What becomes of a heart at this look, and what is told of it.
+    async fn judge(
+        &self,
+        job: &str,
+        declared: &Declared,
+        known: Option<&Known>,
+        look: Look,
+        lookups: &mut u32,
+    ) -> Result<(Heart, Vec<Raised>), Error> {
+        let before = known.map_or_else(|| Heart::new(declared.policy, look.now), |known| known.heart.clone());
+        let mut heart = before.clone();
+        let mut events: Vec<_> = heart.tick(look, |after| declared.expected(after)).into_iter().collect();
+        // Before it is accused its runs are looked at: that nobody sent a beat does not mean that nothing was done.
+        let paused = heart.state() == State::Paused;
+        if !paused && (known.is_none() || heart.state() > State::Up) && *lookups > 0 {
+            *lookups -= 1;
+            let status = before.status();
+            if let Some(at) = self.succeeded_since(job, status.last_success.max(status.last_failure)).await? {
+                heart = before;
+                events = heart.observe(Now { wall: at, ..look.now }, Beat::succeeded()).into_iter().collect();
+                events.extend(heart.tick(look, |after| declared.expected(after)));
+            }
+        }
+        let told = events.into_iter().map(|event| self.inner.raised(job, What::Job(event)));
+        Ok((heart, told.collect()))
+    }
+
+    /// When the newest run of a job that succeeded did so, if that was after `since`.
+    async fn succeeded_since(&self, job: &str, since: Option<Timestamp>) -> Result<Option<Timestamp>, Error> {
+        let query = Query {
+            kinds: kinds_of(job),
+            states: vec![run::State::Succeeded.as_str().to_owned()],
+            order: Order::Newest,
+            limit: 1,
+            ..Query::all(Ns::RUN)
+        };
+        let page = self.inner.store.scan(query).await?;
+        let run = page.records.into_iter().next().and_then(|record| Run::from_record(record).ok());
+        let finished = run.and_then(|run| run.body.finished_at);
+        Ok(finished.filter(|at| since.is_none_or(|since| *at > since)))
+    }
+
+    /// Writes what has changed, and tells it. What somebody else has changed since is read and judged again, alone.
+    async fn commit(&self, changes: Vec<Change>, seen: &mut Seen, look: Look) -> Result<(), Error> {
+        for together in changes.chunks(TOGETHER) {
+            let mut writes = Vec::with_capacity(together.len());
+            for change in together {
+                let policy = self.inner.jobs.get(&change.job).map(|declared| declared.policy);
+                let heart = (&change.heart, policy);
+                writes.push(self.inner.write_of(&change.job, heart, change.version, change.from, &change.told)?);
+            }
+            match self.inner.apply(writes).await? {
+                Applying::Done(applied) => {
+                    for (change, written) in together.iter().zip(applied.writes) {
+                        let policy = Some(*change.heart.policy());
+                        let known = Known { version: Some(written.version), policy, heart: change.heart.clone() };
+                        seen.known.insert(change.job.clone(), known);
+                        self.tell_all(&change.told);
+                    }
+                }
+                Applying::Raced => {
+                    for change in together {
+                        self.commit_alone(&change.job, seen, look).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit_alone(&self, job: &str, seen: &mut Seen, look: Look) -> Result<(), Error> {
+        let Some(declared) = self.inner.jobs.get(job) else { return Ok(()) };
+        for _ in 0..TRIES_MAX {
+            let (known, version) = match self.inner.load(job).await {
+                Ok(loaded) => loaded,
+                Err(store::Error::Corrupt { detail }) => {
+                    seen.unreadable.insert(job.to_owned(), detail);
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let (heart, told) = self.judge(job, declared, known.as_ref(), look, &mut 1).await?;
+            let policy = Some(declared.policy);
+            let as_it_was = known.as_ref().is_some_and(|known| {
+                known.policy == policy && known.heart.saved() == heart.saved()
+            });
+            if as_it_was {
+                seen.known.insert(job.to_owned(), Known { version, policy, heart });
+                return Ok(());
+            }
+            let from = known.map(|known| known.heart.state());
+            let write = self.inner.write_of(job, (&heart, policy), version, from, &told)?;
+            if let Applying::Done(applied) = self.inner.apply(vec![write]).await? {
+                let version = applied.first().map(|written| written.version);
+                seen.known.insert(job.to_owned(), Known { version, policy, heart });
+                self.tell_all(&told);
+                return Ok(());
+            }
+        }
+        Err(Error::Raced { job: job.to_owned() })
+    }
+
+    /// The jobs, then those that nobody declared.
+    fn jobs(&self, seen: &Seen) -> Vec<Entry> {
+        // Where nothing is declared, what others declared is.
+        let all = self.inner.jobs.is_empty();
+        let is_declared = |job: &str, known: &Known| {
+            if all { known.policy.is_some() } else { self.inner.jobs.contains_key(job) }
+        };
+        let unreadable = seen.unreadable.iter();
+        let mut entries: Vec<Entry> = unreadable
+            .map(|(job, why)| Entry::new(job.clone(), Finding::Unreadable(why.clone())))
+            .collect();
+        let mut undeclared = Vec::new();
+        for (job, known) in &seen.known {
+            let status = known.heart.status();
+            if is_declared(job, known) {
+                entries.push(Entry::new(job.clone(), Finding::Job(status)));
+            } else {
+                undeclared.push(Entry::new(job.clone(), Finding::Undeclared(status)));
+            }
+        }
+        entries.append(&mut undeclared);
+        entries
+    }
+
+    /// Asks services and timers.
+    async fn ask(
+        &self,
+        entries: &mut Vec<Entry>,
+        looked: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let is_wanted = |asked: &&Asked| matches!(asked.ask, Ask::Probe(_)) || !self.inner.units.is_empty();
+        let asked: Vec<Asked> = self.inner.asked.iter().filter(is_wanted).cloned().collect();
+        let mut timers = None;
+        if !asked.is_empty() {
+            for (asked, got) in asked.iter().zip(ask_all(&asked).await) {
+                match got {
+                    Got::Answer(answer) => {
+                        let status = self.answered(&asked.name, &answer, looked, now).await?;
+                        entries.push(Entry::new(asked.name.clone(), Finding::Probe(status)));
+                    }
+                    Got::Timers(list) => timers = Some(list),
+                    Got::Ping(_) => {}
+                }
+            }
+        }
+        let nobody = || Err(NoTimers::Failed(String::from("nobody was given to ask")));
+        if !self.inner.units.is_empty() {
+            self.compare(entries, &timers.unwrap_or_else(nobody));
+        }
+        Ok(())
+    }
+
+    /// The timers that are to run jobs with those that systemd has.
+    fn compare(&self, entries: &mut Vec<Entry>, timers: &Result<Vec<TimerUnit>, NoTimers>) {
+        for (job, unit) in &self.inner.units {
+            let job = job.clone();
+            let finding = match timers {
+                Err(why) => Finding::TimersNotAsked { job, why: why.clone() },
+                Ok(timers) => match timers.iter().find(|timer| timer.unit == *unit).cloned() {
+                    Some(timer) if timer.next.is_some() => Finding::Scheduled { job, timer },
+                    timer => Finding::NotScheduled { job, timer },
+                },
+            };
+            entries.push(Entry::new(unit.clone(), finding));
+        }
+    }
+
+    /// Says to others that it is alive.
+    async fn ping(&self, report: Report) -> Report {
+        let report = Arc::new(report);
+        let asked: Vec<Asked> = self.inner.pings.iter().map(|ping| Asked::ping(ping, &report)).collect();
+        let got = ask_all(&asked).await;
+        drop(asked);
+        let failed = got.into_iter().filter_map(|got| match got {
+            Got::Ping(Err(why)) => Some(why),
+            _ => None,
+        });
+        let pings_failed = failed.collect();
+        Report { pings_failed, ..Arc::unwrap_or_clone(report) }
+    }
+}
