@@ -18,6 +18,10 @@ pub fn run() {
     if crate::shared::child(&role, &path) || crate::files::child(&role, &path) {
         return;
     }
+    #[cfg(feature = "process")]
+    if crate::command::child(&role, &path) {
+        return;
+    }
     match role.as_str() {
         "add" => add(&path),
         "ask for a token" => crate::credential::ask(&path),

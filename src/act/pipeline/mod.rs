@@ -8,6 +8,8 @@
 //! progress together with what it writes.
 
 mod attempt;
+#[cfg(all(feature = "process", unix))]
+mod command;
 mod cx;
 mod drive;
 mod during;

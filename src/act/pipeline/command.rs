@@ -1,0 +1,358 @@
+//! A step that is another program.
+
+use std::error::Error;
+use std::fmt;
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::act::command::{self, Captured, Command, Outcome, Waited};
+use crate::act::pipeline::{Cx, Hold, Step, StepError};
+use crate::base::effect::Effect;
+use crate::base::fault::{Class, Classify, Fault, Reached};
+use crate::base::redact::{self, Names, Redact};
+use crate::base::rng::entropy;
+use crate::base::text;
+
+/// How much of each stream is kept in the run's record, in bytes.
+const TEXT_MAX: usize = 8 * 1024;
+/// How much of a report is read.
+const REPORT_MAX: u64 = 64 * 1024;
+/// How much of stderr stands in the chain of a failure, in bytes.
+const CHAIN_ROOM: usize = 2 * 1024;
+/// How often it is looked whether the run is still to go on, and how far the program says it is.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long a program may go on whose run somebody else has by now.
+const LOST_GRACE: Duration = Duration::ZERO;
+
+impl Step {
+    /// A step that is another program: done when it exits with a success, failed with what its exit code means otherwise
+    /// ([`Command::codes`](crate::act::command::Command::codes)). Its output is `{"code", "stdout", "stderr"}`; of each stream the beginning and the
+    /// end are kept, 8 KiB in all, without what [`Names`] takes for secrets. A failure has the end of
+    /// stderr in its chain.
+    ///
+    /// It is ended when its own time-out is over, when the run is cancelled, lost or not worth doing any more, or when the process stops. Where the
+    /// step has a [time-out](Self::timeout), all of that is over within it: at most a quarter of it is the grace, a tenth the drain.
+    ///
+    /// The program is told `UNATTENDED_RUN_ID`, `UNATTENDED_KEY` (where the run has one), `UNATTENDED_DEADLINE`, and
+    /// `UNATTENDED_REPORT`: a file into which it may write, at any time, a JSON object of any of these:
+    ///
+    /// | member | |
+    /// |---|---|
+    /// | `class` | of its failure: `transient`, `rate_limited`, `unauthorized`, `permanent` or `unknown` |
+    /// | `reached` | whether what it was for may have been done: `no`, `maybe` or `yes`; default `yes` for `permanent`, else `maybe` |
+    /// | `code` | of its failure: dotted words of small letters, digits and `_` |
+    /// | `retry_after_ms` | how long it is to be left alone |
+    /// | `why` | a sentence |
+    /// | `progress` | `{"done": 3, "total": 10}`; kept as by [`Cx::report`] |
+    ///
+    /// What cannot be read there is left out, and the step's note says so.
+    ///
+    /// ```
+    /// use unattended::command::{Codes, Command};
+    /// use unattended::effect::Effect;
+    /// use unattended::{job::Job, pipeline::Step};
+    ///
+    /// let copy = Command::new("rsync").args(["-a", "/var/lib/app/", "backup:/app/"]).codes(Codes::rsync());
+    /// let job = Job::new("copy").step(Step::command("copy", Effect::Idempotent, copy)).build()?;
+    /// # drop(job);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn command(name: impl Into<String>, effect: Effect, command: Command) -> Self {
+        Self::blocking(name, effect, move |cx| run(cx, &command))
+    }
+
+    /// The same, with a command that depends on the run: on its input, or on what the steps before it gave.
+    #[must_use]
+    pub fn command_from<F>(name: impl Into<String>, effect: Effect, command: F) -> Self
+    where
+        F: Fn(&Cx) -> Result<Command, StepError> + Send + Sync + 'static,
+    {
+        Self::blocking(name, effect, move |cx| run(cx, &command(cx)?))
+    }
+}
+
+/// What the step gives.
+#[derive(Debug, Serialize)]
+struct Given {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// What the program says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+struct Report {
+    class: Option<Class>,
+    reached: Option<Reached>,
+    code: Option<String>,
+    retry_after_ms: Option<u64>,
+    why: Option<String>,
+    progress: Option<Done>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+struct Done {
+    done: u64,
+    total: Option<u64>,
+}
+
+fn run(cx: &Cx, command: &Command) -> Result<Given, StepError> {
+    let report = ReportFile::new().map_err(|error| {
+        let fault = error.fault().reached(Reached::No);
+        StepError::new(fault, format!("there is no place for the program's report: {error}"))
+    })?;
+    let command = told(cx, command, &report);
+    let done = drive(cx, &command, &report);
+    let (said, odd) = match report.read() {
+        Ok(said) => (said, None),
+        Err(odd) => (Report::default(), Some(odd)),
+    };
+    if let Some(Done { done, total }) = said.progress {
+        cx.set_progress(done, total);
+    }
+    match done {
+        Ok(outcome) => {
+            if let Some(note) = odd.or_else(|| said.why.as_deref().map(redacted)) {
+                cx.note(note);
+            }
+            Ok(Given {
+                code: outcome.status.code().unwrap_or_default(),
+                stdout: kept(&outcome.stdout, TEXT_MAX),
+                stderr: kept(&outcome.stderr, TEXT_MAX),
+            })
+        }
+        Err(error) => Err(failed(&error, &said, odd)),
+    }
+}
+
+/// The command within the bounds of the attempt, told what it works on.
+fn told(cx: &Cx, command: &Command, report: &ReportFile) -> Command {
+    let mut command =
+        command.clone().env("UNATTENDED_RUN_ID", cx.run_id()).env("UNATTENDED_REPORT", &report.path);
+    command = match cx.key() {
+        Some(key) => command.env("UNATTENDED_KEY", key),
+        None => command.env_remove("UNATTENDED_KEY"),
+    };
+    if let Some(until) = cx.holding().expires_at() {
+        command = command.deadline_by(until);
+    }
+    cx.remaining().map_or_else(|| command.clone(), |left| command.clone().within(left))
+}
+
+/// Waits for it, and looks meanwhile whether the run is still to go on.
+fn drive(cx: &Cx, command: &Command, report: &ReportFile) -> Result<Outcome, command::Error> {
+    let mut child = command.start()?;
+    let mut seen = None;
+    loop {
+        let waited = child.wait(Some(LOOK_EVERY), None);
+        match waited.map_err(|source| command.no_wait(source))? {
+            Waited::Exited(outcome) => return command.judge(*outcome),
+            Waited::Woken | Waited::TimedOut => {}
+        }
+        match cx.holding().hold() {
+            Hold::Ours => report.forward(cx, &mut seen),
+            Hold::Lost => return command.judge(*child.stop(LOST_GRACE)),
+            Hold::Cancelling | Hold::Stopping => child.terminate(command.grace_of()),
+        }
+    }
+}
+
+/// The step's error: what the program said of itself counts more than its exit code.
+fn failed(error: &command::Error, said: &Report, odd: Option<String>) -> StepError {
+    let mut fault = error.fault();
+    if let Some(class) = said.class {
+        let reached = if class == Class::Permanent { Reached::Yes } else { Reached::Maybe };
+        fault = Fault { class, severity: class.severity(), ..fault }.reached(said.reached.unwrap_or(reached));
+    }
+    if let Some(code) = said.code.as_ref().filter(|code| is_code(code)) {
+        fault.code = code.clone().into();
+    }
+    if let Some(wait) = said.retry_after_ms {
+        fault.retry_after = Some(Duration::from_millis(wait));
+    }
+    let mut what = redacted(&error.to_string());
+    for more in [said.why.as_deref().map(redacted), odd].into_iter().flatten() {
+        what = format!("{what} ({more})");
+    }
+    let tail = error.outcome().map(|outcome| kept(&outcome.stderr, CHAIN_ROOM));
+    let tail = tail.filter(|tail| tail.trim().lines().count() > 1).map(Tail);
+    StepError::new(fault, Failed { what, tail })
+}
+
+/// Dotted words.
+fn is_code(code: &str) -> bool {
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    code.len() <= 64 && code.split('.').all(is_word)
+}
+
+fn redacted(text: &str) -> String {
+    Names::new().body(text::shortened(text, 1024).as_bytes()).into_owned()
+}
+
+/// The beginning and the end of a stream without their secrets, in so many bytes but for the line between them.
+fn kept(captured: &Captured, max: usize) -> String {
+    let names = Names::new();
+    let all = [&*captured.head, &*captured.tail].concat();
+    if captured.is_whole() && all.len() <= redact::TEXT_MAX {
+        let all = names.body(&all);
+        return if all.len() <= max { all.into_owned() } else { around(&all, &all, max, captured.bytes) };
+    }
+    let rest = if captured.is_whole() { &all } else { &captured.tail };
+    let rest = rest.get(rest.len().saturating_sub(redact::TEXT_MAX)..).unwrap_or_default();
+    // It begins amid a line, and what names a secret there may have been left out.
+    let line = rest.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    around(
+        &names.body(&captured.head),
+        &names.body(rest.get(line..).unwrap_or_default()),
+        max,
+        captured.bytes,
+    )
+}
+
+fn around(head: &str, tail: &str, max: usize, bytes: u64) -> String {
+    let (head, tail) = (text::head(head, max / 2), end_of(tail, max / 2));
+    let kept = u64::try_from(head.len().saturating_add(tail.len())).unwrap_or(u64::MAX);
+    format!("{head}\n… about {} bytes left out …\n{tail}", bytes.saturating_sub(kept))
+}
+
+/// The last bytes of a text, from a character's beginning on.
+fn end_of(text: &str, max: usize) -> &str {
+    let mut from = text.len().saturating_sub(max);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    text.get(from..).unwrap_or_default()
+}
+
+/// What failed, and below it what the program said last.
+#[derive(Debug)]
+struct Failed {
+    what: String,
+    tail: Option<Tail>,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl Error for Failed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.tail.as_ref().map(|tail| -> &(dyn Error + 'static) { tail })
+    }
+}
+
+#[derive(Debug)]
+struct Tail(String);
+
+impl fmt::Display for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stderr: {}", self.0.trim())
+    }
+}
+
+impl Error for Tail {}
+
+/// A file that nobody else may read, removed at the end.
+struct ReportFile {
+    path: PathBuf,
+}
+
+impl ReportFile {
+    fn new() -> io::Result<Self> {
+        let name = format!("unattended-report-{:016x}{:016x}", entropy(), entropy());
+        let path = std::env::temp_dir().join(name);
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        Ok(Self { path })
+    }
+
+    /// What stands there; an empty one says nothing.
+    fn read(&self) -> Result<Report, String> {
+        let mut text = Vec::new();
+        // It may have been replaced by anything: a FIFO would be waited for.
+        let found = fs::symlink_metadata(&self.path);
+        if !found.is_ok_and(|found| found.is_file()) {
+            return Err(String::from("its report is no file, and is left out"));
+        }
+        let read = fs::File::open(&self.path).and_then(|file| file.take(REPORT_MAX).read_to_end(&mut text));
+        if let Err(error) = read {
+            return Err(format!("its report cannot be read, and is left out: {error}"));
+        }
+        if text.trim_ascii().is_empty() {
+            return Ok(Report::default());
+        }
+        let said: Report = serde_json::from_slice(&text)
+            .map_err(|error| format!("its report is left out, as it cannot be understood: {error}"))?;
+        match &said.code {
+            Some(code) if !is_code(code) => {
+                Err(format!("its report is left out: {:?} is no code", text::shortened(code, 64)))
+            }
+            _ => Ok(said),
+        }
+    }
+
+    /// Tells the run how far it is, where that has changed since it was seen last.
+    fn forward(&self, cx: &Cx, seen: &mut Option<Done>) {
+        // It may be amid writing: what cannot be read now is read later.
+        let said = self.read().ok().and_then(|said| said.progress);
+        if let Some(progress) = said
+            && *seen != said
+        {
+            *seen = said;
+            // A store that does not answer is the renewal's business.
+            drop(cx.report_blocking(progress.done, progress.total));
+        }
+    }
+}
+
+impl Drop for ReportFile {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn captured(head: &str, tail: &str, bytes: u64) -> Captured {
+        Captured { head: head.into(), tail: tail.into(), bytes }
+    }
+
+    #[test]
+    fn a_report_is_read_whole_or_left_out() {
+        let file = ReportFile::new().unwrap();
+        assert_eq!(file.read(), Ok(Report::default()));
+        fs::write(&file.path, r#"{"class":"rate_limited","retry_after_ms":50,"more":1}"#).unwrap();
+        let said = file.read().unwrap();
+        assert_eq!((said.class, said.retry_after_ms), (Some(Class::RateLimited), Some(50)));
+        for odd in ["{", "[]", r#"{"class":"odd"}"#, r#"{"code":"No Code"}"#, r#"{"retry_after_ms":-1}"#] {
+            fs::write(&file.path, odd).unwrap();
+            assert!(file.read().unwrap_err().starts_with("its report is left out"), "{odd}");
+        }
+        fs::remove_file(&file.path).unwrap();
+        fs::create_dir(&file.path).unwrap();
+        assert!(file.read().is_err());
+        fs::remove_dir(&file.path).unwrap();
+    }
+
+    #[test]
+    fn what_is_kept_has_no_secrets_and_a_bound() {
+        assert_eq!(kept(&captured("a=1 token=abc\n", "x\n", 16), 100), "a=1 token=[redacted]\nx\n");
+        let cut = kept(&captured("begun\n", "secret-end\nlast line\n", 1000), 100);
+        assert_eq!(cut, "begun\n\n… about 984 bytes left out …\nlast line\n");
+        let long = "é".repeat(5000);
+        let cut = kept(&captured(&long, "", 10_000), 1000);
+        assert!(cut.len() < 1100 && cut.ends_with('é'), "{}", cut.len());
+    }
+}
