@@ -221,7 +221,11 @@ impl fmt::Display for Hanging {
                 write!(f, "it is not ready after {}, it has {} for that", about(*silent), exact(*within))
             }
             Self::ProbeMissed { misses, silent } => {
-                write!(f, "{misses} probes in a row had no good answer, the last one was {} ago", about(*silent))
+                write!(
+                    f,
+                    "{misses} probes in a row had no good answer, the last one was {} ago",
+                    about(*silent)
+                )
             }
             Self::Said { .. } => f.write_str("it says so itself"),
         }

@@ -112,11 +112,9 @@ impl fmt::Debug for Liveness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Progress { within } => f.debug_struct("Progress").field("within", within).finish(),
-            Kind::Notify { within, ready_within } => f
-                .debug_struct("Notify")
-                .field("within", within)
-                .field("ready_within", ready_within)
-                .finish(),
+            Kind::Notify { within, ready_within } => {
+                f.debug_struct("Notify").field("within", within).field("ready_within", ready_within).finish()
+            }
             Kind::Probe { interval, timeout, misses_max, .. } => f
                 .debug_struct("Probe")
                 .field("interval", interval)

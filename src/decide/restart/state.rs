@@ -188,6 +188,18 @@ impl State {
         u32::try_from(within).unwrap_or(u32::MAX)
     }
 
+    /// How often it was started, as far back as the state goes.
+    #[must_use]
+    pub const fn starts_total(&self) -> u64 {
+        self.starts_total
+    }
+
+    /// The last end that was seen.
+    #[must_use]
+    pub fn last(&self) -> Option<&Past> {
+        self.past.back()
+    }
+
     /// What was seen of the last ends.
     #[must_use]
     pub fn evidence(&self) -> Evidence {
