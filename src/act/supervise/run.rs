@@ -20,8 +20,8 @@ use crate::act::supervise::liveness::Liveness;
 use crate::act::supervise::process::{NotStarted, Process};
 use crate::act::supervise::stop::Run;
 use crate::act::supervise::thread::Thread;
-use crate::base::time::{Clock, Moment, Now, System, later};
-use crate::decide::restart::{self, Decision, Exit, Recycling, Start, Stopping};
+use crate::base::time::{Clock, Moment, Now, System, Timestamp, later};
+use crate::decide::restart::{self, Decision, Exit, Recycling, Restarting, Start, Stopping};
 
 /// How soon it is looked again whether a process of an earlier supervisor has ended, at first and at most.
 const BUSY_FIRST: Duration = Duration::from_millis(200);
@@ -98,7 +98,7 @@ impl Supervisor {
                         .unwrap_or(Ended::Shutdown);
                 }
             }
-            let run = Run::new(&self.bell);
+            let run = Run::new(&self.bell, self.state.policy().runs_max());
             let decision = match self.start(&run) {
                 Ok(running) => self.one(running, &run, &mut asked),
                 Err(NotStarted::Failed(said)) => Some(self.exited(Exit::not_started(said))),
@@ -173,6 +173,7 @@ impl Supervisor {
             self.health.up(begun.wall);
         }
         let weighed = self.state.policy().resident_max().is_some();
+        let mut counted = 0;
         let mut weigh_at = weighed.then(|| begun.moment.after(self.resident_every));
         loop {
             if asked.phase() != Phase::Running {
@@ -184,7 +185,9 @@ impl Supervisor {
                 self.health.up(now.wall);
                 self.tell(&Event::Ready { after: now.moment.since(begun.moment) });
             }
-            self.state.ran(run.take_runs());
+            let done = run.runs();
+            self.state.ran(done.saturating_sub(counted));
+            counted = done;
             let mut resident = None;
             if weigh_at.is_some_and(|at| now.moment >= at) {
                 resident = running.resident();
@@ -247,7 +250,7 @@ impl Supervisor {
     }
 
     /// What an earlier supervisor has started still runs: it is waited for, as its end is nobody's to hear.
-    fn wait_for_other(&mut self, pid: u32, since: crate::base::time::Timestamp, pause: &mut Duration) {
+    fn wait_for_other(&mut self, pid: u32, since: Timestamp, pause: &mut Duration) {
         let now = System.now();
         let event = Event::Busy { pid, since };
         self.health.down(now, &event, later(now.wall, *pause));
@@ -291,7 +294,7 @@ const fn is_trouble(event: &Event) -> bool {
             | Event::Escalated { .. }
             | Event::Stopped { .. }
             | Event::NotKept { .. }
-            | Event::Restarting { .. }
+            | Event::Restarting { why: Restarting::Failed { .. }, .. }
     )
 }
 

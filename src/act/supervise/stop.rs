@@ -16,6 +16,7 @@ pub(super) struct Run {
     /// When the last sign of life was, by the monotonic clock.
     sign: AtomicU64,
     runs: AtomicU64,
+    runs_max: Option<u64>,
     asked: AtomicBool,
     signs: Mutex<Signs>,
     changed: Condvar,
@@ -41,11 +42,13 @@ pub(super) struct Signs {
 }
 
 impl Run {
-    pub(super) fn new(bell: &Arc<Bell>) -> Arc<Self> {
+    /// `runs_max` is after how much work it is to be begun afresh.
+    pub(super) fn new(bell: &Arc<Bell>, runs_max: Option<u64>) -> Arc<Self> {
         Arc::new(Self {
             bell: Arc::clone(bell),
             sign: AtomicU64::new(System.moment().as_nanos()),
             runs: AtomicU64::new(0),
+            runs_max,
             asked: AtomicBool::new(false),
             signs: Mutex::default(),
             changed: Condvar::new(),
@@ -65,14 +68,18 @@ impl Run {
         self.signs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How much it has done since this was last asked.
-    pub(super) fn take_runs(&self) -> u64 {
-        self.runs.swap(0, Ordering::Relaxed)
+    /// How much it has done.
+    pub(super) fn runs(&self) -> u64 {
+        self.runs.load(Ordering::Relaxed)
     }
 
+    /// It has done so much more. Its supervisor is woken when it is enough, and not before.
     pub(super) fn ran(&self, runs: u64) {
-        self.runs.fetch_add(runs, Ordering::Relaxed);
-        self.bell.ring();
+        let before = self.runs.fetch_add(runs, Ordering::Relaxed);
+        let enough = |limit| before < limit && before.saturating_add(runs) >= limit;
+        if self.runs_max.is_some_and(enough) {
+            self.bell.ring();
+        }
     }
 
     /// Asks its thread to end.

@@ -178,6 +178,12 @@ impl Policy {
         self.resident_max
     }
 
+    /// After how many runs it is begun afresh.
+    #[must_use]
+    pub const fn runs_max(&self) -> Option<u64> {
+        self.runs_max
+    }
+
     /// What an end counts as.
     #[must_use]
     pub fn class_of(&self, how: How) -> Class {
