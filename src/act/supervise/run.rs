@@ -123,6 +123,7 @@ impl Supervisor {
     fn one(&mut self, mut running: Running, run: &Arc<Run>, asked: &mut Asked<'_>) -> Option<Decision> {
         let now = System.now();
         self.state.started(now);
+        self.save(now);
         self.health.begun(run);
         let number = self.state.starts_total();
         self.tell(&Event::Started { pid: running.pid(), number });

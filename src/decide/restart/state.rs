@@ -82,6 +82,8 @@ impl State {
     /// undo what it has found.
     pub fn begin(&mut self, now: Now) -> Start {
         let at = line(now);
+        // Of a run whose end an earlier supervisor did not live to see.
+        self.started = None;
         if let Some((when, why)) = self.escalated {
             let age = Duration::from_nanos(at.saturating_sub(when));
             if age <= self.policy.window {

@@ -61,6 +61,8 @@ fn stepped(wall: Timestamp, by: i64) -> Timestamp {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn no_window_has_more_failures_than_the_limit_and_nothing_begins_before_its_time(
         policy in any_policy(), seed in any::<u64>(), steps in prop::collection::vec(any_step(), 1..80),
