@@ -135,6 +135,17 @@ mod on {
         }
     }
 
+    /// A supervisor has seen or decided something.
+    #[cfg(all(feature = "process", unix))]
+    pub(crate) fn supervised(supervisor: &str, event: &impl Explain, trouble: bool) {
+        let code = event.code();
+        if trouble {
+            tracing::warn!(target: "unattended", supervisor, code, why = %event, outcome = "supervised");
+        } else {
+            tracing::info!(target: "unattended", supervisor, code, why = %event, outcome = "supervised");
+        }
+    }
+
     /// A breaker has changed its state, if it has.
     pub(crate) fn moved(dependency: &str, moved: &Moved) {
         if moved.is_transition() {
@@ -169,5 +180,7 @@ mod off {
     pub(crate) const fn fallen(_: &str, _: &impl Explain) {}
     pub(crate) const fn exchange(_: &str, _: &str, _: Option<u16>, _: Option<u64>) {}
     pub(crate) const fn engine(_: &str, _: &str, _: &str, _: Option<Duration>, _: &impl Explain) {}
+    #[cfg(all(feature = "process", unix))]
+    pub(crate) const fn supervised(_: &str, _: &impl Explain, _: bool) {}
     pub(crate) const fn moved(_: &str, _: &Moved) {}
 }

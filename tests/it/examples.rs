@@ -61,6 +61,13 @@ fn the_documents_are_backed_up_as_they_were() {
     prints_what_it_printed("docs_backup", &[]);
 }
 
+/// What is flaky is kept alive, and a person hears of what is broken.
+#[cfg(unix)]
+#[test]
+fn the_flaky_worker_is_kept_alive_and_the_broken_one_is_told_of() {
+    prints_what_it_printed("supervise", &[]);
+}
+
 /// What a classifier proposes is decided as it was decided.
 #[test]
 fn the_same_messages_are_decided_the_same() {

@@ -26,6 +26,10 @@ pub fn run() {
     if crate::command::child(&role, &path) {
         return;
     }
+    #[cfg(feature = "process")]
+    if crate::supervise::child(&role, &path) {
+        return;
+    }
     match role.as_str() {
         "add" => add(&path),
         "ask for a token" => crate::credential::ask(&path),

@@ -36,14 +36,14 @@ pub struct Command {
     pub(super) drain: Duration,
     pub(super) output_max: usize,
     pub(super) stop_after: Option<u64>,
-    pub(super) on_output: Option<Arc<OnOutput>>,
+    pub(in crate::act) on_output: Option<Arc<OnOutput>>,
     pub(super) codes: Codes,
     pub(super) contain: Contain,
     pub(super) escape_allowed: bool,
     pub(super) recorded: Option<PathBuf>,
 }
 
-pub(super) type OnOutput = dyn Fn(Stream, &[u8]) + Send + Sync;
+pub(in crate::act) type OnOutput = dyn Fn(Stream, &[u8]) + Send + Sync;
 
 /// What a command reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
