@@ -159,6 +159,13 @@ fn of_both(days: &OfMonth, names: &OfWeek) -> Result<Vec<Rule>, Error> {
 ///
 /// systemd passes an hour that the clocks show twice once; what is meant at each real hour is said in UTC, where it is the same.
 fn named(fields: &Fields, wildcard: bool, zone: Zone) -> Result<String, Error> {
+    let each_hour = fields.hours == (1 << 24) - 1
+        && fields.days == Days::default()
+        && fields.months == 0b1_1111_1111_1110
+        && fields.years.is_none();
+    if wildcard && each_hour && Changes::of(zone).whole_hours {
+        return Ok(String::from("UTC"));
+    }
     match zone {
         Zone::Utc => Ok(String::from("UTC")),
         Zone::Fixed(offset) => {
@@ -172,14 +179,7 @@ fn named(fields: &Fields, wildcard: bool, zone: Zone) -> Result<String, Error> {
             }
         }
         #[cfg(feature = "tz")]
-        Zone::Named(tz) => {
-            let hours_and_days = fields.hours == (1 << 24) - 1
-                && fields.days == Days::default()
-                && fields.months == 0b1_1111_1111_1110
-                && fields.years.is_none();
-            let in_utc = wildcard && hours_and_days && Changes::of(zone).whole_hours;
-            Ok(String::from(if in_utc { "UTC" } else { tz.name() }))
-        }
+        Zone::Named(tz) => Ok(String::from(tz.name())),
     }
 }
 
