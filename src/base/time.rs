@@ -183,6 +183,19 @@ pub const fn nanos(duration: Duration) -> u64 {
     }
 }
 
+/// Microseconds of `CLOCK_MONOTONIC`, the clock that other processes of the machine name too; `None` where it is not Linux.
+#[cfg(all(feature = "systemd", unix))]
+pub(crate) fn monotonic_micros() -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let (seconds, nanos) = (u64::try_from(now.tv_sec).ok()?, u64::try_from(now.tv_nsec).ok()?);
+        Some(seconds.saturating_mul(1_000_000).saturating_add(nanos / 1000))
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
 #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
 fn system_instant() -> Instant {
     Instant::now()

@@ -68,6 +68,13 @@ fn the_flaky_worker_is_kept_alive_and_the_broken_one_is_told_of() {
     prints_what_it_printed("supervise", &[]);
 }
 
+/// The main job as a service of systemd, and what is wrong with a unit that was written by hand.
+#[cfg(unix)]
+#[test]
+fn the_units_of_the_main_job_are_written_as_they_were() {
+    prints_what_it_printed("ingest_service", &[]);
+}
+
 /// What a classifier proposes is decided as it was decided.
 #[test]
 fn the_same_messages_are_decided_the_same() {
@@ -131,7 +138,7 @@ fn root() -> &'static Path {
 }
 
 /// Builds the examples as this test was built, once, and gives their folder.
-fn built() -> &'static Path {
+pub(crate) fn built() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let mut build = Command::new(env!("CARGO"));

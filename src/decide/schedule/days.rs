@@ -9,33 +9,33 @@ const SEVENTH: u64 = 1 | 1 << 7 | 1 << 14 | 1 << 21 | 1 << 28;
 
 /// Which days. Without a rule for either, all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Days {
-    pub(super) of_month: Option<OfMonth>,
-    pub(super) of_week: Option<OfWeek>,
+pub(crate) struct Days {
+    pub(crate) of_month: Option<OfMonth>,
+    pub(crate) of_week: Option<OfWeek>,
     /// Where there are both, a day must be named by both; else one of them is enough.
-    pub(super) both: bool,
+    pub(crate) both: bool,
 }
 
 /// Days by their number. The bit of a day is its number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct OfMonth {
-    pub(super) plain: u64,
+pub(crate) struct OfMonth {
+    pub(crate) plain: u64,
     /// The working day that is nearest to each of these (`15W`).
-    pub(super) nearest: u64,
+    pub(crate) nearest: u64,
     /// The last day (`L`).
-    pub(super) last: bool,
+    pub(crate) last: bool,
     /// The last working day (`LW`).
-    pub(super) last_working: bool,
+    pub(crate) last_working: bool,
 }
 
 /// Days by their name. The bit of a weekday counts from Sunday, 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct OfWeek {
-    pub(super) plain: u64,
+pub(crate) struct OfWeek {
+    pub(crate) plain: u64,
     /// The first, second, up to the fifth such day of the month (`5#2`).
-    pub(super) nth: [u64; 5],
+    pub(crate) nth: [u64; 5],
     /// The last such day of the month (`5L`).
-    pub(super) last: u64,
+    pub(crate) last: u64,
 }
 
 impl OfWeek {

@@ -12,14 +12,14 @@ const DAY: i64 = 86_400;
 
 /// Which local times. None of the masks is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fields {
-    pub(super) seconds: u64,
-    pub(super) minutes: u64,
-    pub(super) hours: u64,
-    pub(super) days: Days,
-    pub(super) months: u64,
+pub(crate) struct Fields {
+    pub(crate) seconds: u64,
+    pub(crate) minutes: u64,
+    pub(crate) hours: u64,
+    pub(crate) days: Days,
+    pub(crate) months: u64,
     /// A bit a year; all of them if there is none.
-    pub(super) years: Option<Box<[u64]>>,
+    pub(crate) years: Option<Box<[u64]>>,
 }
 
 impl Fields {

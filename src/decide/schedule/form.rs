@@ -55,6 +55,15 @@ enum Kind {
     Local(Arc<Pattern>, Zone),
 }
 
+/// What a schedule is made of, for who says it in other words.
+#[cfg(all(feature = "systemd", unix))]
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Parts<'a> {
+    Every { period: Duration, anchor: Timestamp },
+    Once(Timestamp),
+    Local { fields: &'a Fields, wildcard: bool, zone: Zone },
+}
+
 /// How much later than the nominal time it begins: the same each time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Jitter {
@@ -249,6 +258,24 @@ impl Schedule {
     #[must_use]
     pub fn explain(&self) -> String {
         self.to_string()
+    }
+
+    /// What it is made of.
+    #[cfg(all(feature = "systemd", unix))]
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        match &self.kind {
+            Kind::Every(Interval { period, anchor }) => Parts::Every { period: *period, anchor: *anchor },
+            Kind::Once(at) => Parts::Once(*at),
+            Kind::Local(pattern, zone) => {
+                Parts::Local { fields: &pattern.fields, wildcard: pattern.wildcard, zone: *zone }
+            }
+        }
+    }
+
+    /// The bound of its jitter.
+    #[cfg(all(feature = "systemd", unix))]
+    pub(crate) fn jitter_max(&self) -> Option<Duration> {
+        self.jitter.map(|jitter| jitter.max)
     }
 
     const fn of(kind: Kind) -> Self {

@@ -60,8 +60,14 @@ mod policy;
 mod tests;
 mod ticker;
 
+#[cfg(all(feature = "systemd", unix))]
+pub(crate) use days::{Days, OfMonth, OfWeek};
 pub use due::{Due, Missed, NotRun, Noticed, Running, Turn, Waiting};
 pub use error::Error;
+#[cfg(all(feature = "systemd", unix))]
+pub(crate) use fields::Fields;
+#[cfg(all(feature = "systemd", unix))]
+pub(crate) use form::Parts;
 pub use form::Schedule;
 pub use occurrence::{Count, Note, Occurrence, Upcoming};
 pub use policy::{CatchUp, Clash, Overlap, Overlapping, Policy};

@@ -224,7 +224,7 @@ impl Policy {
     }
 
     /// How late may be caught up with, where the next occurrence comes `period` later.
-    pub(super) fn late_bound(&self, period: Option<Duration>) -> Duration {
+    pub(crate) fn late_bound(&self, period: Option<Duration>) -> Duration {
         match (self.late_max, self.catch_up) {
             (Some(late), _) => late,
             (None, CatchUp::All { .. }) => Duration::MAX,
