@@ -385,8 +385,8 @@ impl Builder {
         if job.after.len() > AFTER_MAX {
             return Err(invalid("after", job.after.len(), format!("at most {AFTER_MAX}")));
         }
-        for (field, ready) in
-            iter::once(("ready_when", &job.ready)).chain(steps.iter().map(|step| ("step.ready_when", &step.ready)))
+        for (field, ready) in iter::once(("ready_when", &job.ready))
+            .chain(steps.iter().map(|step| ("step.ready_when", &step.ready)))
         {
             if ready.len() > READY_MAX {
                 return Err(invalid(field, ready.len(), format!("at most {READY_MAX}")));

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::act::pipeline::attempt::{Attempted, attempt_step};
-use crate::act::pipeline::{Hold, Holding, Step, StepError, during, failing, handing, intake, ready, undo, waiting};
+use crate::act::pipeline::{
+    Hold, Holding, Step, StepError, during, failing, handing, intake, ready, undo, waiting,
+};
 use crate::act::pipeline::{NotNow, Only};
 use crate::act::runlog;
 use crate::base::canonical::Key;

@@ -223,7 +223,7 @@ impl Sequence {
         let waker = Waker::from(Arc::new(Bell(Mutex::new(messages.clone()))));
         let mut heard = move || {
             let future = std::pin::Pin::new(&mut at_once);
-            std::future::Future::poll(future, &mut Context::from_waker(&waker)).is_ready()
+            future.poll(&mut Context::from_waker(&waker)).is_ready()
         };
         let mut by_stage: Vec<Vec<Action>> = Stage::ALL.iter().map(|_| Vec::new()).collect();
         for action in actions {
