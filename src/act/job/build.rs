@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::act::job::{FromInput, Job};
+use crate::act::monitor::Pulse;
 use crate::act::pipeline::{After, Only, Step, StepError};
 use crate::act::readiness::Gate;
 use crate::act::runlog;
@@ -71,6 +72,7 @@ impl Builder {
             statistics: None,
             ready: Vec::new(),
             only: None,
+            pulse: None,
         };
         Self { job, steps: Vec::new() }
     }
@@ -326,6 +328,14 @@ impl Builder {
     /// [`run_once`](Job::run_once_blocking) writes them at its end, a worker now and then and at its end.
     pub fn statistics(mut self, statistics: &Statistics) -> Self {
         self.job.statistics = Some(statistics.clone());
+        self
+    }
+
+    /// Beats by `pulse` as its runs begin, go on, and end: a monitor misses the job when none has ended well for too long. A run that is
+    /// put down until later is no failure and no success. The beats are written when the statistics of a job are: by
+    /// [`run_once`](Job::run_once_blocking) at its end, by a worker now and then and at its end.
+    pub fn pulse(mut self, pulse: Pulse) -> Self {
+        self.job.pulse = Some(pulse);
         self
     }
 

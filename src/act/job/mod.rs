@@ -39,6 +39,7 @@ pub(in crate::act) use once::Driver;
 pub use once::{Report, Verdict};
 pub use submit::{Error, INPUT_MAX, Terms};
 
+use crate::act::monitor::Pulse;
 use crate::act::pipeline::{After, Edges, NotNow, Only, Step, StepError};
 use crate::act::statistics::Statistics;
 use crate::base::canonical::{Fingerprint, Key};
@@ -76,6 +77,7 @@ pub struct Job {
     statistics: Option<Statistics>,
     ready: Vec<NotNow>,
     only: Option<Only>,
+    pulse: Option<Pulse>,
 }
 
 impl Job {

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use crate::act::env::Env;
-use crate::act::job::Job;
+use crate::act::job::{Driver, Job};
+use crate::act::monitor::Pulse;
+use crate::act::pipeline::Edges;
 use crate::act::statistics::{Ended, Statistics, Subject};
 use crate::base::time::{Moment, Now};
+use crate::decide::heartbeat::Beat;
 use crate::decide::run::State;
 use crate::remember::runs::Body;
 
@@ -15,6 +18,58 @@ impl Job {
         if let Some(statistics) = &self.statistics {
             statistics.finish_in(env).await;
         }
+        if let Some(pulse) = &self.pulse {
+            // What could not be written stays noted; whoever misses the job then is right that it was not heard of.
+            drop(pulse.monitor().flush().await);
+        }
+    }
+
+    /// Writes the beats, when it is time.
+    pub(super) async fn flush_pulse(&self, now: Now) {
+        if let Some(monitor) = self.pulse.as_ref().map(Pulse::monitor)
+            && monitor.is_due(now)
+        {
+            drop(monitor.flush().await);
+        }
+    }
+
+    pub(super) fn begin_beat(&self, run: &str, now: Now) {
+        if let Some(pulse) = &self.pulse {
+            pulse.note(now, Beat::Started { run: run.to_owned() });
+        }
+    }
+
+    /// The points that a run comes by, each of which is progress where somebody listens for it.
+    pub(super) fn pulsing(&self, driver: &Driver, run: &str) -> Option<Edges> {
+        let Some(pulse) = self.pulse.clone() else { return self.edges.clone() };
+        let (env, run, edges) = (Arc::clone(driver.env()), run.to_owned(), self.edges.clone());
+        Some(Arc::new(move |point: &str| {
+            pulse.note(env.now(), Beat::Progress { run: run.clone() });
+            if let Some(edges) = &edges {
+                edges(point);
+            }
+        }))
+    }
+
+    /// Beats for a run that was left in `state`; `None` if it was lost to somebody else, who beats for it then.
+    pub(super) fn end_beat(&self, run: &str, state: Option<State>, body: &Body, now: Now) {
+        let Some(pulse) = &self.pulse else { return };
+        let run = run.to_owned();
+        let why = || body.faults.last().map_or_else(String::new, |fault| fault.chain.join(": "));
+        pulse.note(
+            now,
+            match state {
+                Some(State::Succeeded) => Beat::Succeeded { run },
+                Some(
+                    State::FailedTransient
+                    | State::FailedPermanent
+                    | State::Compensated
+                    | State::NeedsReview
+                    | State::Expired,
+                ) => Beat::Failed { run, why: why() },
+                _ => Beat::PutDown { run },
+            },
+        );
     }
 
     /// Notes how a run was left; `counted` if what was tried counts as an attempt.

@@ -440,15 +440,18 @@ impl Job {
             asked,
             self.lease,
             &driver.actor,
-            Hooks { edges: self.edges.clone(), brake: driver.brake.clone() },
+            Hooks { edges: self.pulsing(driver, taken.run.id()), brake: driver.brake.clone() },
         );
-        let began = driver.env.now().moment;
+        let began = driver.env.now();
+        self.begin_beat(taken.run.id(), began);
         match drive(&course, &holding).await {
             Ok(()) => {
                 let state = holding.left_in();
+                self.end_beat(taken.run.id(), state, &holding.body(), driver.env.now());
+                self.flush_pulse(driver.env.now()).await;
                 if let (Some(statistics), Some(state)) = (&self.statistics, state) {
                     let counted = holding.body().attempt > taken.run.body.attempt;
-                    self.note(statistics, state, counted, &holding.body(), began, driver.env.now());
+                    self.note(statistics, state, counted, &holding.body(), began.moment, driver.env.now());
                     if statistics.is_due(driver.env.now()) {
                         let _mine = statistics.flush_in(&driver.env).await;
                     }
@@ -492,6 +495,10 @@ pub(in crate::act) struct Driver {
 impl Driver {
     pub(in crate::act) const fn new(env: Arc<dyn Env>, runs: Runs, actor: String) -> Self {
         Self { env, runs, actor, brake: None }
+    }
+
+    pub(super) const fn env(&self) -> &Arc<dyn Env> {
+        &self.env
     }
 
     /// The same, which puts down what it drives once `brake` is triggered.

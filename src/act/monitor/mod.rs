@@ -74,6 +74,7 @@ mod asked;
 mod build;
 mod check;
 mod kept;
+mod living;
 mod note;
 mod ping;
 mod raised;
@@ -86,6 +87,7 @@ use std::sync::Arc;
 
 pub use asked::{Answer, ProbeStatus, Service, Turned};
 pub use build::{Builder, JOBS_MAX, NAME_MAX};
+pub use living::Living;
 pub use note::Pulse;
 pub use ping::Ping;
 pub use raised::{Raised, What};

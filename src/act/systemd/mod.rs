@@ -37,6 +37,8 @@ mod finding;
 mod hardening;
 mod known;
 mod lint;
+#[cfg(feature = "store")]
+mod live;
 mod notify;
 mod pace;
 mod parse;
@@ -56,6 +58,8 @@ pub use error::Error;
 pub use finding::{Finding, Flaw};
 pub use hardening::Hardening;
 pub use lint::lint;
+#[cfg(feature = "store")]
+pub use live::Live;
 pub use notify::{Notifier, Told};
 pub use service::Service;
 pub use settings::{KillMode, Kind, OutOfMemory, Restarts};

@@ -1,0 +1,91 @@
+//! A worker that tells systemd how it stands.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use crate::act::systemd::{Notifier, Watchdog};
+use crate::act::worker::{Course, Standing, Watch};
+use crate::base::time::Now;
+
+/// What the end of a worker may take beyond its grace: what was put down is written.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// Tells systemd of a worker: `READY=1` once its store has answered, `STATUS=` how it stands, `WATCHDOG=1` for its progress and only for
+/// that, `STOPPING=1` with `EXTEND_TIMEOUT_USEC=` for its grace when it ends. Without systemd it does nothing.
+///
+/// ```
+/// use std::sync::Arc;
+/// use unattended::effect::Effect;
+/// use unattended::job::Job;
+/// use unattended::memory::Memory;
+/// use unattended::pipeline::Step;
+/// use unattended::systemd::{Live, Notifier};
+/// use unattended::worker::Worker;
+///
+/// let notifier = Notifier::from_env();
+/// let job = Job::new("greet").step(Step::blocking("say", Effect::Pure, |cx| cx.input::<String>())).build()?;
+/// let worker = Worker::new(Arc::new(Memory::new()))
+///     .job(job)
+///     .watched_by(Arc::new(Live::new(&notifier)?))
+///     .build()?;
+/// # drop(worker);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Live {
+    notifier: Notifier,
+    watchdog: Option<Watchdog>,
+    last: Mutex<Last>,
+}
+
+/// What was told last.
+#[derive(Debug, Default)]
+struct Last {
+    ready: bool,
+    stopping: bool,
+    status: String,
+}
+
+impl Live {
+    /// Tells by `notifier`, and pings the watchdog if the unit has one.
+    ///
+    /// # Errors
+    /// When the unit's watchdog cannot be kept: `WATCHDOG_USEC` is no interval, or there is no thread.
+    pub fn new(notifier: &Notifier) -> Result<Self, super::Error> {
+        Ok(Self::with(notifier, Watchdog::from_env(notifier)?))
+    }
+
+    /// The same with a watchdog that was made before, or none.
+    #[must_use]
+    pub fn with(notifier: &Notifier, watchdog: Option<Watchdog>) -> Self {
+        Self { notifier: notifier.clone(), watchdog, last: Mutex::default() }
+    }
+}
+
+impl Watch for Live {
+    fn told(&self, _now: Now, standing: &Standing) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // What cannot be told is counted by the notifier, and is no reason to stop.
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.progressed();
+        }
+        match standing.course {
+            Course::Working if !last.ready => {
+                last.ready = true;
+                drop(self.notifier.ready());
+            }
+            Course::Draining { left } if !last.stopping => {
+                last.stopping = true;
+                drop(self.notifier.stopping());
+                drop(self.notifier.extend(left.saturating_add(MARGIN)));
+            }
+            Course::Working | Course::Draining { .. } | Course::Stopped => {}
+        }
+        let status = standing.to_string();
+        if status != last.status {
+            drop(self.notifier.status(&status));
+            last.status = status;
+        }
+    }
+}
