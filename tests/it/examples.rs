@@ -61,6 +61,12 @@ fn the_documents_are_backed_up_as_they_were() {
     prints_what_it_printed("docs_backup", &[]);
 }
 
+/// Six jobs of which one dies silently: who notices, when, and what it says.
+#[test]
+fn the_job_that_died_silently_is_missed_and_so_is_the_monitor() {
+    prints_what_it_printed("heartbeats", &[]);
+}
+
 /// What a classifier proposes is decided as it was decided.
 #[test]
 fn the_same_messages_are_decided_the_same() {

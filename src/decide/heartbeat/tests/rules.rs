@@ -192,6 +192,20 @@ fn what_changes_too_often_is_told_once_and_then_when_it_is_quiet() {
 }
 
 #[test]
+fn that_a_success_is_a_little_late_is_a_hint_and_does_not_count_as_unsteady() {
+    let mut heart = heart(hourly().unsteady(2, secs(86_400)));
+    heart.observe(at(0), Beat::succeeded());
+    for hour in 1..10 {
+        let late = heart.tick(at(hour * 3610 - 5).into(), |_| None).unwrap();
+        let came = heart.observe(at(hour * 3610), Beat::succeeded()).unwrap();
+        assert_eq!((late.code(), came.code()), ("heartbeat.late", "heartbeat.came_late"));
+        assert!(late.is_hint() && came.is_hint());
+        assert_eq!(came.to_string(), "up: it has succeeded, 5.0 s after it was found to be late");
+    }
+    assert_eq!(code(heart.observe(at(36_101), Beat::failed("x"))), "heartbeat.unsteady");
+}
+
+#[test]
 fn a_schedule_is_late_a_grace_after_the_instant_and_overdue_at_the_following_one() {
     let day = 86_400;
     let mut heart = heart(Policy::scheduled().grace(secs(1800)));
