@@ -3,11 +3,12 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use unattended::backoff::{Backoff, Jitter};
 use unattended::breaker::{self, Breaker, Machine, Outcome, Rate};
 use unattended::budget::{self, Budget};
 use unattended::fault::{Class, Fault};
+use unattended::heartbeat;
 use unattended::quota::{Calendar, Meter, Quota};
 use unattended::retry;
 use unattended::rng::Rng;
@@ -147,6 +148,34 @@ fn budgets(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Ten thousand jobs that are well, which is what nearly every look finds; and that all fall silent at once.
+fn heartbeats(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("heartbeat");
+    let hour = Duration::from_secs(3600);
+    let Ok(policy) = heartbeat::Policy::every(hour).build() else { return };
+    let mut hearts = vec![heartbeat::Heart::new(policy, start()); 10_000];
+    for heart in &mut hearts {
+        black_box(heart.observe(start(), heartbeat::Beat::succeeded()));
+    }
+    group.bench_function("10,000 looked at, all well", |bencher| {
+        let now = start().after(hour / 2);
+        bencher.iter(|| {
+            hearts.iter_mut().filter_map(|heart| heart.tick(black_box(now).into(), |_| None)).count()
+        });
+    });
+    group.bench_function("10,000 looked at, all overdue", |bencher| {
+        let now = start().after(hour * 2);
+        bencher.iter_batched_ref(
+            || hearts.clone(),
+            |hearts| {
+                hearts.iter_mut().filter_map(|heart| heart.tick(black_box(now).into(), |_| None)).count()
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
 fn delays(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("backoff");
     for jitter in [Jitter::None, Jitter::Full, Jitter::Equal, Jitter::Decorrelated] {
@@ -243,5 +272,7 @@ fn windows(criterion: &mut Criterion) {
 #[cfg(not(all(feature = "tz", feature = "cron")))]
 const fn schedules(_: &mut Criterion) {}
 
-criterion_group!(decide, breakers, retries, quotas, budgets, delays, contracts, schedules, windows);
+criterion_group!(
+    decide, breakers, retries, quotas, budgets, heartbeats, delays, contracts, schedules, windows
+);
 criterion_main!(decide);

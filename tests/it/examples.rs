@@ -75,6 +75,12 @@ fn the_units_of_the_main_job_are_written_as_they_were() {
     prints_what_it_printed("ingest_service", &[]);
 }
 
+/// Six jobs of which one dies silently: who notices, when, and what it says.
+#[test]
+fn the_job_that_died_silently_is_missed_and_so_is_the_monitor() {
+    prints_what_it_printed("heartbeats", &[]);
+}
+
 /// What a classifier proposes is decided as it was decided.
 #[test]
 fn the_same_messages_are_decided_the_same() {

@@ -55,7 +55,7 @@ impl Job {
     pub(super) fn end_beat(&self, run: &str, state: Option<State>, body: &Body, now: Now) {
         let Some(pulse) = &self.pulse else { return };
         let run = run.to_owned();
-        let why = || body.faults.last().map_or_else(String::new, |fault| fault.chain.join(": "));
+        let why = || body.faults.last().map_or_else(String::new, |fault| fault.chain.clone());
         pulse.note(
             now,
             match state {

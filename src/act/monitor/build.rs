@@ -9,7 +9,7 @@ use crate::act::monitor::asked::{Ask, Asked, memory};
 use crate::act::monitor::check::Known;
 use crate::act::monitor::note::Pending;
 use crate::act::monitor::ping::Ping;
-use crate::act::monitor::raised::Raised;
+use crate::act::monitor::raised::{Raised, What};
 use crate::act::monitor::timers::{TIMERS_TIMEOUT, Timers};
 use crate::act::monitor::{Answer, Error, Monitor};
 use crate::base::text;
@@ -45,6 +45,7 @@ pub(super) struct Inner {
     pub(super) batch: usize,
     pub(super) undeclared_max: usize,
     pub(super) on_event: Option<OnEvent>,
+    pub(super) tell_late: bool,
     pub(super) pending: Mutex<Pending>,
     /// One write at a time, so that beats are taken in in their order.
     pub(super) writing: AtomicBool,
@@ -82,12 +83,16 @@ pub struct Builder {
     batch: usize,
     undeclared_max: usize,
     on_event: Option<OnEvent>,
+    tell_late: bool,
     memory: Option<f64>,
 }
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder").field("name", &self.name).field("jobs", &self.jobs.len()).finish_non_exhaustive()
+        f.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("jobs", &self.jobs.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -105,6 +110,7 @@ impl Builder {
             batch: 64,
             undeclared_max: 64,
             on_event: None,
+            tell_late: false,
             memory: None,
         }
     }
@@ -192,6 +198,13 @@ impl Builder {
         self
     }
 
+    /// Tells also that a success is late, and that it came after all: [hints](heartbeat::Event::is_hint), which otherwise stand in the
+    /// report alone. That no run was begun in time is always told.
+    pub const fn tell_late(mut self) -> Self {
+        self.tell_late = true;
+        self
+    }
+
     /// Goes out after each check that was complete. At most 16.
     pub fn ping(mut self, ping: Ping) -> Self {
         self.pings.push(Arc::new(ping));
@@ -203,7 +216,8 @@ impl Builder {
     /// # Errors
     /// [`Error::Field`] with what is out of its bounds, [`Error::Policy`] with the job whose policy is not possible.
     pub fn build(self) -> Result<Monitor, Error> {
-        let Self { store, name, asked, units, pings, tick, every, batch, undeclared_max, on_event, .. } = self;
+        let Self { store, name, asked, units, pings, tick, every, batch, undeclared_max, .. } = self;
+        let (on_event, tell_late) = (self.on_event, self.tell_late);
         let plain = |c: char| c != '/' && !c.is_control();
         if !(1..=OWN_NAME_MAX).contains(&name.len()) || !name.chars().all(plain) {
             let allowed = format!("1 to {OWN_NAME_MAX} bytes, no slash and no control characters");
@@ -255,6 +269,7 @@ impl Builder {
             batch,
             undeclared_max,
             on_event,
+            tell_late,
             pending,
             writing,
             known,
@@ -290,6 +305,12 @@ fn shown(name: &str) -> String {
 impl Inner {
     pub(super) fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be told of the events of a job.
+    pub(super) fn told(&self, job: &str, events: impl IntoIterator<Item = heartbeat::Event>) -> Vec<Raised> {
+        let events = events.into_iter().filter(|event| self.tell_late || !event.is_hint());
+        events.map(|event| self.raised(job, What::Job(event))).collect()
     }
 
     pub(super) fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {

@@ -8,7 +8,7 @@ pub(super) use crate::act::monitor::kept::Known;
 use crate::act::monitor::asked::{Ask, Asked, Got, ask_all};
 use crate::act::monitor::build::Declared;
 use crate::act::monitor::kept::TRIES_MAX;
-use crate::act::monitor::raised::{Raised, What};
+use crate::act::monitor::raised::Raised;
 use crate::act::monitor::report::{Entry, Finding, Report};
 use crate::act::monitor::timers::{NoTimers, TimerUnit};
 use crate::act::monitor::write::Applying;
@@ -135,8 +135,7 @@ impl Monitor {
                 events.extend(heart.tick(look, |after| declared.expected(after)));
             }
         }
-        let told = events.into_iter().map(|event| self.inner.raised(job, What::Job(event)));
-        Ok((heart, told.collect()))
+        Ok((heart, self.inner.told(job, events)))
     }
 
     /// When the newest run of a job that succeeded did so, if that was after `since`.
@@ -161,13 +160,20 @@ impl Monitor {
             for change in together {
                 let policy = self.inner.jobs.get(&change.job).map(|declared| declared.policy);
                 let heart = (&change.heart, policy);
-                writes.push(self.inner.write_of(&change.job, heart, change.version, change.from, &change.told)?);
+                writes.push(self.inner.write_of(
+                    &change.job,
+                    heart,
+                    change.version,
+                    change.from,
+                    &change.told,
+                )?);
             }
             match self.inner.apply(writes).await? {
                 Applying::Done(applied) => {
                     for (change, written) in together.iter().zip(applied.writes) {
                         let policy = Some(*change.heart.policy());
-                        let known = Known { version: Some(written.version), policy, heart: change.heart.clone() };
+                        let known =
+                            Known { version: Some(written.version), policy, heart: change.heart.clone() };
                         seen.known.insert(change.job.clone(), known);
                         self.tell_all(&change.told);
                     }
@@ -195,9 +201,9 @@ impl Monitor {
             };
             let (heart, told) = self.judge(job, declared, known.as_ref(), look, &mut 1).await?;
             let policy = Some(declared.policy);
-            let as_it_was = known.as_ref().is_some_and(|known| {
-                known.policy == policy && known.heart.saved() == heart.saved()
-            });
+            let as_it_was = known
+                .as_ref()
+                .is_some_and(|known| known.policy == policy && known.heart.saved() == heart.saved());
             if as_it_was {
                 seen.known.insert(job.to_owned(), Known { version, policy, heart });
                 return Ok(());
@@ -222,9 +228,8 @@ impl Monitor {
             if all { known.policy.is_some() } else { self.inner.jobs.contains_key(job) }
         };
         let unreadable = seen.unreadable.iter();
-        let mut entries: Vec<Entry> = unreadable
-            .map(|(job, why)| Entry::new(job.clone(), Finding::Unreadable(why.clone())))
-            .collect();
+        let mut entries: Vec<Entry> =
+            unreadable.map(|(job, why)| Entry::new(job.clone(), Finding::Unreadable(why.clone()))).collect();
         let mut undeclared = Vec::new();
         for (job, known) in &seen.known {
             let status = known.heart.status();

@@ -6,9 +6,7 @@ use crate::act::monitor::build::Inner;
 use crate::act::monitor::raised::{Raised, What};
 use crate::base::explain::Explain;
 use crate::decide::heartbeat::{Heart, Policy, Saved, State};
-use crate::remember::store::{
-    self, BODY_MAX, Event, Expect, Ns, Order, PAGE_MAX, Put, Query, Record, Write,
-};
+use crate::remember::store::{self, BODY_MAX, Event, Expect, Ns, Order, PAGE_MAX, Put, Query, Record, Write};
 
 const VERSION: u32 = 1;
 /// Of a job that somebody declared.
@@ -71,7 +69,9 @@ impl Inner {
 
     /// The heartbeat of one job, and the version of what stands under its key.
     pub(super) async fn load(&self, job: &str) -> Result<(Option<Known>, Option<u64>), store::Error> {
-        let Some(record) = self.store.get(Ns::SNAPSHOT, &self.key(job)).await? else { return Ok((None, None)) };
+        let Some(record) = self.store.get(Ns::SNAPSHOT, &self.key(job)).await? else {
+            return Ok((None, None));
+        };
         let mine = self.jobs.get(job).map(|declared| declared.policy);
         Ok((Known::read(&record, mine)?, Some(record.version)))
     }

@@ -123,7 +123,9 @@ pub enum Error {
         source: heartbeat::Error,
     },
     /// Heartbeats of so many jobs that nobody declared are kept already.
-    #[error("nobody declared {job}, and the heartbeats of {kept} undeclared jobs are kept already, at most {allowed}")]
+    #[error(
+        "nobody declared {job}, and the heartbeats of {kept} undeclared jobs are kept already, at most {allowed}"
+    )]
     TooManyUndeclared {
         /// Which job.
         job: String,

@@ -186,10 +186,18 @@ impl fmt::Display for Entry {
                     (Some(why), _) => why.fmt(f)?,
                     (None, Some(last)) => write!(f, "it last succeeded at {}", second(last))?,
                     (None, None) => {
-                        write!(f, "it was not seen to succeed since it is expected, {}", second(status.since))?;
+                        write!(
+                            f,
+                            "it was not seen to succeed since it is expected, {}",
+                            second(status.since)
+                        )?;
                     }
                 }
-                if status.unsteady { f.write_str("; its state changes too often for each change to be told") } else { Ok(()) }
+                if status.unsteady {
+                    f.write_str("; its state changes too often for each change to be told")
+                } else {
+                    Ok(())
+                }
             }
             Finding::Undeclared(status) => match status.last_beat {
                 Some(last) => write!(f, "it beats, last at {}, and nobody declared it", second(last)),
@@ -208,7 +216,9 @@ impl fmt::Display for Entry {
             Finding::NotScheduled { job, timer: Some(_) } => {
                 write!(f, "the timer is not scheduled, so systemd does not run {job}")
             }
-            Finding::TimersNotAsked { job, why } => write!(f, "nobody knows whether systemd runs {job}: {why}"),
+            Finding::TimersNotAsked { job, why } => {
+                write!(f, "nobody knows whether systemd runs {job}: {why}")
+            }
         }
     }
 }

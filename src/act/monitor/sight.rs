@@ -46,8 +46,10 @@ impl Monitor {
             if fresh && noticed.is_none() {
                 return Ok(Looked { look, before, noticed });
             }
-            let told: Vec<Raised> =
-                noticed.iter().map(|noticed| self.inner.raised(&self.inner.name, What::Noticed(*noticed))).collect();
+            let told: Vec<Raised> = noticed
+                .iter()
+                .map(|noticed| self.inner.raised(&self.inner.name, What::Noticed(*noticed)))
+                .collect();
             let event = self.inner.event(Some("saved"), "saved", &told);
             let saved = snapshots.save_and_tell(&key, "monitor", &sight.saved(), version, event).await?;
             if let Saved::Done(_) = saved {
@@ -71,7 +73,9 @@ impl Monitor {
         for _ in 0..TRIES_MAX {
             let found = snapshots.load::<KeptProbe>(&key).await?;
             if let Some(found) = found.as_ref().filter(|found| found.value.v != 1) {
-                return Err(corrupt(&key, &format_args!("it has version {}, known is 1", found.value.v)).into());
+                return Err(
+                    corrupt(&key, &format_args!("it has version {}, known is 1", found.value.v)).into()
+                );
             }
             let before = found.as_ref().map(|found| &found.value.status);
             let (status, turned) = ProbeStatus::after(before, answer.clone(), looked, now);
@@ -80,7 +84,8 @@ impl Monitor {
             }
             let told: Vec<Raised> =
                 turned.into_iter().map(|turned| self.inner.raised(name, What::Probe(turned))).collect();
-            let event = self.inner.event(before.map(|before| before.state.as_str()), status.state.as_str(), &told);
+            let event =
+                self.inner.event(before.map(|before| before.state.as_str()), status.state.as_str(), &told);
             let kept = KeptProbe { v: 1, status: status.clone() };
             let version = found.as_ref().map(|found| found.version);
             if let Saved::Done(_) = snapshots.save_and_tell(&key, "probe", &kept, version, event).await? {

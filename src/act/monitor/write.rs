@@ -119,7 +119,9 @@ impl Monitor {
                     }
                     let policy = match mine {
                         Some(policy) => policy,
-                        None => unjudged().map_err(|source| Error::Policy { job: name.to_owned(), source })?,
+                        None => {
+                            unjudged().map_err(|source| Error::Policy { job: name.to_owned(), source })?
+                        }
                     };
                     (Heart::new(policy, first.now), mine)
                 }
@@ -127,8 +129,8 @@ impl Monitor {
             let from = version.map(|_| heart.state());
             let events = noted.iter().filter_map(|noted| heart.observe(noted.now, noted.beat.clone()));
             // What nobody declared is not judged.
-            let events = events.filter(|_| policy.is_some()).map(|event| self.inner.raised(name, What::Job(event)));
-            told.extend(events);
+            let events: Vec<_> = events.filter(|_| policy.is_some()).collect();
+            told.extend(self.inner.told(name, events));
             let write = self.inner.write_of(name, (&heart, policy), version, from, &told)?;
             if let Applying::Done(_) = self.inner.apply(vec![write]).await? {
                 return Ok(told);

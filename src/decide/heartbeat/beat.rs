@@ -35,6 +35,11 @@ pub enum Beat {
         /// What it said; of which the first 200 bytes are kept.
         why: String,
     },
+    /// A run was put down until later, or went to somebody else: it has neither ended well nor failed, and its time does not run.
+    PutDown {
+        /// Which.
+        run: String,
+    },
     /// A person has put the job aside: nothing is expected of it.
     Paused,
     /// It is expected again, from now on.
@@ -66,6 +71,12 @@ impl Beat {
         Self::Failed { run: String::new(), why: why.into() }
     }
 
+    /// A run without an id was put down.
+    #[must_use]
+    pub const fn put_down() -> Self {
+        Self::PutDown { run: String::new() }
+    }
+
     /// The same of the run called `id`; nothing where it is about no run.
     #[must_use]
     pub fn of(mut self, id: impl Into<String>) -> Self {
@@ -73,6 +84,7 @@ impl Beat {
             Self::Started { run }
             | Self::Progress { run }
             | Self::Succeeded { run }
+            | Self::PutDown { run }
             | Self::Failed { run, .. } => *run = id.into(),
             Self::Paused | Self::Resumed => {}
         }

@@ -222,6 +222,10 @@ impl Heart {
                 let said = head(&why, SAID_MAX).to_owned();
                 self.failed(at, |in_a_row, limit| Why::Failed { in_a_row, limit, said })
             }
+            Beat::PutDown { run } => {
+                self.runs.end(&run);
+                None
+            }
             Beat::Paused => self.paused(at),
             Beat::Resumed => self.resumed(at),
         };
@@ -324,6 +328,9 @@ impl Heart {
             State::Paused | State::Up => None,
             State::New => self.turn(at, State::Up, Why::FirstSuccess { since: first }),
             _ if self.successes < needed => None,
+            State::Late if self.why.as_ref().is_some_and(Why::is_hint) => {
+                self.turn(at, State::Up, Why::CameLate { since: self.since, at })
+            }
             from => self.turn(at, State::Up, Why::Recovered { from, since: self.since, at }),
         }
     }
@@ -379,6 +386,9 @@ impl Heart {
             self.turns.clear();
         }
         let told = Event { at, from, to, why };
+        if told.is_hint() {
+            return self.restless.is_none().then_some(told);
+        }
         let Some((changes, span)) = self.policy.unsteady else { return Some(told) };
         if let Some(restless) = &mut self.restless {
             restless.last = restless.last.max(at);

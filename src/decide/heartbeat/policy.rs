@@ -35,7 +35,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Expected to succeed at least once in each `interval`, 1 s to 3660 days.
+    /// Expected to succeed at least once in each `interval`, 1 s to 3660 days. From success to success, so a job that is started each
+    /// hour and takes now one minute and now ten is late now and then; which is a [hint](super::Event::is_hint), no more.
     pub const fn every(interval: Duration) -> Builder {
         Builder(Self::of(Some(interval)))
     }
@@ -142,7 +143,8 @@ impl Builder {
 
     /// The change of state that is the `changes`-th within `span` is told as [`Unsteady`](super::Why::Unsteady), and none after it
     /// until there was none for a `span`: then where it stands is told once ([`Steady`](super::Why::Steady)). 2 to 32 changes, 1 s to
-    /// 3660 days; default 6 in 1 h. What a person does is always told.
+    /// 3660 days; default 6 in 1 h. What a person does is always told, and
+    /// [hints](super::Event::is_hint) do not count.
     pub const fn unsteady(mut self, changes: u32, span: Duration) -> Self {
         self.0.unsteady = Some((changes, span));
         self

@@ -69,6 +69,21 @@ pub struct Event {
     pub why: Why,
 }
 
+impl Event {
+    /// Whether it is no more than a hint: that a success is late, and that it came after all. A job that takes now a little longer and
+    /// now a little less is late each time, and nobody wants to hear of it.
+    #[must_use]
+    pub const fn is_hint(&self) -> bool {
+        self.why.is_hint()
+    }
+}
+
+impl Why {
+    pub(super) const fn is_hint(&self) -> bool {
+        matches!(self, Self::Late { .. } | Self::CameLate { .. })
+    }
+}
+
 impl Explain for Event {
     fn code(&self) -> &'static str {
         self.why.code()
@@ -98,6 +113,13 @@ pub enum Why {
         /// Since when.
         since: Timestamp,
         /// When it is well again.
+        at: Timestamp,
+    },
+    /// It has succeeded, later than it was to.
+    CameLate {
+        /// Since when it was late.
+        since: Timestamp,
+        /// When it succeeded.
         at: Timestamp,
     },
     /// No success came in its time.
@@ -184,6 +206,7 @@ impl Explain for Why {
         match self {
             Self::FirstSuccess { .. } => "heartbeat.first_success",
             Self::Recovered { .. } => "heartbeat.recovered",
+            Self::CameLate { .. } => "heartbeat.came_late",
             Self::Late { .. } => "heartbeat.late",
             Self::NotStarted { .. } => "heartbeat.not_started",
             Self::Overdue { .. } => "heartbeat.overdue",
@@ -208,6 +231,10 @@ impl fmt::Display for Why {
             Self::Recovered { from, since, at } => {
                 let was = text::about(between(*since, *at));
                 write!(f, "it succeeds again after it was {from} for {was}, since {}", second(*since))
+            }
+            Self::CameLate { since, at } => {
+                let late = text::about(between(*since, *at));
+                write!(f, "it has succeeded, {late} after it was found to be late")
             }
             Self::Late { last, due } => {
                 write!(f, "it was to have succeeded by {}, {}", second(*due), Last(*last))

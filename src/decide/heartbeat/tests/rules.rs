@@ -192,6 +192,20 @@ fn what_changes_too_often_is_told_once_and_then_when_it_is_quiet() {
 }
 
 #[test]
+fn that_a_success_is_a_little_late_is_a_hint_and_does_not_count_as_unsteady() {
+    let mut heart = heart(hourly().unsteady(2, secs(86_400)));
+    heart.observe(at(0), Beat::succeeded());
+    for hour in 1..10 {
+        let late = heart.tick(at(hour * 3610 - 5).into(), |_| None).unwrap();
+        let came = heart.observe(at(hour * 3610), Beat::succeeded()).unwrap();
+        assert_eq!((late.code(), came.code()), ("heartbeat.late", "heartbeat.came_late"));
+        assert!(late.is_hint() && came.is_hint());
+        assert_eq!(came.to_string(), "up: it has succeeded, 5.0 s after it was found to be late");
+    }
+    assert_eq!(code(heart.observe(at(36_101), Beat::failed("x"))), "heartbeat.unsteady");
+}
+
+#[test]
 fn a_schedule_is_late_a_grace_after_the_instant_and_overdue_at_the_following_one() {
     let day = 86_400;
     let mut heart = heart(Policy::scheduled().grace(secs(1800)));
@@ -340,4 +354,13 @@ fn a_policy_outside_its_bounds_names_field_given_and_allowed() {
         let error = builder.build().unwrap_err().to_string();
         assert!(error.starts_with(says), "{error}");
     }
+}
+
+#[test]
+fn a_run_that_was_put_down_is_no_success_and_no_failure_and_its_time_does_not_run() {
+    let mut heart = heart(hourly().run_max(secs(600)));
+    heart.observe(at(0), Beat::succeeded());
+    heart.observe(at(60), Beat::started().of("a"));
+    assert_eq!(heart.observe(at(120), Beat::put_down().of("a")), None);
+    assert_eq!(watch(&mut heart, 120, 7200, 1), [(3600, "heartbeat.late"), (7200, "heartbeat.overdue")]);
 }
