@@ -61,6 +61,8 @@ mod pg;
 #[cfg(all(feature = "postgres", feature = "testing"))]
 mod postgres;
 mod queue;
+#[cfg(feature = "testing")]
+mod readiness;
 mod reasons;
 mod schedule;
 mod similarity;

@@ -6,6 +6,7 @@ mod ends;
 mod faces;
 mod order;
 mod trouble;
+mod watched;
 mod worth;
 
 use std::sync::atomic::{AtomicU64, Ordering};
