@@ -78,7 +78,8 @@ pub enum Contain {
     /// And what has left its group, as far as it carries the command's mark in its environment. This program becomes a
     /// subreaper (`PR_SET_CHILD_SUBREAPER`), from now on and for all its threads: what its children leave behind becomes its own child, and
     /// what belongs to the command is ended and reaped. What clears its environment, or runs as another user, is not
-    /// found. Linux; elsewhere the same as `Group`.
+    /// found. One of them that ends by itself, unseen, stays a zombie until this program ends; those that were seen are reaped
+    /// when next a command ends. Linux; elsewhere the same as `Group`.
     Subreaper,
     /// All of it, without exception: a control group is made for it below this one, which must be of version 2, exist and be
     /// delegated to this program (systemd: `Delegate=yes`), and ended by `cgroup.kill` (Linux 5.14). Elsewhere than on Linux it is refused.
@@ -244,11 +245,11 @@ impl Command {
         self.deadline(deadline)
     }
 
-    /// The same, over for good within `left`: at most a quarter of it is the grace, a tenth the drain, and a twentieth, or 100 ms, is
-    /// for what lies between them.
+    /// The same, over for good within `left`: at most a quarter of it is the grace, a tenth the drain, and a twentieth, or 1 s, is for
+    /// what lies between them.
     #[cfg(feature = "store")]
     pub(in crate::act) fn within(mut self, left: Duration) -> Self {
-        let left = left.saturating_sub((left / 20).min(Duration::from_millis(100)));
+        let left = left.saturating_sub((left / 20).min(Duration::from_secs(1)));
         self.grace = self.grace.min(left / 4);
         self.drain = self.drain.min(left / 10);
         let limit = left.saturating_sub(self.grace).saturating_sub(self.drain).max(Duration::from_millis(1));

@@ -185,11 +185,13 @@ impl Child {
     }
 
     /// What it has written until now, as far as it was read: its pipes are read while it is waited for.
-    pub fn output(&mut self) -> Output {
+    #[must_use]
+    pub fn output(&self) -> Output {
         if let Some(outcome) = &self.outcome {
             return Output { stdout: outcome.stdout.clone(), stderr: outcome.stderr.clone() };
         }
-        Output { stdout: self.pump.stdout().captured(), stderr: self.pump.stderr().captured() }
+        let [stdout, stderr] = self.pump.captured();
+        Output { stdout, stderr }
     }
 
     /// How many bytes it has written until now, to both streams, as far as they were read.
@@ -311,12 +313,13 @@ impl Child {
         if !over && (!ended || now < self.look.at) {
             return false;
         }
-        let members = self.look(now).map_or(0, |found| found.members.len());
-        if over || (ended && members == 0 && !self.pump.is_open()) {
+        let members = self.look(now).map_or_else(Vec::new, |found| found.members);
+        if over || (ended && members.is_empty() && !self.pump.is_open()) {
+            self.reach.leave(members);
             self.finish(now);
             return true;
         }
-        if kill && members > 0 {
+        if kill && !members.is_empty() {
             self.reach.kill(&self.leader);
         }
         false
@@ -371,7 +374,7 @@ impl Child {
         let status = self.leader.status().unwrap_or(Status::Unknown);
         let killed = status.signal() == Some(Signal::KILL) || status.code() == Some(137);
         let pipe_held_open = self.pump.is_open();
-        let (stdout, stderr) = (self.pump.stdout().take(), self.pump.stderr().take());
+        let [stdout, stderr] = self.pump.take();
         let outcome = Box::new(Outcome {
             program: std::mem::take(&mut self.program),
             status,

@@ -1,7 +1,6 @@
 //! Who belongs to a command, and the signals that reach them.
 
-use rustix::process::{Pid, WaitId, WaitIdOptions};
-
+use crate::act::command::adopted;
 use crate::act::command::cgroup::{self, Cage};
 use crate::act::command::leader::Leader;
 use crate::act::command::proc::{self, Found};
@@ -10,6 +9,9 @@ use crate::base::rng::entropy;
 
 /// How many marks a command that was started by a command that was … carries.
 const MARKS_MAX: usize = 8;
+
+/// How many of those that were seen are remembered, to be reaped.
+const KNOWN_MAX: usize = 4096;
 
 /// How far a command is reached.
 #[derive(Debug)]
@@ -70,18 +72,18 @@ impl Reach {
             How::Cage(cage) => {
                 let mut members = cage.members();
                 members.retain(|pid| *pid != leader.pid());
+                self.known.extend(&members);
                 Found { members, ..Found::default() }
             }
             How::Group | How::Subreaper => proc::belonging(leader.pid(), &self.mark, young)?,
         };
-        found.zombies.drain(..).for_each(reap);
+        found.zombies.drain(..).for_each(adopted::reap_one);
+        self.known.sort_unstable();
+        self.known.dedup();
+        self.known.truncate(KNOWN_MAX);
         if matches!(self.how, How::Subreaper) {
-            for pid in found.strays.drain(..) {
-                if !self.known.contains(&pid) {
-                    self.known.push(pid);
-                }
-                found.members.push(pid);
-            }
+            self.known.extend(&found.strays);
+            found.members.append(&mut found.strays);
         }
         Some(found)
     }
@@ -95,20 +97,32 @@ impl Reach {
 
     /// Ends all of them.
     pub(super) fn kill(&mut self, leader: &Leader) {
+        if matches!(self.how, How::Cage(_)) {
+            // Seen before they are zombies, which are shown in no control group, and may be this process's to reap.
+            self.look(leader, false);
+        }
         if let How::Cage(cage) = &self.how {
             cage.kill();
         }
         self.signal(leader, Signal::KILL);
     }
 
-    /// Reaps those who have become this process's to reap.
+    /// Reaps those who have become this process's to reap, of this command and of earlier ones.
     pub(super) fn reap(&mut self) {
-        self.known.drain(..).for_each(reap);
+        adopted::expect(self.known.drain(..));
+        adopted::reap();
+    }
+
+    /// Those who are not seen to end, as nobody waits for them any longer.
+    pub(super) fn leave(&mut self, members: Vec<u32>) {
+        self.known.extend(members);
     }
 
     /// Which of them still run and belong to the command.
     pub(super) fn still(&self, pids: Vec<u32>) -> Vec<u32> {
-        pids.into_iter().filter(|pid| proc::is_marked(*pid, &self.mark)).collect()
+        let still: Vec<_> = pids.into_iter().filter(|pid| proc::is_marked(*pid, &self.mark)).collect();
+        adopted::expect(still.iter().copied());
+        still
     }
 
     /// Whether the kernel has ended a process here for want of memory since the start.
@@ -135,7 +149,7 @@ impl Reach {
         use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
         let Some(first) = self.look(leader, false) else { return };
-        let open = |pid: &u32| Some((*pid, pidfd_open(to_pid(*pid)?, PidfdFlags::empty()).ok()?));
+        let open = |pid: &u32| Some((*pid, pidfd_open(adopted::to_pid(*pid)?, PidfdFlags::empty()).ok()?));
         let held: Vec<_> = first.members.iter().filter_map(open).collect();
         let (Some(again), Some(raw)) = (self.look(leader, false), signal.raw()) else { return };
         for (pid, fd) in held {
@@ -152,22 +166,12 @@ impl Reach {
 #[cfg(target_os = "linux")]
 fn become_subreaper() -> Result<(), Error> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-        .map_err(|source| Error::Spawn { program: String::from("as a subreaper"), source: source.into() })
+        .map_err(|source| Error::Spawn { program: String::from("as a subreaper"), source: source.into() })?;
+    adopted::begin();
+    Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]
 const fn become_subreaper() -> Result<(), Error> {
     Ok(())
-}
-
-fn to_pid(pid: u32) -> Option<Pid> {
-    Pid::from_raw(i32::try_from(pid).ok()?)
-}
-
-/// One that has ended, if it is a child of this process. It belonged to a command, so nobody else waits for it.
-fn reap(pid: u32) {
-    if let Some(pid) = to_pid(pid) {
-        let _reaped =
-            rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
-    }
 }

@@ -39,6 +39,7 @@
 //! happens. On other Unixes, and older kernels, the process is looked at every 10 ms. What is left behind is looked up in `/proc`;
 //! where there is none, a group is killed as a whole at the end and nobody is reported.
 
+mod adopted;
 mod builder;
 mod captured;
 mod cgroup;

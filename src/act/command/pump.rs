@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::act::command::builder::OnOutput;
 use crate::act::command::captured::Keeping;
-use crate::act::command::{Stream, Wake};
+use crate::act::command::{Captured, Stream, Wake};
 
 /// How much is read at once.
 const PIECE: usize = 64 * 1024;
@@ -91,12 +91,14 @@ impl Pump {
         self.stdout.keeping.bytes.saturating_add(self.stderr.keeping.bytes)
     }
 
-    pub(super) const fn stdout(&mut self) -> &mut Keeping {
-        &mut self.stdout.keeping
+    /// What was written to both, as far as it is kept.
+    pub(super) fn captured(&self) -> [Captured; 2] {
+        [&self.stdout, &self.stderr].map(|tube| tube.keeping.captured())
     }
 
-    pub(super) const fn stderr(&mut self) -> &mut Keeping {
-        &mut self.stderr.keeping
+    /// The same at the end, without a copy of it.
+    pub(super) fn take(&mut self) -> [Captured; 2] {
+        [&mut self.stdout, &mut self.stderr].map(|tube| tube.keeping.take())
     }
 
     /// Waits until something happens, at most so long, and moves what can be moved. `leader` is what tells that the process has

@@ -77,8 +77,9 @@ pub fn exists(pid: u32) -> bool {
     std::path::Path::new(&format!("/proc/{pid}/stat")).exists()
 }
 
-/// The zombies of this process.
+/// The zombies of this process. What has escaped from a command while this process is a subreaper is reaped when next one ends.
 pub fn zombies() -> Vec<u32> {
+    Command::new("true").run_blocking().unwrap();
     let own = std::process::id().to_string();
     let pids = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
