@@ -10,11 +10,11 @@ use unattended::budget::{self, Budget};
 use unattended::fault::{Class, Fault};
 use unattended::heartbeat;
 use unattended::quota::{Calendar, Meter, Quota};
-use unattended::retry;
 use unattended::rng::Rng;
 use unattended::time::{Clock, Moment, Now, System};
 use unattended::window::Window;
 use unattended::zone::Zone;
+use unattended::{restart, retry};
 
 fn start() -> Now {
     Now { moment: Moment::from_nanos(86_400_000_000_000), wall: chrono::DateTime::UNIX_EPOCH }
@@ -272,7 +272,35 @@ fn windows(criterion: &mut Criterion) {
 #[cfg(not(all(feature = "tz", feature = "cron")))]
 const fn schedules(_: &mut Criterion) {}
 
+fn restarts(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("restart");
+    let policy = restart::Policy::new()
+        .failures_max(1000, Duration::from_secs(86_400))
+        .same_unlimited()
+        .backoff(Backoff::new(Duration::from_millis(1), Duration::from_millis(2)));
+    let line = "2026-11-22T01:02:03Z worker[4711]: cannot connect to 10.0.0.7:5432 after 31 ms\n";
+    for (name, tail) in
+        [("a failure with a line", line.to_owned()), ("a failure with a whole tail", line.repeat(12))]
+    {
+        group.bench_function(name, |bencher| {
+            let exit = restart::Exit::code(1).stderr_tail(&tail);
+            let mut state = restart::State::new(policy, 7).unwrap();
+            let mut now = start();
+            bencher.iter_batched(
+                || exit.clone(),
+                |exit| {
+                    state.started(now);
+                    now = now.after(Duration::from_secs(90));
+                    black_box(state.on_exit(black_box(now), exit))
+                },
+                BatchSize::SmallInput,
+            );
+        });
+    }
+    group.finish();
+}
+
 criterion_group!(
-    decide, breakers, retries, quotas, budgets, heartbeats, delays, contracts, schedules, windows
+    decide, breakers, retries, quotas, budgets, heartbeats, restarts, delays, contracts, schedules, windows
 );
 criterion_main!(decide);

@@ -55,7 +55,7 @@ fn a_job_is_put_down_while_its_gate_is_closed_and_no_attempt_is_used_up() {
         .build()
         .unwrap();
     let put_down = run(&world, &job, "a");
-    assert_eq!((put_down.state(), put_down.body.attempt), (State::Deferred, 0));
+    assert_eq!((put_down.state(), put_down.body.attempt), (State::Queued, 0));
     assert_eq!(count.load(Ordering::SeqCst), 0);
     let told = history(&world, &put_down);
     let (code, why) = told.last().unwrap();
@@ -89,7 +89,7 @@ fn a_gate_that_closes_between_two_steps_keeps_what_is_done_and_the_next_step_unm
         .build()
         .unwrap();
     let put_down = run(&world, &job, "a");
-    assert_eq!((put_down.state(), count.load(Ordering::SeqCst)), (State::Deferred, 0));
+    assert_eq!((put_down.state(), count.load(Ordering::SeqCst)), (State::Queued, 0));
     assert!(put_down.body.steps[0].state.is_settled() && !put_down.body.steps[1].state.is_settled());
     // Whoever takes it over need not ask whether the unsafe step was begun.
     assert_eq!(format!("{:?}", put_down.body.steps[1].state), "Pending");
@@ -145,7 +145,7 @@ fn whoever_finds_the_lock_held_puts_its_run_down_and_says_who_has_it() {
     let job = Job::new("import").lock(&path).step(counting("work", Effect::Unsafe, &count)).build().unwrap();
     let held = Lock::take(&path, Duration::ZERO).unwrap();
     let put_down = run(&world, &job, "a");
-    assert_eq!((put_down.state(), put_down.body.attempt), (State::Deferred, 0));
+    assert_eq!((put_down.state(), put_down.body.attempt), (State::Queued, 0));
     let (code, why) = history(&world, &put_down).pop().unwrap();
     assert!(code == "job.locked" && why.contains(&format!("by process {}", std::process::id())), "{code}: {why}");
     drop(held);
