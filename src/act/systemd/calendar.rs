@@ -1,7 +1,6 @@
 //! A schedule as calendar events of systemd.time(7).
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use chrono::{Datelike, Timelike};
@@ -144,7 +143,10 @@ fn of_week(names: &OfWeek, within: u64) -> Vec<Rule> {
 fn of_both(days: &OfMonth, names: &OfWeek) -> Result<Vec<Rule>, Error> {
     let nth = names.nth.iter().any(|week| *week != 0);
     if (days.last && nth) || (days.plain != 0 && names.last != 0) {
-        return Err(Error::cannot_say("the day", "it is counted from the end of the month and from its beginning"));
+        return Err(Error::cannot_say(
+            "the day",
+            "it is counted from the end of the month and from its beginning",
+        ));
     }
     let mut rules = if days.plain == 0 { Vec::new() } else { of_week(names, days.plain) };
     let week = (names.plain | names.last) & EVERY_WEEKDAY;
@@ -215,17 +217,11 @@ fn mask(mask: u64, least: u32, most: u32) -> String {
 
 /// Values in order, those without a gap as a range.
 fn runs(values: &[u32], width: usize) -> String {
-    let mut written = String::new();
-    for run in values.chunk_by(|a, b| a + 1 == *b) {
-        let comma = if written.is_empty() { "" } else { "," };
-        // Writing to a string does not fail.
-        let _: std::fmt::Result = match run {
-            [first, _, .., last] if run.len() > 2 => write!(written, "{comma}{first:0width$}..{last:0width$}"),
-            [first, second] => write!(written, "{comma}{first:0width$},{second:0width$}"),
-            _ => write!(written, "{comma}{:0width$}", run.first().copied().unwrap_or_default()),
-        };
-    }
-    written
+    let parts = values.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
+        [first, _, .., last] if run.len() > 2 => format!("{first:0width$}..{last:0width$}"),
+        _ => run.iter().map(|value| format!("{value:0width$}")).collect::<Vec<_>>().join(","),
+    });
+    parts.collect::<Vec<_>>().join(",")
 }
 
 /// With a space after it; nothing for all of them.

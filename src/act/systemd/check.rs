@@ -23,7 +23,11 @@ pub(super) fn check(service: &Service) -> Result<(), Error> {
         return Err(Error::field("target_version", service.target_version, "252 or newer"));
     }
     if service.dynamic_user && service.user.is_some() {
-        return Err(Error::field("user", service.user.as_deref().unwrap_or_default(), "none beside dynamic_user"));
+        return Err(Error::field(
+            "user",
+            service.user.as_deref().unwrap_or_default(),
+            "none beside dynamic_user",
+        ));
     }
     if service.not_now == Some(0) {
         return Err(Error::field("not_now", 0, "1 to 255; 0 is a success"));
@@ -32,10 +36,18 @@ pub(super) fn check(service: &Service) -> Result<(), Error> {
     limits(service)?;
     if service.watchdog.is_some() && service.kind != Kind::Notify {
         let given = format!("for a service of Type={}", service.kind.word());
-        return Err(Error::field("watchdog", given, "only for Kind::Notify, which tells systemd how it gets on"));
+        return Err(Error::field(
+            "watchdog",
+            given,
+            "only for Kind::Notify, which tells systemd how it gets on",
+        ));
     }
     if service.timer.is_some() && service.kind == Kind::Notify {
-        return Err(Error::field("timer", "for a service of Type=notify", "only for one that comes to an end"));
+        return Err(Error::field(
+            "timer",
+            "for a service of Type=notify",
+            "only for one that comes to an end",
+        ));
     }
     match &service.restart {
         Some(restarts) => restarts_of(service, restarts),
@@ -77,7 +89,10 @@ fn restarts_of(service: &Service, restarts: &Restarts) -> Result<(), Error> {
     }
     let least = restarts.least(grows(service));
     if *within <= least {
-        let allowed = format!("more than {}: {failures_max} delays last as long, so the limit is never reached", text::exact(least));
+        let allowed = format!(
+            "more than {}: {failures_max} delays last as long, so the limit is never reached",
+            text::exact(least)
+        );
         return Err(Error::field("restart.within", text::exact(*within), allowed));
     }
     if let Some(period) = service.timer.as_ref().and_then(|timer| timer.facts.period_min)
@@ -115,15 +130,20 @@ fn lengths(service: &Service) -> Result<(), Error> {
         ("credential", service.credentials.len()),
     ];
     match lists.into_iter().find(|(_, length)| *length > LIST_MAX) {
-        Some((field, length)) => Err(Error::field(field, format!("{length} of them"), format!("at most {LIST_MAX}"))),
+        Some((field, length)) => {
+            Err(Error::field(field, format!("{length} of them"), format!("at most {LIST_MAX}")))
+        }
         None => Ok(()),
     }
 }
 
 fn limits(service: &Service) -> Result<(), Error> {
     let limits = &service.limits;
-    for (field, given) in [("memory_max", limits.memory_max), ("memory_high", limits.memory_high), ("tasks_max", limits.tasks_max)]
-    {
+    for (field, given) in [
+        ("memory_max", limits.memory_max),
+        ("memory_high", limits.memory_high),
+        ("tasks_max", limits.tasks_max),
+    ] {
         if given == Some(0) {
             return Err(Error::field(field, 0, "1 or more"));
         }

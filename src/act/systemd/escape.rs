@@ -41,7 +41,11 @@ pub(super) fn word(field: &'static str, given: &str, dollar: Dollar) -> Result<S
 pub(super) fn program(given: &str) -> Result<String, Error> {
     let allowed = "the absolute path of a program, without $";
     // The path is not searched for variables, but the name that the program is told is.
-    if !given.starts_with('/') || given.ends_with('/') || given.contains('$') || given.split('/').any(|part| part == "..") {
+    if !given.starts_with('/')
+        || given.ends_with('/')
+        || given.contains('$')
+        || given.split('/').any(|part| part == "..")
+    {
         return Err(Error::field("exec", shown(given), allowed));
     }
     word("exec", given, Dollar::Plain)
@@ -52,7 +56,11 @@ pub(super) fn prose(field: &'static str, given: &str) -> Result<String, Error> {
     one_line(field, given)?;
     let given = given.trim();
     if given.is_empty() || given.ends_with('\\') || given.contains('\t') {
-        return Err(Error::field(field, shown(given), "one line that is not empty and has no backslash at its end"));
+        return Err(Error::field(
+            field,
+            shown(given),
+            "one line that is not empty and has no backslash at its end",
+        ));
     }
     Ok(given.replace('%', "%%"))
 }
@@ -83,7 +91,8 @@ pub(super) fn service_name(given: &str) -> Result<(), Error> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
     let first = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !given.starts_with(first) || given.len() + ".service".len() > NAME_MAX || !given.chars().all(plain) {
-        let allowed = "letters, digits, _, -, . and :, without an ending; it begins with a letter, a digit or _";
+        let allowed =
+            "letters, digits, _, -, . and :, without an ending; it begins with a letter, a digit or _";
         return Err(Error::field("name", shown(given), allowed));
     }
     Ok(())
@@ -95,7 +104,11 @@ pub(super) fn unit_name(field: &'static str, given: &str) -> Result<String, Erro
     let rest = given.replace("%n", "").replace("%N", "").replace("%p", "");
     let ending = ENDINGS.iter().find_map(|ending| given.strip_suffix(ending));
     if !rest.chars().all(plain) || given.len() > NAME_MAX || ending.is_none_or(str::is_empty) {
-        return Err(Error::field(field, shown(given), "the name of a unit with its ending, such as alert@%n.service"));
+        return Err(Error::field(
+            field,
+            shown(given),
+            "the name of a unit with its ending, such as alert@%n.service",
+        ));
     }
     Ok(given.to_owned())
 }
@@ -103,7 +116,11 @@ pub(super) fn unit_name(field: &'static str, given: &str) -> Result<String, Erro
 /// The name of an environment variable.
 pub(super) fn variable(given: &str) -> Result<(), Error> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if given.is_empty() || given.len() > NAME_MAX || given.starts_with(|c: char| c.is_ascii_digit()) || !given.chars().all(word) {
+    if given.is_empty()
+        || given.len() > NAME_MAX
+        || given.starts_with(|c: char| c.is_ascii_digit())
+        || !given.chars().all(word)
+    {
         return Err(Error::field("environment", shown(given), "letters, digits and _, a letter first"));
     }
     Ok(())
@@ -123,7 +140,11 @@ fn one_line(field: &'static str, given: &str) -> Result<(), Error> {
         return Err(Error::field(field, shown(given), "one line without control characters"));
     }
     if given.len() > WORD_MAX {
-        return Err(Error::field(field, format!("{} bytes", given.len()), format!("at most {WORD_MAX} bytes")));
+        return Err(Error::field(
+            field,
+            format!("{} bytes", given.len()),
+            format!("at most {WORD_MAX} bytes"),
+        ));
     }
     Ok(())
 }

@@ -150,21 +150,37 @@ impl fmt::Display for Flaw {
         match self {
             Self::LimitUnreachable { burst, delay, within } => {
                 let (delay, within) = (about(*delay), about(*within));
-                write!(f, "{burst} starts, each {delay} after an end, never fall into {within}: it is begun again for ever")
+                write!(
+                    f,
+                    "{burst} starts, each {delay} after an end, never fall into {within}: it is begun again for ever"
+                )
             }
-            Self::LimitMisplaced { key } => write!(f, "{key}= belongs into [Unit]; here it is ignored or obsolete"),
+            Self::LimitMisplaced { key } => {
+                write!(f, "{key}= belongs into [Unit]; here it is ignored or obsolete")
+            }
             Self::DelayMaxIgnored => f.write_str("RestartMaxDelaySec= does nothing without RestartSteps="),
             Self::TooNew { key, since, target } => {
                 write!(f, "{key}= came with systemd {since}; {target} ignores it")
             }
-            Self::RestartRefused { given } => write!(f, "systemd refuses Restart={given} of a oneshot, and the unit with it"),
+            Self::RestartRefused { given } => {
+                write!(f, "systemd refuses Restart={given} of a oneshot, and the unit with it")
+            }
             Self::WatchdogUnheard { kind } => {
-                write!(f, "a service of Type={kind} does not say how it gets on: WatchdogSec= kills it, or does nothing")
+                write!(
+                    f,
+                    "a service of Type={kind} does not say how it gets on: WatchdogSec= kills it, or does nothing"
+                )
             }
             Self::OneshotWithoutEnd => f.write_str("a oneshot without TimeoutStartSec= may hang for ever"),
-            Self::NotPersistent => f.write_str("what is missed while the machine is down is not made up for, and the policy says it is"),
+            Self::NotPersistent => f.write_str(
+                "what is missed while the machine is down is not made up for, and the policy says it is",
+            ),
             Self::LateWithoutEnd { late_max } => {
-                write!(f, "systemd makes up for what was missed however late it is, and the policy only for {}", about(*late_max))
+                write!(
+                    f,
+                    "systemd makes up for what was missed however late it is, and the policy only for {}",
+                    about(*late_max)
+                )
             }
             Self::StopTooSoon { stop, drain } => {
                 write!(f, "it is killed after {}, and takes {} to end", about(*stop), about(*drain))
@@ -173,14 +189,23 @@ impl fmt::Display for Flaw {
                 write!(f, "the clocks skip {calendar} once a year, and systemd leaves it out on that day")
             }
             Self::ClocksSkip { calendar, machine: true } => {
-                write!(f, "where the zone of the machine skips {calendar} once a year systemd leaves it out on that day")
+                write!(
+                    f,
+                    "where the zone of the machine skips {calendar} once a year systemd leaves it out on that day"
+                )
             }
             Self::ClocksRepeat { calendar } => {
                 write!(f, "the clocks show an hour of {calendar} twice, and systemd passes it once")
             }
-            Self::ExecNotAbsolute { program } => write!(f, "{program} is searched for in a path of systemd's own"),
-            Self::UnknownDirective { section, key } => write!(f, "systemd knows no {key}= in [{section}] and ignores it"),
-            Self::UnknownSection { section } => write!(f, "systemd knows no section [{section}] and ignores it"),
+            Self::ExecNotAbsolute { program } => {
+                write!(f, "{program} is searched for in a path of systemd's own")
+            }
+            Self::UnknownDirective { section, key } => {
+                write!(f, "systemd knows no {key}= in [{section}] and ignores it")
+            }
+            Self::UnknownSection { section } => {
+                write!(f, "systemd knows no section [{section}] and ignores it")
+            }
             Self::UnreadableLine => f.write_str("this is neither a section, an assignment, nor a comment"),
         }
     }

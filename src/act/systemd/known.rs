@@ -14,7 +14,8 @@ pub(super) fn since(section: &str, key: &str) -> Option<u32> {
 }
 
 /// Sections of other kinds of units: what stands in them is not looked at.
-pub(super) const OTHERS: [&str; 8] = ["Socket", "Mount", "Automount", "Swap", "Path", "Slice", "Scope", "Device"];
+pub(super) const OTHERS: [&str; 8] =
+    ["Socket", "Mount", "Automount", "Swap", "Path", "Slice", "Scope", "Device"];
 
 const NEWER: [(&str, &str, u32); 14] = [
     ("Service", "OpenFile", 253),

@@ -74,7 +74,8 @@ fn line(entry: &Entry, version: u32, found: &mut Vec<Finding>) {
                 return add(Flaw::UnknownDirective { section, key: shortened(key, 60) });
             }
             if section == "Service" && key.starts_with("Exec") && !value.is_empty() {
-                let program = value.trim_start_matches(['@', '-', ':', '+', '!']).trim_start_matches(['"', '\'']);
+                let program =
+                    value.trim_start_matches(['@', '-', ':', '+', '!']).trim_start_matches(['"', '\'']);
                 if !program.starts_with('/') {
                     let program = program.split_whitespace().next().unwrap_or_default();
                     add(Flaw::ExecNotAbsolute { program: shortened(program, 60) });
@@ -113,11 +114,13 @@ impl Page {
             Some((_, value)) => span::read(value),
             None => Some(default),
         };
-        let within = self.last("Unit", "StartLimitIntervalSec").or(self.last("Unit", "StartLimitInterval"));
+        let within =
+            self.last("Unit", "StartLimitIntervalSec").or_else(|| self.last("Unit", "StartLimitInterval"));
         let within_at = within.map_or(line, |(line, _)| line);
         let within = within.map_or(Some(WITHIN), |(_, value)| span::read(value));
         let burst = self.last("Unit", "StartLimitBurst").map_or(Some(BURST), |(_, value)| value.parse().ok());
-        let (Some(delay), Some(within), Some(burst)) = (spans("Service", "RestartSec", DELAY), within, burst) else {
+        let (Some(delay), Some(within), Some(burst)) = (spans("Service", "RestartSec", DELAY), within, burst)
+        else {
             return;
         };
         // Nought switches the limit off, which is a decision.
@@ -137,9 +140,10 @@ impl Page {
             if let Some((line, given @ ("always" | "on-success"))) = self.last("Service", "Restart") {
                 found.push(Finding::at(line, Flaw::RestartRefused { given: given.to_owned() }));
             }
-            let limit = self.last("Service", "TimeoutStartSec").or(self.last("Service", "TimeoutSec"));
+            let limit =
+                self.last("Service", "TimeoutStartSec").or_else(|| self.last("Service", "TimeoutSec"));
             if limit.is_none_or(|(_, value)| matches!(value, "infinity" | "0" | "")) {
-                let line = limit.or(self.last("Service", "Type")).map_or(1, |(line, _)| line);
+                let line = limit.or_else(|| self.last("Service", "Type")).map_or(1, |(line, _)| line);
                 found.push(Finding::at(line, Flaw::OneshotWithoutEnd));
             }
         }
@@ -172,7 +176,8 @@ fn clocks(event: &str) -> Option<Flaw> {
     let mut parts = time.split(':');
     let (hours, minutes) = (parts.next()?, parts.next()?);
     let calendar = || shortened(event, 120);
-    let zone = words.last().filter(|word| word.starts_with(|c: char| c.is_ascii_alphabetic()) && words.len() > 1);
+    let zone =
+        words.last().filter(|word| word.starts_with(|c: char| c.is_ascii_alphabetic()) && words.len() > 1);
     let known = zone.and_then(|zone| zone.parse::<Zone>().ok());
     let each_hour = hours.starts_with('*');
     match (zone, known) {

@@ -3,7 +3,6 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fmt;
-use std::fmt::Write as _;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -222,14 +221,17 @@ fn message(assignments: &[(&str, &str)]) -> Result<String, Error> {
         if value.contains(|c: char| c.is_control()) {
             return Err(Error::field("value", text::shown(value), "one line without control characters"));
         }
-        // Writing to a string does not fail.
-        let _: fmt::Result = writeln!(message, "{name}={value}");
+        message.push_str(&format!("{name}={value}\n"));
     }
     if message.is_empty() {
         return Err(Error::field("assignments", "none", "one or more"));
     }
     if message.len() > MESSAGE_MAX {
-        return Err(Error::field("assignments", format!("{} bytes", message.len()), format!("at most {MESSAGE_MAX} bytes")));
+        return Err(Error::field(
+            "assignments",
+            format!("{} bytes", message.len()),
+            format!("at most {MESSAGE_MAX} bytes"),
+        ));
     }
     Ok(message)
 }

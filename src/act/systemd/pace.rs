@@ -35,8 +35,13 @@ impl Pace {
 
     /// The work has got on.
     pub(super) fn progressed(&mut self, now: Moment) -> Beat {
-        self.progressed = true;
+        self.note();
         self.look(now)
+    }
+
+    /// The same, where nobody asks whether to ping.
+    pub(super) fn note(&mut self) {
+        self.progressed = true;
     }
 
     pub(super) fn look(&self, now: Moment) -> Beat {

@@ -12,7 +12,9 @@ use crate::act::systemd::unit::{Meant, Unit, Units};
 pub(super) fn units(service: &Service) -> Result<Units, Error> {
     check::check(service)?;
     let timer = match &service.timer {
-        Some(timer) => Some(Unit { file_name: format!("{}.timer", service.name), text: timer_text(service, timer)? }),
+        Some(timer) => {
+            Some(Unit { file_name: format!("{}.timer", service.name), text: timer_text(service, timer)? })
+        }
         None => None,
     };
     let meant = Meant {
@@ -69,7 +71,10 @@ fn service_text(service: &Service) -> Result<String, Error> {
 }
 
 fn about(page: &mut Page, service: &Service) -> Result<(), Error> {
-    page.say("Description", escape::prose("description", service.description.as_ref().unwrap_or(&service.name))?);
+    page.say(
+        "Description",
+        escape::prose("description", service.description.as_ref().unwrap_or(&service.name))?,
+    );
     for uri in &service.documentation {
         page.say("Documentation", uri_of(uri)?);
     }
@@ -90,9 +95,14 @@ fn about(page: &mut Page, service: &Service) -> Result<(), Error> {
 }
 
 fn uri_of(given: &str) -> Result<String, Error> {
-    let known = ["https://", "http://", "file:/", "info:", "man:"].iter().any(|begin| given.starts_with(begin));
+    let known =
+        ["https://", "http://", "file:/", "info:", "man:"].iter().any(|begin| given.starts_with(begin));
     if !known || given.contains(char::is_whitespace) {
-        return Err(Error::field("documentation", given, "one https:, http:, file:, info: or man: without spaces"));
+        return Err(Error::field(
+            "documentation",
+            given,
+            "one https:, http:, file:, info: or man: without spaces",
+        ));
     }
     escape::prose("documentation", given)
 }
@@ -191,13 +201,15 @@ fn folders(page: &mut Page, service: &Service) -> Result<(), Error> {
         ("configuration", "ConfigurationDirectory", &folders.configuration),
         ("runtime", "RuntimeDirectory", &folders.runtime),
     ] {
-        let names: Vec<String> = names.iter().map(|name| escape::folder(field, name)).collect::<Result<_, _>>()?;
+        let names: Vec<String> =
+            names.iter().map(|name| escape::folder(field, name)).collect::<Result<_, _>>()?;
         if !names.is_empty() {
             page.list(key, &names);
             page.say(&format!("{key}Mode"), "0750");
         }
     }
-    let paths: Vec<String> = service.writes.iter().map(|path| escape::path("writes", path)).collect::<Result<_, _>>()?;
+    let paths: Vec<String> =
+        service.writes.iter().map(|path| escape::path("writes", path)).collect::<Result<_, _>>()?;
     page.list("ReadWritePaths", &paths);
     page.say("UMask", "0027");
     Ok(())
@@ -206,7 +218,10 @@ fn folders(page: &mut Page, service: &Service) -> Result<(), Error> {
 fn timer_text(service: &Service, timer: &Timer) -> Result<String, Error> {
     let mut page = Page::default();
     page.section("Unit");
-    let said = timer.said.as_ref().map_or_else(|| format!("Starts {}", service.name), |said| format!("{}: {said}", service.name));
+    let said = timer
+        .said
+        .as_ref()
+        .map_or_else(|| format!("Starts {}", service.name), |said| format!("{}: {said}", service.name));
     page.say("Description", escape::prose("timer", &said)?);
     page.section("Timer");
     for (key, value) in timer.lines()? {

@@ -371,7 +371,7 @@ impl Service {
 
     /// How long its end may take.
     pub(super) fn stop_limit(&self) -> Duration {
-        self.timeout_stop.unwrap_or(self.drain.saturating_add(Duration::from_secs(15)))
+        self.timeout_stop.unwrap_or_else(|| self.drain.saturating_add(Duration::from_secs(15)))
     }
 
     /// How long its start may take.

@@ -34,7 +34,11 @@ fn calendar(schedule: &Schedule) -> Vec<String> {
 
 fn lines(timer: &Timer) -> Vec<String> {
     let lines = timer.lines().unwrap();
-    lines.into_iter().filter(|(key, _)| key.starts_with("On")).map(|(key, value)| format!("{key}={value}")).collect()
+    lines
+        .into_iter()
+        .filter(|(key, _)| key.starts_with("On"))
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect()
 }
 
 fn at(hour: u32, minute: u32) -> NaiveTime {
@@ -74,7 +78,10 @@ fn a_name_is_one_of_a_unit() {
     for odd in ["", "a/b", ".", "..", "-x", "a b", "x@y", "ä", &"x".repeat(248)] {
         assert_eq!(field(&Service::new(odd, ["/bin/true"])), "name", "{odd}");
     }
-    assert_eq!(Service::new("a-b_c.d:e", ["/bin/true"]).build().unwrap().service.file_name, "a-b_c.d:e.service");
+    assert_eq!(
+        Service::new("a-b_c.d:e", ["/bin/true"]).build().unwrap().service.file_name,
+        "a-b_c.d:e.service"
+    );
     for odd in ["", "x", "x.y", "a b.service", ".service", "%h.service"] {
         assert_eq!(field(&service().on_failure(odd)), "on_failure", "{odd}");
     }
@@ -82,7 +89,9 @@ fn a_name_is_one_of_a_unit() {
 
 #[test]
 fn the_program_is_an_absolute_path() {
-    for odd in ["", "mailer", "./mailer", "~/mailer", "/usr/bin/", "/usr/../bin/true", "-/bin/true", "/opt/$HOME/x"] {
+    for odd in
+        ["", "mailer", "./mailer", "~/mailer", "/usr/bin/", "/usr/../bin/true", "-/bin/true", "/opt/$HOME/x"]
+    {
         assert_eq!(field(&Service::new("x", [odd])), "exec", "{odd}");
     }
     assert_eq!(refused(&Service::new("x", [""; 0])), ("exec", String::from("nothing")));
@@ -144,7 +153,10 @@ fn a_limit_of_restarts_that_the_delay_makes_unreachable_is_refused() {
     let text = service().target_version(254).restart(&enough).build().unwrap().service.text;
     assert!(text.contains("RestartSec=1s\nRestartSteps=3\nRestartMaxDelaySec=8s\n"), "{text}");
     for odd in [0, 10_001] {
-        assert_eq!(field(&service().restart(&Restarts::new(odd, MINUTE, seconds(1)))), "restart.failures_max");
+        assert_eq!(
+            field(&service().restart(&Restarts::new(odd, MINUTE, seconds(1)))),
+            "restart.failures_max"
+        );
     }
     for odd in [0, -1, 256] {
         let restarts = Restarts::new(5, MINUTE, seconds(1)).permanent([odd]);
@@ -168,7 +180,19 @@ fn the_starts_of_the_timer_do_not_reach_the_limit_of_restarts() {
 
 #[test]
 fn words_are_quoted_where_they_have_to_be() {
-    let exec = ["/opt/my app/run%1", "plain-1_2=3:4,5/6.7@8", "", "a b", "q\"q'q", "b\\n", "${X}", "100%", ";", "t\tt", "ä"];
+    let exec = [
+        "/opt/my app/run%1",
+        "plain-1_2=3:4,5/6.7@8",
+        "",
+        "a b",
+        "q\"q'q",
+        "b\\n",
+        "${X}",
+        "100%",
+        ";",
+        "t\tt",
+        "ä",
+    ];
     let text = Service::new("x", exec).environment("K", "a $b \"c\" 5%").build().unwrap().service.text;
     let expected = concat!(
         "ExecStart=\"/opt/my app/run%%1\" plain-1_2=3:4,5/6.7@8 \"\" \"a b\" \"q\\\"q'q\" \"b\\\\n\" \"$${X}\" \"100%%\" ",
@@ -178,7 +202,9 @@ fn words_are_quoted_where_they_have_to_be() {
     assert!(text.contains("Environment=\"K=a $b \\\"c\\\" 5%%\"\n"), "{text}");
     assert_eq!(field(&service().description("ends with \\")), "description");
     assert_eq!(field(&service().description("  ")), "description");
-    assert!(service().description("50% off").build().unwrap().service.text.contains("Description=50%% off\n"));
+    assert!(
+        service().description("50% off").build().unwrap().service.text.contains("Description=50%% off\n")
+    );
 }
 
 #[test]
@@ -193,10 +219,12 @@ fn intervals_that_are_the_same_each_day_are_calendar_events() {
     assert_eq!(every(43_200), ["OnCalendar=*-*-* 00,12:00:00 UTC"]);
     assert_eq!(every(86_400), ["OnCalendar=*-*-* 00:00:00 UTC"]);
     assert_eq!(every(604_800), ["OnCalendar=Thu *-*-* 00:00:00 UTC"], "the epoch was a Thursday");
-    let anchored = Schedule::every(Duration::from_secs(3600)).unwrap().anchored("2027-01-01T00:20:05Z".parse().unwrap());
+    let anchored =
+        Schedule::every(Duration::from_secs(3600)).unwrap().anchored("2027-01-01T00:20:05Z".parse().unwrap());
     assert_eq!(calendar(&anchored.unwrap()), ["OnCalendar=*-*-* *:20:05 UTC"]);
     assert_eq!(every(420), ["OnBootSec=1min", "OnUnitActiveSec=7min"], "seven minutes are no part of a day");
-    let skip = Timer::of(&Schedule::every(MINUTE * 7).unwrap(), &Policy::new().catch_up(CatchUp::Skip)).unwrap();
+    let skip =
+        Timer::of(&Schedule::every(MINUTE * 7).unwrap(), &Policy::new().catch_up(CatchUp::Skip)).unwrap();
     assert_eq!(lines(&skip), ["OnBootSec=7min", "OnUnitActiveSec=7min"]);
 }
 
@@ -233,7 +261,8 @@ fn cron_fields_are_calendar_events() {
 #[test]
 fn each_hour_of_a_zone_is_said_in_utc_since_systemd_passes_a_repeated_one_once() {
     let paris: Zone = "Europe/Paris".parse().unwrap();
-    let in_paris = |expression: &str| Timer::of(&Schedule::cron(expression, paris).unwrap(), &Policy::new()).unwrap();
+    let in_paris =
+        |expression: &str| Timer::of(&Schedule::cron(expression, paris).unwrap(), &Policy::new()).unwrap();
     assert_eq!(lines(&in_paris("*/30 * * * *")), ["OnCalendar=*-*-* *:00,30:00 UTC"]);
     assert_eq!(lines(&in_paris("30 2 * * *")), ["OnCalendar=*-*-* 02:30:00 Europe/Paris"]);
     let found = |expression: &str| service().timer(in_paris(expression)).lint().unwrap();
@@ -253,7 +282,8 @@ fn what_systemd_has_no_words_for_is_an_error() {
     };
     let plain = Policy::new();
     assert_eq!(refused(&days(2), plain), "the interval");
-    let anchored = Schedule::every(MINUTE * 7).unwrap().anchored("2027-01-01T00:00:00Z".parse().unwrap()).unwrap();
+    let anchored =
+        Schedule::every(MINUTE * 7).unwrap().anchored("2027-01-01T00:00:00Z".parse().unwrap()).unwrap();
     assert_eq!(refused(&anchored, plain), "the interval");
     let half = Schedule::daily(at(9, 0), "+05:30".parse().unwrap());
     assert_eq!(refused(&half, plain), "the zone");
@@ -266,9 +296,12 @@ fn what_systemd_has_no_words_for_is_an_error() {
     let wrong = Timer::of(&days(1), &plain.catch_up(CatchUp::All { at_most: 0 }));
     assert!(matches!(wrong, Err(Error::Field { field: "policy", .. })), "{wrong:?}");
     #[cfg(feature = "cron")]
-    for (expression, what) in
-        [("0 0 15W * *", "the day"), ("0 0 LW * *", "the day"), ("0 0 0 1 1 * 2300", "the year"), ("0 0 L * +5#5", "the day")]
-    {
+    for (expression, what) in [
+        ("0 0 15W * *", "the day"),
+        ("0 0 LW * *", "the day"),
+        ("0 0 0 1 1 * 2300", "the year"),
+        ("0 0 L * +5#5", "the day"),
+    ] {
         assert_eq!(refused(&Schedule::cron(expression, Zone::Utc).unwrap(), plain), what, "{expression}");
     }
 }
@@ -289,13 +322,18 @@ fn the_policy_and_the_jitter_of_a_schedule_are_said() {
 
 #[test]
 fn what_a_policy_says_otherwise_than_its_timer_is_found() {
-    let codes = |timer: Timer| service().timer(timer).lint().unwrap().iter().map(Finding::code).collect::<Vec<_>>();
+    let codes =
+        |timer: Timer| service().timer(timer).lint().unwrap().iter().map(Finding::code).collect::<Vec<_>>();
     let daily = Schedule::daily(at(6, 0), Zone::Utc);
     let timer = |policy: Policy| Timer::of(&daily, &policy).unwrap();
     assert_eq!(codes(timer(Policy::new()).persistent(false)), ["systemd.not_persistent"]);
     assert_eq!(codes(timer(Policy::new().late_max(MINUTE * 60))), ["systemd.late_without_end"]);
     let weekly = Schedule::weekly(&[Weekday::Mon], at(6, 0), Zone::Utc).unwrap();
-    assert_eq!(codes(Timer::of(&weekly, &Policy::new()).unwrap()), ["systemd.late_without_end"], "a day, and not a week");
+    assert_eq!(
+        codes(Timer::of(&weekly, &Policy::new()).unwrap()),
+        ["systemd.late_without_end"],
+        "a day, and not a week"
+    );
     let found = service().drain(MINUTE).timeout_stop(MINUTE).lint().unwrap();
     assert_eq!(found.iter().map(Finding::code).collect::<Vec<_>>(), ["systemd.stop_too_soon"]);
     assert_eq!(service().drain(MINUTE).lint().unwrap(), []);
@@ -350,9 +388,29 @@ OnCalendar=Mon 03:30 UTC
 #[test]
 fn no_text_panics_and_findings_are_bounded() {
     let mut rng = crate::base::rng::Rng::seeded(crate::base::rng::entropy());
-    let parts = ["[Timer]\n", "[Service]\n", "OnCalendar=", "Restart=always", "=", "\\\n", "99..1/0:", "*:", ",", "\n", "RestartSec=", "9999999999999999999", "Europe/Paris", " ", "~", "StartLimitBurst=-1", "é", "#"];
+    let parts = [
+        "[Timer]\n",
+        "[Service]\n",
+        "OnCalendar=",
+        "Restart=always",
+        "=",
+        "\\\n",
+        "99..1/0:",
+        "*:",
+        ",",
+        "\n",
+        "RestartSec=",
+        "9999999999999999999",
+        "Europe/Paris",
+        " ",
+        "~",
+        "StartLimitBurst=-1",
+        "é",
+        "#",
+    ];
     for _ in 0..2000 {
-        let text: String = (0..rng.up_to(30)).map(|_| parts[usize::try_from(rng.up_to(17)).unwrap()]).collect();
+        let text: String =
+            (0..rng.up_to(30)).map(|_| parts[usize::try_from(rng.up_to(17)).unwrap()]).collect();
         assert!(lint(&text).len() <= 100);
     }
     assert_eq!(lint(&"x\n".repeat(100_000)).len(), 100);

@@ -43,7 +43,10 @@ pub struct Timer {
 pub(super) enum Trigger {
     Calendar(Vec<String>),
     /// So long after the boot, and so long after each start.
-    Since { boot: Duration, start: Duration },
+    Since {
+        boot: Duration,
+        start: Duration,
+    },
 }
 
 /// What the schedule says and the unit's text does not.
@@ -101,11 +104,16 @@ impl Timer {
             }
         };
         if policy.what_overlaps() != Overlap::Skip {
-            return Err(Error::cannot_say("the overlap", "a service that runs is not started again, and not later"));
+            return Err(Error::cannot_say(
+                "the overlap",
+                "a service that runs is not started again, and not later",
+            ));
         }
         let trigger = match schedule.parts() {
             Parts::Once(at) => Trigger::Calendar(calendar::once(at)?),
-            Parts::Local { fields, wildcard, zone } => Trigger::Calendar(calendar::local(fields, wildcard, zone)?),
+            Parts::Local { fields, wildcard, zone } => {
+                Trigger::Calendar(calendar::local(fields, wildcard, zone)?)
+            }
             Parts::Every { period, anchor } => interval(period, anchor, catches_up)?,
         };
         let persistent = catches_up && matches!(trigger, Trigger::Calendar(_));
@@ -113,11 +121,13 @@ impl Timer {
         let period = schedule.period_min();
         let late = policy.late_bound(period);
         timer.jitter = schedule.jitter_max().filter(|max| !max.is_zero());
-        timer.said = Some(schedule.to_string());
+        // Its own offset is not the one that systemd finds.
+        timer.said = schedule.to_string().split("; begins ").next().map(str::to_owned);
         timer.facts = Facts {
             catches_up,
             period_min: period,
-            late_max: (persistent && period.is_none_or(|period| late < period) && late < Duration::MAX).then_some(late),
+            late_max: (persistent && period.is_none_or(|period| late < period) && late < Duration::MAX)
+                .then_some(late),
         };
         Ok(timer)
     }
@@ -154,7 +164,11 @@ impl Timer {
                 lines.push(("Persistent", self.persistent.to_string()));
             }
             Trigger::Since { .. } if self.persistent => {
-                return Err(Error::field("persistent", true, "only for calendar events: a boot forgets the rest"));
+                return Err(Error::field(
+                    "persistent",
+                    true,
+                    "only for calendar events: a boot forgets the rest",
+                ));
             }
             Trigger::Since { boot, start } => {
                 lines.push(("OnBootSec", span::checked("every", *boot)?));
@@ -180,11 +194,17 @@ fn interval(period: Duration, anchor: Timestamp, catches_up: bool) -> Result<Tri
         return Ok(Trigger::Calendar(lines));
     }
     if period >= Duration::from_secs(86_400) {
-        let why = format!("{} is neither a day nor a week, and a boot forgets when the last one was", text::exact(period));
+        let why = format!(
+            "{} is neither a day nor a week, and a boot forgets when the last one was",
+            text::exact(period)
+        );
         return Err(Error::cannot_say("the interval", why));
     }
     if anchor != Timestamp::UNIX_EPOCH {
-        let why = format!("{} is not the same each day, so it cannot be counted from an instant", text::exact(period));
+        let why = format!(
+            "{} is not the same each day, so it cannot be counted from an instant",
+            text::exact(period)
+        );
         return Err(Error::cannot_say("the interval", why));
     }
     let boot = if catches_up { AFTER_BOOT.min(period) } else { period };

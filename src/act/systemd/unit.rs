@@ -51,10 +51,14 @@ impl Units {
         }
         let Meant { drain, stop, facts, .. } = self.meant;
         if stop <= drain {
-            found.push(Finding::at(line(&self.service, "TimeoutStopSec="), Flaw::StopTooSoon { stop, drain }));
+            found
+                .push(Finding::at(line(&self.service, "TimeoutStopSec="), Flaw::StopTooSoon { stop, drain }));
         }
         if let Some(timer) = &self.timer {
-            if facts.catches_up && !timer.text.contains("\nPersistent=true\n") && timer.text.contains("\nOnCalendar=") {
+            if facts.catches_up
+                && !timer.text.contains("\nPersistent=true\n")
+                && timer.text.contains("\nOnCalendar=")
+            {
                 found.push(Finding::at(line(timer, "Persistent="), Flaw::NotPersistent));
             }
             if let Some(late_max) = facts.late_max {
@@ -70,7 +74,10 @@ impl Units {
     /// # Errors
     /// [`Error::Write`](super::Error::Write) with the unit that could not be written; those before it are.
     #[cfg(feature = "store")]
-    pub fn write_to(&self, folder: impl AsRef<std::path::Path>) -> Result<Vec<std::path::PathBuf>, super::Error> {
+    pub fn write_to(
+        &self,
+        folder: impl AsRef<std::path::Path>,
+    ) -> Result<Vec<std::path::PathBuf>, super::Error> {
         use std::fs::{Permissions, set_permissions};
         use std::os::unix::fs::PermissionsExt;
 

@@ -77,7 +77,8 @@ impl Watchdog {
         if !(Duration::from_micros(2)..=INTERVAL_MAX).contains(&interval) {
             return Err(Error::field("interval", format!("{interval:?}"), "2 µs to 366 days"));
         }
-        let state = State { pace: Pace::new(interval), long: Vec::new(), serial: 0, told: interval, over: false };
+        let state =
+            State { pace: Pace::new(interval), long: Vec::new(), serial: 0, told: interval, over: false };
         let shared = Arc::new(Shared {
             notifier: notifier.clone(),
             interval,
@@ -205,8 +206,7 @@ impl Shared {
 
     /// What is under way has changed: that is progress, and is told at once.
     fn changed(&self, state: &mut State) {
-        // Whatever it answers: this does not wait for half of the interval.
-        let _: Beat = state.pace.progressed(System.moment());
+        state.pace.note();
         self.ping(state);
     }
 }
@@ -275,9 +275,13 @@ mod tests {
         assert_eq!(asked("30000000", "-"), Ok(Some(Duration::from_secs(30))));
         assert_eq!(asked("200000", "4711"), Ok(Some(Duration::from_millis(200))), "no floor");
         assert_eq!(asked("30000000", "4712"), Ok(None), "another process");
-        for wrong in ["", "0", "1", "-5", "+5", "3.5", "30s", "18446744073709551615", "99999999999999999999"] {
+        for wrong in ["", "0", "1", "-5", "+5", "3.5", "30s", "18446744073709551615", "99999999999999999999"]
+        {
             let error = asked(wrong, "4711").expect_err(wrong);
-            assert!(error.starts_with("systemd: WATCHDOG_USEC is ") && error.contains("allowed is"), "{error}");
+            assert!(
+                error.starts_with("systemd: WATCHDOG_USEC is ") && error.contains("allowed is"),
+                "{error}"
+            );
         }
         for wrong in ["", "0", "me", "99999999999"] {
             assert!(asked("5000", wrong).expect_err(wrong).contains("WATCHDOG_PID"));
@@ -287,7 +291,10 @@ mod tests {
     #[test]
     fn an_interval_that_is_no_interval_is_refused() {
         for wrong in [Duration::ZERO, Duration::from_nanos(1999), Duration::MAX] {
-            assert!(matches!(Watchdog::new(&Notifier::nobody(), wrong), Err(Error::Field { field: "interval", .. })));
+            assert!(matches!(
+                Watchdog::new(&Notifier::nobody(), wrong),
+                Err(Error::Field { field: "interval", .. })
+            ));
         }
     }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use unattended::systemd::{Error, Notifier, Told, Watchdog};
+use unattended::time::{Clock, Moment, SleepBlocking, System};
 
 /// As the service manager reads.
 struct Manager {
@@ -41,6 +42,10 @@ impl Manager {
     fn hears_nothing_for(&self, silence: Duration) {
         assert_eq!(self.next(silence), None);
     }
+}
+
+fn since(began: Moment) -> Duration {
+    System.moment().since(began)
 }
 
 #[test]
@@ -95,7 +100,8 @@ fn an_abstract_socket_is_reached() {
     let socket = UnixDatagram::bind_addr(&address).unwrap();
     Notifier::to(format!("@{name}")).unwrap().ready().unwrap();
     let mut buffer = [0; 64];
-    assert_eq!(&buffer[..socket.recv(&mut buffer).unwrap()], b"READY=1\n");
+    let length = socket.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer[..length], b"READY=1\n");
 }
 
 #[test]
@@ -131,12 +137,12 @@ fn a_full_socket_never_blocks_the_work_and_is_counted() {
     let manager = Manager::new();
     let notifier = Notifier::to(&manager.path).unwrap();
     let other = notifier.clone();
-    let began = Instant::now();
+    let began = System.moment();
     let full = (0..1_000_000).find_map(|_| notifier.ready().err());
     assert!(matches!(full, Some(Error::Full)), "{full:?}");
     assert!(matches!(notifier.status("still"), Err(Error::Full)));
     assert_eq!(other.lost(), 2, "clones are one");
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(since(began) < Duration::from_secs(20), "{:?}", since(began));
     manager.hears(&["READY=1"]);
     assert_eq!(notifier.ready().unwrap(), Told::Sent, "there is room again");
 }
@@ -162,22 +168,22 @@ fn pings_stop_when_work_stops_making_progress() {
     let watchdog = Watchdog::new(&notifier, interval).unwrap();
     manager.hears_nothing_for(Duration::from_millis(300));
     let worker = watchdog.clone();
-    let began = Instant::now();
+    let began = System.moment();
     let work = std::thread::spawn(move || {
-        while began.elapsed() < Duration::from_secs(1) {
+        while since(began) < Duration::from_secs(1) {
             worker.progressed();
-            std::thread::sleep(Duration::from_millis(5));
+            System.sleep_blocking(Duration::from_millis(5));
         }
     });
     let mut pings = 0;
     while let Some(heard) = manager.next(Duration::from_millis(900)) {
         assert_eq!(heard, ["WATCHDOG=1"]);
         pings += 1;
-        assert!(began.elapsed() < Duration::from_secs(60), "it never stops");
+        assert!(since(began) < Duration::from_secs(60), "it never stops");
     }
     work.join().unwrap();
     // One at once, then each half of the interval, and what was left when the work ended.
-    let most = began.elapsed().as_millis() / 100 + 2;
+    let most = since(began).as_millis() / 100 + 2;
     assert!(pings >= 3 && pings <= most, "{pings} pings, at most {most}");
     // Still alive, and hung: nothing.
     manager.hears_nothing_for(interval * 3);
@@ -192,11 +198,11 @@ fn one_step_of_work_is_told_by_the_ticker_when_half_of_the_interval_is_over() {
     let watchdog = Watchdog::new(&notifier, Duration::from_millis(600)).unwrap();
     watchdog.progressed();
     manager.hears(&["WATCHDOG=1"]);
-    let told = Instant::now();
+    let told = System.moment();
     watchdog.progressed();
     watchdog.progressed();
     manager.hears(&["WATCHDOG=1"]);
-    assert!(told.elapsed() >= Duration::from_millis(250), "{:?}", told.elapsed());
+    assert!(since(told) >= Duration::from_millis(250), "{:?}", since(told));
     manager.hears_nothing_for(Duration::from_millis(900));
 }
 
@@ -256,12 +262,18 @@ fn a_service_finds_its_manager_in_the_environment() {
         }
         heard
     };
-    assert_eq!(run(&[("NOTIFY_SOCKET", socket), ("WATCHDOG_USEC", "30000000")]), (true, String::from("told: true")));
+    assert_eq!(
+        run(&[("NOTIFY_SOCKET", socket), ("WATCHDOG_USEC", "30000000")]),
+        (true, String::from("told: true"))
+    );
     let first = heard();
     for message in ["READY=1", "STATUS=1 of 3 reports", "STATUS=3 of 3 reports", "WATCHDOG=1", "STOPPING=1"] {
         assert_eq!(first.get(message), Some(&1), "{message}: {first:?}");
     }
-    assert_eq!(run(&[("NOTIFY_SOCKET", socket), ("WATCHDOG_USEC", "30000000"), ("WATCHDOG_PID", "1")]).1, "told: true");
+    assert_eq!(
+        run(&[("NOTIFY_SOCKET", socket), ("WATCHDOG_USEC", "30000000"), ("WATCHDOG_PID", "1")]).1,
+        "told: true"
+    );
     assert_eq!(heard().get("WATCHDOG=1"), None, "another process is meant");
     assert!(!run(&[("NOTIFY_SOCKET", socket), ("WATCHDOG_USEC", "soon")]).0, "that is said, not guessed");
     assert_eq!(run(&[]), (true, String::from("told: false")));
