@@ -3,7 +3,7 @@
 //! A [`Gate`] is a policy, what it has seen, and a way to look at the machine. It is asked before something heavy is begun, or waited
 //! on, and gives up in time.
 //!
-//! ```
+//! ```no_run
 //! use std::time::Duration;
 //! use unattended::gate::{Decision, Policy};
 //! use unattended::readiness;

@@ -58,7 +58,8 @@ mod portable;
 #[cfg(target_os = "linux")]
 mod pressure;
 mod sampler;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;
 
 pub use sampler::{Error, Sampler};
