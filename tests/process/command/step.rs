@@ -136,7 +136,7 @@ fn a_worker_that_is_asked_to_end_ends_the_program_and_hands_the_run_back() {
     let job = Job::new("copy").step(Step::command("copy", Effect::Idempotent, command.unbounded()));
     let job = job.build().unwrap();
     drop(job.submit_blocking(&store, "monday", &Terms::default()).unwrap());
-    let worker = Worker::new(Arc::clone(&store)).job(job).concurrency(1).build().unwrap();
+    let worker = Worker::new(Arc::clone(&store)).job(job).concurrency(1).grace(ms(100)).build().unwrap();
     let shutdown = Shutdown::new();
     std::thread::scope(|scope| {
         scope.spawn(|| {
