@@ -377,13 +377,13 @@ impl Heart {
         self.since = at;
         self.successes = 0;
         self.why = (to != State::Up).then(|| why.clone());
-        if self.quiet(at).is_some() {
-            self.restless = None;
-            self.turns.clear();
-        }
         let told = Event { at, from, to, why };
         if told.is_hint() {
             return self.restless.is_none().then_some(told);
+        }
+        if self.quiet(at).is_some() {
+            self.restless = None;
+            self.turns.clear();
         }
         let Some((changes, span)) = self.policy.unsteady else { return Some(told) };
         if let Some(restless) = &mut self.restless {
