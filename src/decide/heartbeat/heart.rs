@@ -259,7 +259,9 @@ impl Heart {
         let grace = policy.grace();
         let held = |due: Timestamp| unseen.map_or(due, |unseen| unseen.held(due, grace));
         while let Some(why) = self.runs.expired(&policy, now, held) {
-            failed = failed.or(self.failed(now, |_, _| why));
+            // Each of them counts; the first is told.
+            let event = self.failed(now, |_, _| why);
+            failed = failed.or(event);
         }
         if failed.is_some() {
             return failed;
