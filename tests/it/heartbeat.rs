@@ -236,7 +236,7 @@ fn a_probe_that_hangs_is_cut_at_its_time_out_and_is_not_asked_again_while_it_han
         .probe("hangs", Duration::from_millis(200), hang)
         .probe("panics", secs(30), || panic!("no such host"))
         .probe("well", secs(30), || Answer::Ok)
-        .memory_below(90.0, || Ok(93.25)));
+        .memory_below(90.0, || Ok(93.5)));
     let now = world.sim.now();
     let began = System.moment();
     let report = monitor.check_blocking(now).unwrap();
@@ -244,7 +244,7 @@ fn a_probe_that_hangs_is_cut_at_its_time_out_and_is_not_asked_again_while_it_han
     let why = |name: &str| report.get(name).unwrap().why();
     assert_eq!(why("hangs"), "no answer within 0.2 s");
     assert_eq!(why("panics"), "it panicked: no such host");
-    assert_eq!(why("memory"), "93.3 % of the memory is used, the limit is 90 %");
+    assert_eq!(why("memory"), "93.5 % of the memory is used, the limit is 90 %");
     assert_eq!((report.get("well").unwrap().state(), report.exit_code()), ("ok", 2));
     assert_eq!(told.take().len(), 3, "what was never bad is not told to be well");
 

@@ -80,9 +80,9 @@ impl Inner {
     /// cannot be read is given with what is wrong with it.
     pub(super) async fn load_all(&self) -> Result<Vec<(String, Result<Known, store::Error>)>, store::Error> {
         let prefix = self.key("");
+        // By their kinds and in the order in which they were made, so that a page goes on where the one before ended.
         let mut query = Query {
             kinds: vec![DECLARED.to_owned(), UNDECLARED.to_owned()],
-            key_prefix: Some(prefix.clone()),
             order: Order::Oldest,
             limit: PAGE_MAX,
             ..Query::all(Ns::SNAPSHOT)

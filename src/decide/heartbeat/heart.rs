@@ -263,7 +263,9 @@ impl Heart {
         let grace = policy.grace();
         let held = |due: Timestamp| unseen.map_or(due, |unseen| unseen.held(due, grace));
         while let Some(why) = self.runs.expired(&policy, now, held) {
-            failed = failed.or(self.failed(now, |_, _| why));
+            // Each of them counts; the first is told.
+            let event = self.failed(now, |_, _| why);
+            failed = failed.or(event);
         }
         if failed.is_some() {
             return failed;
@@ -381,13 +383,13 @@ impl Heart {
         self.since = at;
         self.successes = 0;
         self.why = (to != State::Up).then(|| why.clone());
-        if self.quiet(at).is_some() {
-            self.restless = None;
-            self.turns.clear();
-        }
         let told = Event { at, from, to, why };
         if told.is_hint() {
             return self.restless.is_none().then_some(told);
+        }
+        if self.quiet(at).is_some() {
+            self.restless = None;
+            self.turns.clear();
         }
         let Some((changes, span)) = self.policy.unsteady else { return Some(told) };
         if let Some(restless) = &mut self.restless {

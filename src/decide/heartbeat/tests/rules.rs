@@ -206,6 +206,15 @@ fn that_a_success_is_a_little_late_is_a_hint_and_does_not_count_as_unsteady() {
 }
 
 #[test]
+fn that_it_is_quiet_is_told_though_a_hint_comes_at_the_same_time() {
+    let mut heart = heart(hourly().unsteady(2, secs(3600)));
+    heart.observe(at(0), Beat::succeeded());
+    assert_eq!(code(heart.observe(at(0), Beat::failed("x"))), "heartbeat.unsteady");
+    heart.observe(at(0), Beat::succeeded());
+    assert_eq!(watch(&mut heart, 0, 3660, 60), [(3660, "heartbeat.steady")]);
+}
+
+#[test]
 fn a_schedule_is_late_a_grace_after_the_instant_and_overdue_at_the_following_one() {
     let day = 86_400;
     let mut heart = heart(Policy::scheduled().grace(secs(1800)));
