@@ -1,5 +1,6 @@
 //! A worker that is kept running, until what it shows is a defect: then a person is told, with the evidence.
 
+use std::time::Duration;
 use unattended::backoff::Backoff;
 use unattended::command::Command;
 use unattended::restart::Policy;
@@ -8,7 +9,7 @@ use unattended::supervise::{Ended, Event, Supervisor};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let worker = Command::new("sh").args(["-c", "echo no route to 10.0.0.$$ >&2; exit 1"]);
-    let policy = Policy::new().backoff(Backoff::zero());
+    let policy = Policy::new().backoff(Backoff::zero()).quick(Duration::from_secs(20));
     let mut supervisor = Supervisor::new("worker")
         .process(worker)
         .policy(policy)
@@ -22,9 +23,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("a person is told: {why}");
         println!("  {evidence}");
     }
-    let unreachable = policy
-        .failures_max(5, std::time::Duration::from_secs(10))
-        .backoff(Backoff::new(std::time::Duration::from_secs(5), std::time::Duration::from_secs(5)));
+    let slow = Backoff::new(Duration::from_secs(5), Duration::from_secs(5));
+    let unreachable = policy.failures_max(5, Duration::from_secs(10)).backoff(slow);
     println!("{}", unreachable.check().err().ok_or("it is reachable")?);
     Ok(())
 }

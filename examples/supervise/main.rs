@@ -23,9 +23,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     wrong()
 }
 
-/// Short delays, so that the story is told in a second; else the defaults.
+/// Short delays, so that the story is told in seconds, on however busy a machine.
 fn policy() -> Policy {
-    Policy::new().backoff(Backoff::new(Duration::from_millis(20), Duration::from_millis(100)))
+    let backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(100));
+    Policy::new().backoff(backoff).quick(Duration::from_secs(60))
 }
 
 fn worker(script: &str) -> Builder {
@@ -56,7 +57,7 @@ fn crash_loop(folder: &Path) -> Result<(), Box<dyn Error>> {
     println!("a worker that dies at each start");
     let supervisor = || -> Result<Supervisor, Box<dyn Error>> {
         let state = snapshots::File::open(folder.join("restarts"))?;
-        let builder = worker("echo \"$(date): no table \\\"orders\\\" in $$\" >&2; exit 1");
+        let builder = worker("echo \"$(date +%T): no table \\\"orders\\\" in $$\" >&2; exit 1");
         Ok(builder.policy(policy()).persist(state).build()?)
     };
     let mut first = supervisor()?;
@@ -112,7 +113,7 @@ fn tell(ended: &Ended) {
 fn show(evidence: &Evidence) {
     println!("  seen: {evidence}");
     for error in &evidence.errors {
-        println!("  {} times {}", error.count, error.fingerprint);
+        println!("  {} x {}", error.count, error.fingerprint);
     }
     let hung = evidence.exits.iter().filter(|past| matches!(past.how, How::Hung { .. })).count();
     println!("  {} starts, {} failures, {hung} of them hung", evidence.starts_total, evidence.failures_total);

@@ -8,7 +8,7 @@ use unattended::backoff::Backoff;
 use unattended::explain::Explain;
 use unattended::restart::{Escalating, How, Policy, Restart};
 use unattended::shutdown::Shutdown;
-use unattended::supervise::{Builder, Ended, Event, Liveness, Supervisor};
+use unattended::supervise::{Ended, Event, Liveness, Supervisor};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -120,7 +120,7 @@ mod kept {
     use unattended::restart::Saved;
     use unattended::snapshots::{File, Snapshots};
     use unattended::store::Store;
-    use unattended::supervise::Error;
+    use unattended::supervise::{Builder, Error};
 
     /// Fails at each start; one that is asked to end after its second.
     fn failing() -> Builder {

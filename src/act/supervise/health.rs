@@ -96,8 +96,7 @@ impl Health {
     #[must_use]
     pub fn status(&self) -> Option<String> {
         let run = self.inner().run.clone()?;
-        let status = run.signs().status.clone();
-        status
+        run.signs().status.clone()
     }
 
     /// It has done so much more of what `recycle_after_runs` counts.

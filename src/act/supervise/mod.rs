@@ -12,12 +12,12 @@
 //! use unattended::shutdown::Shutdown;
 //! use unattended::supervise::{Ended, Supervisor};
 //!
-//! let policy = restart::Policy::new().backoff(Backoff::zero());
+//! let policy = restart::Policy::new().backoff(Backoff::zero()).quick(Duration::from_secs(60));
 //! let worker = Command::new("sh").args(["-c", "echo no table 7 >&2; exit 1"]);
 //! let mut supervisor = Supervisor::new("worker").process(worker).policy(policy).build()?;
 //! let health = supervisor.health();
 //! let Ended::Escalated { why, evidence } = supervisor.run_blocking(&Shutdown::new()) else { panic!() };
-//! assert_eq!(why.to_string(), "the same error 3 times in a row, each within 2s after its start, 3 are too many");
+//! assert_eq!(why.to_string(), "the same error 3 times in a row, each within 1m after its start, 3 are too many");
 //! assert_eq!(evidence.exits[2].tail, "no table 7");
 //! assert!(!health.is_up());
 //! # Ok::<(), unattended::supervise::Error>(())

@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use crate::act::log;
@@ -120,7 +120,7 @@ impl Supervisor {
     }
 
     /// One run from its start to what is decided after its end; `None` after a shutdown.
-    fn one(&mut self, mut running: Running, run: &Arc<Run>, asked: &mut Asked<'_>) -> Option<Decision> {
+    fn one(&mut self, mut running: Running, run: &Arc<Run>, asked: &mut Asked) -> Option<Decision> {
         let now = System.now();
         self.state.started(now);
         self.save(now);
@@ -166,7 +166,7 @@ impl Supervisor {
     }
 
     /// Waits for its end, and looks whether it lives and is not too old.
-    fn watch(&mut self, running: &mut Running, run: &Arc<Run>, begun: Now, asked: &mut Asked<'_>) -> Over {
+    fn watch(&mut self, running: &mut Running, run: &Arc<Run>, begun: Now, asked: &mut Asked) -> Over {
         let liveness = self.liveness.clone();
         let mut alive = Watch::new(liveness.as_ref(), Arc::clone(run), begun.moment, &self.stuck);
         let mut up = !alive.waits_for_ready();
@@ -344,25 +344,27 @@ impl Running {
 }
 
 /// A shutdown that rings the supervisor's bell.
-struct Asked<'a> {
-    shutdown: &'a Shutdown,
-    phases: [Reached; 2],
+struct Asked {
+    draining: Reached,
+    at_once: Reached,
     waker: Waker,
 }
 
-impl<'a> Asked<'a> {
-    fn new(shutdown: &'a Shutdown, bell: &Arc<Bell>) -> Self {
-        let phases = [shutdown.reached(Phase::Draining), shutdown.reached(Phase::AtOnce)];
-        Self { shutdown, phases, waker: bell.waker() }
+impl Asked {
+    fn new(shutdown: &Shutdown, bell: &Arc<Bell>) -> Self {
+        let (draining, at_once) = (shutdown.reached(Phase::Draining), shutdown.reached(Phase::AtOnce));
+        Self { draining, at_once, waker: bell.waker() }
     }
 
     /// How urgent it is; from now on the bell is rung when that changes.
     fn phase(&mut self) -> Phase {
         let mut context = Context::from_waker(&self.waker);
-        for phase in &mut self.phases {
-            // What was reached once stays so, and is asked again at no cost.
-            let _: Poll<()> = Pin::new(phase).poll(&mut context);
+        let mut is = |reached: &mut Reached| Pin::new(reached).poll(&mut context).is_ready();
+        let draining = is(&mut self.draining);
+        match (is(&mut self.at_once), draining) {
+            (true, _) => Phase::AtOnce,
+            (false, true) => Phase::Draining,
+            (false, false) => Phase::Running,
         }
-        self.shutdown.phase()
     }
 }

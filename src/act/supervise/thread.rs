@@ -42,8 +42,7 @@ impl Thread {
             return ended;
         }
         self.run.bell.wait(limit);
-        let ended = self.run.signs().ended.take();
-        ended
+        self.run.signs().ended.take()
     }
 
     /// Asks it to end; `None` where it goes on after the grace.

@@ -75,8 +75,8 @@ fn three_failures_in_300_s_escalate_exactly_then() {
 fn a_failure_older_than_the_window_does_not_count() {
     let mut state = state(window(3, seconds(300)));
     let now = start();
-    let _ = state.on_exit(now, Exit::code(1));
-    let _ = state.on_exit(now.after(seconds(150)), Exit::code(1));
+    drop(state.on_exit(now, Exit::code(1)));
+    drop(state.on_exit(now.after(seconds(150)), Exit::code(1)));
     let late = now.after(seconds(300) + NANO);
     let third = state.on_exit(late, Exit::code(1));
     assert!(matches!(third, Decision::Restart { why: Restarting::Failed { failures: 2, limit: 3, .. }, .. }));
@@ -88,7 +88,7 @@ fn a_failure_older_than_the_window_does_not_count() {
 fn what_is_no_failure_is_not_counted() {
     let mut state = state(window(2, seconds(600)).restart(Restart::Always));
     let now = start();
-    let _ = state.on_exit(now, Exit::code(1));
+    drop(state.on_exit(now, Exit::code(1)));
     for _ in 0..20 {
         let clean = state.on_exit(now, Exit::code(0));
         assert!(matches!(clean, Decision::Restart { why: Restarting::Clean { .. }, .. }), "{clean:?}");
@@ -179,8 +179,8 @@ fn another_error_or_a_longer_uptime_begins_the_row_anew() {
         (seconds(2) + NANO, Exit::code(1)),
     ] {
         let mut state = state(Policy::new().failures_max(100, seconds(86_400)));
-        let _ = run(&mut state, start(), SECOND, Exit::code(1));
-        let _ = run(&mut state, start(), SECOND, Exit::code(1));
+        drop(run(&mut state, start(), SECOND, Exit::code(1)));
+        drop(run(&mut state, start(), SECOND, Exit::code(1)));
         let (up, exit) = other;
         assert!(!is_escalation(&run(&mut state, start(), up, exit)));
         assert!(!is_escalation(&run(&mut state, start(), SECOND, Exit::code(1))));
@@ -306,13 +306,13 @@ fn the_evidence_says_what_the_failures_have_in_common() {
     let mut state = state(policy);
     let said = |state: &State| state.evidence().to_string();
     assert_eq!(said(&state), "no failures");
-    let _ = run(&mut state, start(), seconds(9), Exit::code(3).stderr_tail("lost"));
+    drop(run(&mut state, start(), seconds(9), Exit::code(3).stderr_tail("lost")));
     assert_eq!(said(&state), "one failure (exit code 3: lost)");
-    let _ = run(&mut state, start(), SECOND, Exit::signal(11));
+    drop(run(&mut state, start(), SECOND, Exit::signal(11)));
     assert_eq!(said(&state), "2 failures in a row of 2 kinds");
-    let _ = run(&mut state, start(), SECOND, Exit::recycled());
+    drop(run(&mut state, start(), SECOND, Exit::recycled()));
     for up in [3600, 3500, 3700] {
-        let _ = run(&mut state, start(), seconds(up), Exit::signal(9));
+        drop(run(&mut state, start(), seconds(up), Exit::signal(9)));
     }
     assert_eq!(
         said(&state),
@@ -328,8 +328,8 @@ fn the_evidence_is_bounded_whatever_is_written() {
     let mut state = state(window(1000, seconds(600)));
     for number in 0..100 {
         let tail = format!("{}\u{1b}[2J\0é{number}", "é".repeat(4000));
-        let _ =
-            state.on_exit(start(), Exit::code(1).stderr_tail(tail).fingerprinted("x".repeat(number * 50)));
+        let exit = Exit::code(1).stderr_tail(tail).fingerprinted("x".repeat(number * 50));
+        drop(state.on_exit(start(), exit));
     }
     let evidence = state.evidence();
     assert_eq!(evidence.exits.len(), 16);

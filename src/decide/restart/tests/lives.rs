@@ -46,7 +46,7 @@ fn any_policy() -> impl Strategy<Value = Policy> {
     (1..8_u32, 0..4_000_u64, 1..40_u64, prop::option::of(2..5_u32)).prop_map(|(failures, base, cap, same)| {
         let backoff = Backoff::new(Duration::from_millis(base), Duration::from_secs(cap));
         let policy = Policy::new().failures_max(failures, Duration::from_secs(300)).backoff(backoff);
-        same.map_or(policy.same_unlimited(), |same| policy.same_max(same)).restart(Restart::Always)
+        same.map_or_else(|| policy.same_unlimited(), |same| policy.same_max(same)).restart(Restart::Always)
     })
 }
 
@@ -149,12 +149,12 @@ proptest! {
         let mut state = State::new(Policy::new(), seed).unwrap();
         for (moment, code, tail, up) in ends {
             let now = Now { moment: Moment::from_nanos(moment), ..start() };
-            let _ = state.begin(now);
+            drop(state.begin(now));
             state.started(now);
             let exit = Exit::code(code).stderr_tail(tail).uptime(Duration::from_nanos(up));
             let said = state.on_exit(now, exit).to_string();
             prop_assert!(!said.is_empty());
-            let _ = state.due_for_recycling(now, Some(up));
+            prop_assert!(state.due_for_recycling(now, Some(up)).is_none());
             prop_assert!(nanos(state.saved(now).saved_at().signed_duration_since(start().wall).to_std().unwrap()) == 0);
         }
     }

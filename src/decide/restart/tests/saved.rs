@@ -19,8 +19,8 @@ fn the_window_survives_the_supervisor() {
     let policy = window(3, seconds(300));
     let mut first = State::new(policy, 7).unwrap();
     let now = start();
-    let _ = first.on_exit(now, Exit::code(1));
-    let _ = first.on_exit(now.after(seconds(100)), Exit::code(1));
+    drop(first.on_exit(now, Exit::code(1)));
+    drop(first.on_exit(now.after(seconds(100)), Exit::code(1)));
     let saved = again(&first, now.after(seconds(100)));
     for (after, escalates) in [(seconds(300), true), (seconds(300) + NANO, false)] {
         let then = elsewhere(now.after(after));
@@ -55,7 +55,7 @@ fn a_clock_that_stepped_back_lets_no_time_pass() {
     let policy = window(2, seconds(300));
     for back in [1, 3600, 400 * 86_400] {
         let mut first = State::new(policy, 7).unwrap();
-        let _ = first.on_exit(start(), Exit::code(1));
+        drop(first.on_exit(start(), Exit::code(1)));
         let saved = again(&first, start());
         let then = elsewhere(Now { wall: start().wall - chrono::TimeDelta::seconds(back), ..start() });
         let mut second = State::restored(policy, saved, then).unwrap();
@@ -69,7 +69,7 @@ fn a_clock_that_stepped_back_lets_no_time_pass() {
 fn a_state_that_was_changed_is_an_error_and_never_a_default() {
     let policy = window(3, seconds(300));
     let mut state = State::new(policy, 7).unwrap();
-    let _ = state.on_exit(start(), Exit::code(1).stderr_tail("lost"));
+    drop(state.on_exit(start(), Exit::code(1).stderr_tail("lost")));
     let value = serde_json::to_value(state.saved(start())).unwrap();
     let restore = |field: &str, to: serde_json::Value| {
         let mut value = value.clone();
@@ -101,7 +101,7 @@ fn a_state_that_was_changed_is_an_error_and_never_a_default() {
 fn a_lower_limit_goes_on_with_the_newest_failures() {
     let mut state = State::new(window(10, seconds(300)), 7).unwrap();
     for second in 0..8 {
-        let _ = state.on_exit(start().after(seconds(second)), Exit::code(1));
+        drop(state.on_exit(start().after(seconds(second)), Exit::code(1)));
     }
     let then = start().after(seconds(8));
     let lower = State::restored(window(3, seconds(300)), again(&state, then), then).unwrap();
@@ -114,7 +114,7 @@ fn the_largest_state_fits_into_a_record() {
     let mut state = State::new(window(1000, seconds(86_400)), u64::MAX).unwrap();
     for second in 0..1000 {
         let exit = Exit::code(i32::MIN).stderr_tail("\"".repeat(5000)).fingerprinted("\\".repeat(500));
-        let _ = state.on_exit(start().after(seconds(second * 60)), exit);
+        drop(state.on_exit(start().after(seconds(second * 60)), exit));
     }
     let text = serde_json::to_string(&state.saved(start().after(seconds(86_000)))).unwrap();
     assert!(text.len() <= 64 * 1024, "{}", text.len());
