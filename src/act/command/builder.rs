@@ -231,7 +231,9 @@ impl Command {
     /// [`Error::Busy`](super::Error::Busy) instead of running it twice. The file is removed when the command has ended.
     ///
     /// The program is started by `/bin/sh`, which waits for the record before it becomes the program, as the same process. Where this program
-    /// dies between, nothing has run. [`Stdin::Inherit`] is refused with it. Linux.
+    /// dies between, nothing has run. Variables whose names are none to a shell may be lost on the way, and
+    /// [`Stdin::Inherit`] is refused. Beside the record stands `PATH.lock`, which stays. The arguments are in the record, which nobody but its
+    /// owner may read. Linux.
     #[cfg(feature = "store")]
     pub fn recorded(mut self, path: impl Into<PathBuf>) -> Self {
         self.recorded = Some(path.into());

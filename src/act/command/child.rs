@@ -374,6 +374,10 @@ impl Child {
         let status = self.leader.status().unwrap_or(Status::Unknown);
         let killed = status.signal() == Some(Signal::KILL) || status.code() == Some(137);
         let pipe_held_open = self.pump.is_open();
+        if let Some(limit) = self.bounds.stop_after.filter(|limit| self.pump.written() > *limit) {
+            // It may have been quicker than its end.
+            self.killed_by = self.killed_by.or(Some(KilledBy::TooMuchOutput { limit }));
+        }
         let [stdout, stderr] = self.pump.take();
         let outcome = Box::new(Outcome {
             program: std::mem::take(&mut self.program),

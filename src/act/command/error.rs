@@ -214,9 +214,10 @@ impl Classify for Error {
     /// |---|---|---|
     /// | not found, permission, not a file, invalid, deadline passed | permanent | no |
     /// | being written, busy | transient | no |
-    /// | not started, no record, no control group | as the system's error | no |
+    /// | not started | of a format that is no program's permanent; no room for a process or a file transient; else as the system's error | no |
+    /// | no record, no control group | as the system's error | no |
     /// | time-out | transient | maybe |
-    /// | exit code | as the [`Codes`](super::Codes) say | |
+    /// | exit code | as the [`Codes`](super::Codes) say; 137 as SIGKILL where its control group ran out of memory | |
     /// | signal | unknown; SIGTERM, SIGINT and SIGHUP from outside transient; SIGKILL while its control group ran out of memory permanent and fatal | maybe |
     /// | too much output | permanent | yes |
     /// | called off | transient | maybe; no if it had not begun |
@@ -231,13 +232,18 @@ impl Classify for Error {
             Self::DeadlinePassed { .. } => before(Fault::permanent("command.deadline_passed")),
             Self::BeingWritten { .. } => before(Fault::transient("command.being_written")),
             Self::Busy { .. } => before(Fault::transient("command.busy")),
-            Self::Spawn { source, .. } | Self::Cgroup { source, .. } => before(source.fault()),
+            Self::Spawn { source, .. } => before(of_start(source)),
+            Self::Cgroup { source, .. } => before(source.fault()),
             #[cfg(feature = "store")]
             Self::Record { source, .. } => before(source.fault()),
             #[cfg(feature = "store")]
             Self::RecordUnreadable { source, .. } => before(source.fault()),
             Self::Wait { source, .. } => source.fault().reached(Reached::Maybe),
             Self::Timeout { .. } => Fault::transient("command.timed_out"),
+            // As a shell says that its program was killed.
+            Self::NonZero { code: 137, outcome, .. } if outcome.out_of_memory => {
+                of_signal(Signal::KILL, true)
+            }
             Self::NonZero { fault, .. } => fault.clone(),
             Self::Signalled { signal, outcome } => of_signal(*signal, outcome.out_of_memory),
             Self::TooMuchOutput { .. } => Fault::permanent("command.too_much_output"),
@@ -247,6 +253,18 @@ impl Classify for Error {
             Self::Escaped { .. } => unknown("command.escaped", Reached::Yes),
             Self::Lost { .. } => unknown("command.lost", Reached::Maybe),
         }
+    }
+}
+
+/// What the system says of a start more exactly than of anything else.
+fn of_start(source: &io::Error) -> Fault {
+    match source.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        // Too many files are open here or everywhere, or too many processes run: of others, who come to an end.
+        Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::AGAIN) => {
+            Fault::transient("command.no_room")
+        }
+        Some(rustix::io::Errno::NOEXEC) => Fault::permanent("command.not_executable"),
+        _ => source.fault(),
     }
 }
 

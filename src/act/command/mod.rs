@@ -29,6 +29,9 @@
 //! in its environment and reported as [`Error::Escaped`] with its pids (Linux). Children are reaped in every case, also when a [`Child`] or
 //! the future of [`Command::run`] is dropped.
 //!
+//! A program that itself starts others in groups of their own, as this crate does, has to end them when it is asked to end;
+//! what it does not end has escaped.
+//!
 //! # What a program sees
 //!
 //! `UNATTENDED_DEADLINE`, RFC 3339 with milliseconds, by which it will be ended, and `UNATTENDED_COMMAND`, the mark.

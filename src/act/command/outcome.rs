@@ -98,7 +98,7 @@ pub enum KilledBy {
         /// The time that it had.
         limit: Duration,
     },
-    /// It wrote more than it may.
+    /// It wrote more than it may; it may have ended by itself before it was ended for that.
     TooMuchOutput {
         /// How many bytes it may write.
         limit: u64,

@@ -50,14 +50,14 @@ impl Command {
     /// group and reaped, by that thread.
     ///
     /// ```
-    /// # unattended::fault::chain(&std::fmt::Error);
-    /// # #[cfg(feature = "tokio")]
-    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
     /// use unattended::command::Command;
     ///
     /// let said = Command::new("echo").arg("hello").run().await?;
     /// assert_eq!(said.stdout.text(), "hello\n");
-    /// # Ok::<(), unattended::command::Error>(()) })?;
+    /// # Ok::<(), unattended::command::Error>(())
+    /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

@@ -35,8 +35,8 @@ impl Step {
     /// end are kept, 8 KiB in all, without what [`Names`] takes for secrets. A failure has the end of
     /// stderr in its chain.
     ///
-    /// It is ended when its own time-out is over, when the run is cancelled, lost or not worth doing any more, or when the process stops. Where the
-    /// step has a [time-out](Self::timeout), all of that is over within it: at most a quarter of it is the grace, a tenth the drain.
+    /// It is ended when its own time-out is over, when the run is cancelled, lost or not worth doing any more, or when the process stops, unless its
+    /// effect is [`Unsafe`](Effect::Unsafe). Where the step has a [time-out](Self::timeout), all of that is over within it: at most a quarter of it is the grace, a tenth the drain.
     ///
     /// The program is told `UNATTENDED_RUN_ID`, `UNATTENDED_KEY` (where the run has one), `UNATTENDED_DEADLINE`, and
     /// `UNATTENDED_REPORT`: a file into which it may write, at any time, a JSON object of any of these:
@@ -64,7 +64,7 @@ impl Step {
     /// ```
     #[must_use]
     pub fn command(name: impl Into<String>, effect: Effect, command: Command) -> Self {
-        Self::blocking(name, effect, move |cx| run(cx, &command))
+        Self::blocking(name, effect, move |cx| run(cx, effect, &command))
     }
 
     /// The same, with a command that depends on the run: on its input, or on what the steps before it gave.
@@ -73,7 +73,7 @@ impl Step {
     where
         F: Fn(&Cx) -> Result<Command, StepError> + Send + Sync + 'static,
     {
-        Self::blocking(name, effect, move |cx| run(cx, &command(cx)?))
+        Self::blocking(name, effect, move |cx| run(cx, effect, &command(cx)?))
     }
 }
 
@@ -102,13 +102,13 @@ struct Done {
     total: Option<u64>,
 }
 
-fn run(cx: &Cx, command: &Command) -> Result<Given, StepError> {
+fn run(cx: &Cx, effect: Effect, command: &Command) -> Result<Given, StepError> {
     let report = ReportFile::new().map_err(|error| {
         let fault = error.fault().reached(Reached::No);
         StepError::new(fault, format!("there is no place for the program's report: {error}"))
     })?;
     let command = told(cx, command, &report);
-    let done = drive(cx, &command, &report);
+    let done = drive(cx, effect, &command, &report);
     let (said, odd) = match report.read() {
         Ok(said) => (said, None),
         Err(odd) => (Report::default(), Some(odd)),
@@ -146,7 +146,7 @@ fn told(cx: &Cx, command: &Command, report: &ReportFile) -> Command {
 }
 
 /// Waits for it, and looks meanwhile whether the run is still to go on.
-fn drive(cx: &Cx, command: &Command, report: &ReportFile) -> Result<Outcome, command::Error> {
+fn drive(cx: &Cx, effect: Effect, command: &Command, report: &ReportFile) -> Result<Outcome, command::Error> {
     let mut child = command.start()?;
     let mut seen = None;
     loop {
@@ -158,7 +158,13 @@ fn drive(cx: &Cx, command: &Command, report: &ReportFile) -> Result<Outcome, com
         match cx.holding().hold() {
             Hold::Ours => report.forward(cx, &mut seen),
             Hold::Lost => return command.judge(*child.stop(LOST_GRACE)),
-            Hold::Cancelling | Hold::Stopping => child.terminate(command.grace_of()),
+            Hold::Cancelling => child.terminate(command.grace_of()),
+            // Nobody could say what became of it, so it may end by itself.
+            Hold::Stopping if effect == Effect::Unsafe => {}
+            Hold::Stopping => {
+                cx.holding().cut_short();
+                child.terminate(command.grace_of());
+            }
         }
     }
 }

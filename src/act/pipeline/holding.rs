@@ -238,6 +238,12 @@ impl Holding {
         done
     }
 
+    /// Work was cut because the process stops.
+    #[cfg(all(feature = "process", unix))]
+    pub(in crate::act) fn cut_short(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
     /// Whether work was cut because the process stops.
     pub(in crate::act) fn was_cut(&self) -> bool {
         self.cut.load(Ordering::Relaxed)

@@ -104,6 +104,9 @@ fn a_child_that_would_write_ten_gigabytes_is_stopped_by_its_bound() {
     assert_eq!(outcome.stdout.head.len() + outcome.stdout.tail.len(), 64 * 1024);
     assert!(grown < 64 * 1024, "{grown} KiB more in memory");
     mark.none_left();
+    // Too quick to be stopped is too much all the same.
+    let (quick, _mark) = shell("echo more than four");
+    assert!(matches!(quick.stop_after(4).run_blocking(), Err(Error::TooMuchOutput { limit: 4, .. })));
 }
 
 #[test]

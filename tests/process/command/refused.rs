@@ -37,6 +37,10 @@ fn a_program_that_is_a_folder_or_may_not_be_executed_is_refused() {
     let error = refused(&Command::new(&plain));
     assert!(matches!(error, Error::Permission { .. }), "{error:?}");
     assert_eq!(error.fault().code, "command.permission");
+    let odd = folder.path().join("odd");
+    std::fs::write(&odd, "neither a script nor a program").unwrap();
+    std::fs::set_permissions(&odd, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(refused(&Command::new(&odd)).fault().code, "command.not_executable");
     // By its name along PATH as well.
     let error = refused(&Command::new("plain").env("PATH", folder.path()));
     assert!(matches!(error, Error::Permission { .. }), "{error:?}");

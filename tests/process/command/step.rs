@@ -8,12 +8,14 @@ use unattended::blocking::block_on;
 use unattended::canonical::Key;
 use unattended::command::{Codes, Command};
 use unattended::effect::Effect;
-use unattended::job::Job;
+use unattended::job::{Job, Terms};
 use unattended::memory::Memory;
 use unattended::pipeline::Step;
 use unattended::retry;
 use unattended::runs::{Run, Runs};
+use unattended::shutdown::Shutdown;
 use unattended::store::Store;
+use unattended::worker::Worker;
 
 use super::{Mark, SLACK, ms, shell, until};
 
@@ -125,4 +127,26 @@ fn a_command_may_depend_on_the_run() {
     let (run, _) = job(step);
     assert_eq!(output(&run)["stdout"], "copy\n");
     mark.none_left();
+}
+
+#[test]
+fn a_worker_that_is_asked_to_end_ends_the_program_and_hands_the_run_back() {
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let (command, mark) = shell("sleep 600 & sleep 600");
+    let job = Job::new("copy").step(Step::command("copy", Effect::Idempotent, command.unbounded()));
+    let job = job.build().unwrap();
+    drop(job.submit_blocking(&store, "monday", &Terms::default()).unwrap());
+    let worker = Worker::new(Arc::clone(&store)).job(job).concurrency(1).grace(ms(100)).build().unwrap();
+    let shutdown = Shutdown::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(until(|| mark.pids().len() >= 2));
+            shutdown.trigger();
+        });
+        drop(worker.run_blocking(&shutdown));
+    });
+    mark.none_left();
+    let runs = block_on(Runs::new(store).list(&Default::default(), 9, None)).unwrap().0;
+    let run = runs.first().unwrap();
+    assert_eq!((run.record.state.as_str(), run.body.attempt), ("queued", 0), "no attempt is used up");
 }
