@@ -564,3 +564,20 @@ fn ten_thousand_heartbeats_on_sqlite_are_checked_in_a_moment() {
         assert!(took < secs(60), "{what}: {took:?}");
     }
 }
+
+/// This machine: whether it has systemd or not, the answer comes in time and is understood.
+#[cfg(all(feature = "process", unix))]
+#[test]
+fn the_timers_and_the_memory_of_this_machine_are_asked_for_in_time() {
+    use unattended::monitor::{NoTimers, Systemctl, Timers, parse_timers};
+
+    match Systemctl::new().list() {
+        Ok(list) => drop(parse_timers(&list).unwrap()),
+        Err(error) => assert!(matches!(error, NoTimers::NoSystemd(_) | NoTimers::Failed(_)), "{error}"),
+    }
+    let world = World::new();
+    let monitor =
+        Monitor::new(Arc::clone(&world.store), "machine").memory_of_host_below(100.0).build().unwrap();
+    let report = monitor.check_blocking(System.now()).unwrap();
+    assert!(report.get("memory").is_some(), "{report}");
+}

@@ -19,17 +19,17 @@ impl Job {
             statistics.finish_in(env).await;
         }
         if let Some(pulse) = &self.pulse {
-            // What could not be written stays noted; whoever misses the job then is right that it was not heard of.
-            drop(pulse.monitor().flush().await);
+            pulse.monitor().finish_in(env).await;
         }
     }
 
     /// Writes the beats, when it is time.
-    pub(super) async fn flush_pulse(&self, now: Now) {
+    pub(super) async fn flush_pulse(&self, env: &Arc<dyn Env>) {
         if let Some(monitor) = self.pulse.as_ref().map(Pulse::monitor)
-            && monitor.is_due(now)
+            && monitor.is_due(env.now())
         {
-            drop(monitor.flush().await);
+            // What could not be written stays noted.
+            let _mine = monitor.flush_in(env).await;
         }
     }
 

@@ -448,7 +448,7 @@ impl Job {
             Ok(()) => {
                 let state = holding.left_in();
                 self.end_beat(taken.run.id(), state, &holding.body(), driver.env.now());
-                self.flush_pulse(driver.env.now()).await;
+                self.flush_pulse(&driver.env).await;
                 if let (Some(statistics), Some(state)) = (&self.statistics, state) {
                     let counted = holding.body().attempt > taken.run.body.attempt;
                     self.note(statistics, state, counted, &holding.body(), began.moment, driver.env.now());

@@ -75,6 +75,7 @@ mod build;
 mod check;
 mod kept;
 mod living;
+mod machine;
 mod note;
 mod ping;
 mod raised;
@@ -88,6 +89,8 @@ use std::sync::Arc;
 pub use asked::{Answer, ProbeStatus, Service, Turned};
 pub use build::{Builder, JOBS_MAX, NAME_MAX};
 pub use living::Living;
+#[cfg(all(feature = "process", unix))]
+pub use machine::Systemctl;
 pub use note::Pulse;
 pub use ping::Ping;
 pub use raised::{Raised, What};

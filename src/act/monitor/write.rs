@@ -168,7 +168,6 @@ impl Monitor {
     }
 
     /// Writes what was noted before its process ends; waits for whoever is at it already.
-    #[allow(dead_code, reason = "jobs and workers call it once they take a pulse")]
     pub(in crate::act) async fn finish_in(&self, env: &Arc<dyn Env>) {
         for _ in 0..TURNS_MAX {
             if self.flush_in(env).await {
@@ -180,7 +179,6 @@ impl Monitor {
     }
 
     /// Writes what was noted, in a driver that goes on whatever comes of it. False while somebody else is at it.
-    #[allow(dead_code, reason = "jobs and workers call it once they take a pulse")]
     pub(in crate::act) async fn flush_in(&self, env: &Arc<dyn Env>) -> bool {
         let written = match env.face() {
             Face::Future => before(env.sleep(STORE_WAIT), self.write()).await,

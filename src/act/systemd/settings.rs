@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::decide::restart;
+
 /// How systemd knows that the service is up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
@@ -85,6 +87,23 @@ impl Restarts {
     #[must_use]
     pub const fn new(failures_max: u32, within: Duration, delay: Duration) -> Self {
         Self { failures_max, within, delay, delay_max: None, permanent: Vec::new() }
+    }
+
+    /// What `policy` says, as far as systemd can: the window, the first delay, how far it grows, and what is permanent. systemd counts
+    /// starts, not failures, and knows no jitter.
+    ///
+    /// ```
+    /// use unattended::{restart, systemd::Restarts};
+    /// let restarts = Restarts::of(&restart::Policy::new());
+    /// assert_eq!((restarts.failures_max, restarts.delay.as_secs()), (5, 1));
+    /// ```
+    #[must_use]
+    pub fn of(policy: &restart::Policy) -> Self {
+        let (failures_max, within, backoff, permanent) = policy.parts();
+        let (base, _, least, most, _) = backoff.parts();
+        let delay = base.max(least);
+        let delay_max = (most > delay).then_some(most);
+        Self { failures_max, within, delay, delay_max, permanent }
     }
 
     /// Lets the delay grow.

@@ -203,6 +203,12 @@ impl Policy {
         self.check().map(|()| self)
     }
 
+    /// How many failures within which time, the delays, and the codes that are permanent: what systemd can be told too.
+    pub(crate) fn parts(&self) -> (u32, Duration, Backoff, Vec<i32>) {
+        let permanent = (1..=255).filter(|code| self.permanent.has(*code)).collect();
+        (self.failures_max, self.window, self.backoff, permanent)
+    }
+
     /// Whether the policy makes sense.
     ///
     /// # Errors

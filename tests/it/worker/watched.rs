@@ -92,9 +92,10 @@ fn bounds_of_watching_are_checked() {
         worker(&world.store, job("x", log.step(&world.sim, Effect::Pure, secs(1)))).hangs_after(limit).build()
     };
     assert_eq!(build(Duration::ZERO).unwrap_err().field, "hangs_after");
-    let many = (0..9).fold(worker(&world.store, job("x", log.step(&world.sim, Effect::Pure, secs(1)))), |all, _| {
-        all.watched_by(Arc::new(Heard::default()))
-    });
+    let many = (0..9)
+        .fold(worker(&world.store, job("x", log.step(&world.sim, Effect::Pure, secs(1)))), |all, _| {
+            all.watched_by(Arc::new(Heard::default()))
+        });
     assert_eq!(many.build().unwrap_err().field, "watched_by");
 }
 
@@ -117,12 +118,14 @@ fn a_worker_that_died_is_missed_and_one_that_works_is_not() {
         drop(run_for(&world, secs(60), &[&worker]));
         drop(monitor.check_blocking(world.sim.now()).unwrap());
     }
-    assert_eq!(told.lock().unwrap().len(), 1, "{:?}", told.lock().unwrap());
+    let so_far = told.lock().unwrap().clone();
+    assert_eq!(so_far.len(), 1, "{:?}", so_far);
     for _ in 0..10 {
         world.sim.advance(secs(60));
         drop(monitor.check_blocking(world.sim.now()).unwrap());
     }
-    assert_eq!(told.lock().unwrap().len(), 3, "late, overdue: {:?}", told.lock().unwrap());
+    let so_far = told.lock().unwrap().clone();
+    assert_eq!(so_far.len(), 2, "overdue: {:?}", so_far);
 }
 
 #[cfg(all(feature = "systemd", unix))]
@@ -146,7 +149,12 @@ fn systemd_is_told_that_it_is_ready_how_it_stands_and_that_it_ends() {
         let length = socket.recv(&mut buffer).unwrap();
         lines.extend(std::str::from_utf8(&buffer[..length]).unwrap().lines().map(str::to_owned));
     }
-    let place = |start: &str| lines.iter().position(|line| line.starts_with(start)).unwrap_or_else(|| panic!("no {start} in {lines:?}"));
+    let place = |start: &str| {
+        lines
+            .iter()
+            .position(|line| line.starts_with(start))
+            .unwrap_or_else(|| panic!("no {start} in {lines:?}"))
+    };
     assert!(place("READY=1") < place("STATUS=working"));
     assert!(place("STATUS=working") < place("STOPPING=1") && place("STOPPING=1") < place("STATUS=ended"));
     assert!(lines.contains(&String::from("EXTEND_TIMEOUT_USEC=40000000")), "{lines:?}");
