@@ -192,7 +192,8 @@ fn a_job_beats_and_is_missed_when_it_does_not() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);
     let monitor = Monitor::new(Arc::clone(&world.store), "night watch")
-        .expect("import", heartbeat::Policy::every(hour))
+        .expect("import", heartbeat::Policy::every(hour).tick(hour / 2))
+        .tick(hour / 2)
         .on_event(move |raised| heard.lock().unwrap().push(raised.to_string()))
         .build()
         .unwrap();

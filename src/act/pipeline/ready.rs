@@ -1,11 +1,13 @@
 //! What has to be so before a step begins, and the lock of a job that only one process works on.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::act::pipeline::drive::put_off;
 use crate::act::pipeline::{Course, Holding, Step, during, handing};
+use crate::base::explain::Explain;
 use crate::base::fault::chain;
 use crate::base::handover::HandedOver;
 use crate::base::time::{Now, later};
@@ -36,17 +38,17 @@ pub(super) async fn alone(course: &Course<'_>, holding: &Arc<Holding>) -> Result
     let Some(only) = course.only else { return Ok(Some(Alone(None))) };
     let path = only.path.clone();
     let taken = holding.env.block(move || Lock::take(path, Duration::ZERO)).await;
-    let (code, wait, why) = match taken {
+    let (why, wait) = match taken {
         Ok(Ok(lock)) => return Ok(Some(Alone(Some(lock)))),
-        Ok(Err(error @ file::Error::Busy { .. })) => ("job.locked", HELD, error.to_string()),
-        Ok(Err(error)) => ("job.lock_failed", UNKNOWN, chain(&error)),
-        Err(panic) => ("job.lock_failed", UNKNOWN, panic),
+        Ok(Err(error @ file::Error::Busy { .. })) => (Why::Locked(error.to_string()), HELD),
+        Ok(Err(error)) => (Why::LockFailed(chain(&error)), UNKNOWN),
+        Err(panic) => (Why::LockFailed(panic), UNKNOWN),
     };
     let next = holding.body().next_step().map(|step| step.name.clone()).unwrap_or_default();
     handing::unmark_next(holding);
     holding.body().give_attempt_back();
     let until = later(holding.env.now().wall, wait);
-    put_off(holding, &next, Reason::new(code, shortened(why, CHAIN_MAX)), until).await?;
+    put_off(holding, &next, Reason::new(why.code(), shortened(why.to_string(), CHAIN_MAX)), until).await?;
     Ok(None)
 }
 
@@ -67,11 +69,10 @@ pub(super) async fn put_off_until(
         Ok(None) => return Ok(false),
         Ok(Some(put)) => put,
         // A question that panics is no yes.
-        Err(panic) => HandedOver::new(
-            "job.not_known_ready",
-            format!("whether it may begin could not be asked: {panic}"),
-            later(now.wall, UNKNOWN),
-        ),
+        Err(panic) => {
+            let why = Why::NotKnown(panic);
+            HandedOver::new(why.code(), why.to_string(), later(now.wall, UNKNOWN))
+        }
     };
     handing::unmark_next(holding);
     let mut until = put.until.max(later(now.wall, PUT_OFF_MIN));
@@ -89,4 +90,32 @@ pub(super) async fn put_off_until(
     holding.body().give_attempt_back();
     put_off(holding, &step.name, Reason::new(put.code, shortened(put.why, CHAIN_MAX)), until).await?;
     Ok(true)
+}
+
+/// Why it does not begin.
+#[derive(Debug)]
+enum Why {
+    Locked(String),
+    LockFailed(String),
+    NotKnown(String),
+}
+
+impl Explain for Why {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Locked(_) => "job.locked",
+            Self::LockFailed(_) => "job.lock_failed",
+            Self::NotKnown(_) => "job.not_known_ready",
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked(why) => write!(f, "one of its runs is being worked on: {why}"),
+            Self::LockFailed(why) => write!(f, "its lock cannot be asked for: {why}"),
+            Self::NotKnown(why) => write!(f, "whether it may begin could not be asked: {why}"),
+        }
+    }
 }
