@@ -107,7 +107,8 @@ fn work(store: &Arc<dyn Store>, sim: &Sim, second: u64) -> Outcome<()> {
     }
     // On Tuesday the provider of the mailbox is there and gone again.
     if each(30 * MINUTE) {
-        let gone = second >= 3 * DAY && second < 3 * DAY + 5 * HOUR && (second / (30 * MINUTE)) % 2 == 0;
+        let gone =
+            (3 * DAY..3 * DAY + 5 * HOUR).contains(&second) && (second / (30 * MINUTE)).is_multiple_of(2);
         beat("mailbox", if gone { Beat::failed("no route to host") } else { Beat::succeeded() })?;
     }
     // On Tuesday the disk of the backup is not mounted, and copying nothing takes no time.
