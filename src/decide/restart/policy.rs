@@ -204,6 +204,7 @@ impl Policy {
     }
 
     /// How many failures within which time, the delays, and the codes that are permanent: what systemd can be told too.
+    #[cfg(all(feature = "systemd", unix))]
     pub(crate) fn parts(&self) -> (u32, Duration, Backoff, Vec<i32>) {
         let permanent = (1..=255).filter(|code| self.permanent.has(*code)).collect();
         (self.failures_max, self.window, self.backoff, permanent)
