@@ -6,10 +6,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use unattended::layout::{Drops, REASON, Taken};
+use unattended::file;
+use unattended::layout::{Drops, Error, Layout, REASON, Taken};
 use unattended::time::{Clock, System, Timestamp, later};
 
-use crate::kit::{Player, say, var};
+use crate::disk::Small;
+use crate::kit::{Player, alone, say, var};
 
 const SIGKILL: &str = "the child was killed";
 
@@ -127,6 +129,47 @@ fn several_processes_share_the_files_and_each_is_had_by_one() {
         }
         world.settle_and_check("several");
     }
+}
+
+#[test]
+fn a_full_disk_leaves_the_file_where_it_was_and_room_lets_it_go_on() {
+    let _alone = alone();
+    let mut world = World::new(ACROSS[0]);
+    let small = tempfile::tempdir().unwrap();
+    let Some(_mounted) = Small::mount(small.path(), "256k") else {
+        eprintln!("skipped: a small file system cannot be mounted here");
+        return;
+    };
+    world.folders[2] = small.path().to_owned();
+    world.write(2, "good.csv", "an older good");
+    let filler = small.path().join("filler");
+    let full = std::iter::repeat_n(b'x', 1 << 20).collect::<Vec<_>>();
+    assert!(fs::write(&filler, full).is_err());
+    let drops = drops(&world.folders);
+    let taken = drops.take_named("good.csv".as_ref()).unwrap().unwrap();
+    let working = taken.path().to_owned();
+    let error = taken.archive().unwrap_err();
+    assert!(matches!(error, Error::File(file::Error::Full { .. })), "{error:?}");
+    assert_eq!(fs::read_to_string(working).unwrap(), "good");
+    fs::remove_file(filler).unwrap();
+    world.settle_and_check("a disk that was full");
+}
+
+#[test]
+fn a_lock_on_a_file_system_that_is_read_only_says_so() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let Some(small) = Small::mount(root.path(), "1m") else {
+        eprintln!("skipped: a small file system cannot be mounted here");
+        return;
+    };
+    let layout = Layout::under(root.path(), "ingest").unwrap();
+    layout.create().unwrap();
+    small.read_only();
+    let error = layout.lock(Duration::ZERO).unwrap_err();
+    assert!(matches!(error, file::Error::ReadOnly { .. }), "{error:?}");
+    layout.create().unwrap();
+    fs::read_dir(layout.incoming()).unwrap();
 }
 
 pub fn child(role: &str) -> bool {
