@@ -447,7 +447,9 @@ impl Job {
         match drive(&course, &holding).await {
             Ok(()) => {
                 let state = holding.left_in();
-                self.end_beat(taken.run.id(), state, &holding.body(), driver.env.now());
+                // Whoever has it now may have begun it before this is known here.
+                let at = if state.is_some() { driver.env.now() } else { began };
+                self.end_beat(taken.run.id(), state, &holding.body(), at);
                 self.flush_pulse(&driver.env).await;
                 if let (Some(statistics), Some(state)) = (&self.statistics, state) {
                     let counted = holding.body().attempt > taken.run.body.attempt;
@@ -458,8 +460,15 @@ impl Job {
                 }
                 Ok(Left { state })
             }
-            Err(runs::Error::Lost { .. }) => Ok(Left { state: None }),
-            Err(error) => Err(error),
+            Err(error) => {
+                // It is not worked on here any more, and maybe nowhere: it was cancelled, or its store fails.
+                self.end_beat(taken.run.id(), None, &holding.body(), began);
+                self.flush_pulse(&driver.env).await;
+                match error {
+                    runs::Error::Lost { .. } => Ok(Left { state: None }),
+                    error => Err(error),
+                }
+            }
         }
     }
 

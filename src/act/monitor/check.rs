@@ -129,17 +129,22 @@ impl Monitor {
         if !paused && (known.is_none() || heart.state() > State::Up) && *lookups > 0 {
             *lookups -= 1;
             let status = before.status();
-            if let Some(at) = self.succeeded_since(job, status.last_success.max(status.last_failure)).await? {
+            if let Some((run, at)) = self.succeeded_since(job, status.last_success.max(status.last_failure)).await? {
                 heart = before;
-                events = heart.observe(Now { wall: at, ..look.now }, Beat::succeeded()).into_iter().collect();
+                let beat = Beat::succeeded().of(run);
+                events = heart.observe(Now { wall: at, ..look.now }, beat).into_iter().collect();
                 events.extend(heart.tick(look, |after| declared.expected(after)));
             }
         }
         Ok((heart, self.inner.told(job, events)))
     }
 
-    /// When the newest run of a job that succeeded did so, if that was after `since`.
-    async fn succeeded_since(&self, job: &str, since: Option<Timestamp>) -> Result<Option<Timestamp>, Error> {
+    /// The newest run of a job that succeeded, and when it did, if that was after `since`.
+    async fn succeeded_since(
+        &self,
+        job: &str,
+        since: Option<Timestamp>,
+    ) -> Result<Option<(String, Timestamp)>, Error> {
         let query = Query {
             kinds: kinds_of(job),
             states: vec![run::State::Succeeded.as_str().to_owned()],
@@ -149,8 +154,8 @@ impl Monitor {
         };
         let page = self.inner.store.scan(query).await?;
         let run = page.records.into_iter().next().and_then(|record| Run::from_record(record).ok());
-        let finished = run.and_then(|run| run.body.finished_at);
-        Ok(finished.filter(|at| since.is_none_or(|since| *at > since)))
+        let finished = run.and_then(|run| Some((run.id().to_owned(), run.body.finished_at?)));
+        Ok(finished.filter(|(_, at)| since.is_none_or(|since| *at > since)))
     }
 
     /// Writes what has changed, and tells it. What somebody else has changed since is read and judged again, alone.

@@ -59,15 +59,19 @@ pub(super) struct Noted {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     noted: VecDeque<Noted>,
+    /// When the first of them was noted; progress that takes the place of other progress is no newer.
+    since: Option<Moment>,
     lost: u64,
 }
 
 impl Pending {
     pub(super) fn push(&mut self, noted: Noted) {
+        self.since.get_or_insert(noted.now.moment);
         if let Beat::Progress { run } = &noted.beat {
-            let of_job = self.noted.iter_mut().rev().take(LOOK_BACK).find(|other| other.name == noted.name);
-            if let Some(other) = of_job
-                && matches!(&other.beat, Beat::Progress { run: other } if other == run)
+            let about = |other: &Noted| other.name == noted.name && is_about(&other.beat, run);
+            let of_run = self.noted.iter_mut().rev().take(LOOK_BACK).find(|other| about(other));
+            if let Some(other) = of_run
+                && matches!(&other.beat, Beat::Progress { .. })
             {
                 other.now = noted.now;
                 return;
@@ -81,8 +85,8 @@ impl Pending {
         self.noted.len()
     }
 
-    pub(super) fn oldest(&self) -> Option<Moment> {
-        self.noted.front().map(|noted| noted.now.moment)
+    pub(super) const fn oldest(&self) -> Option<Moment> {
+        self.since
     }
 
     pub(super) const fn lost(&self) -> u64 {
@@ -90,11 +94,14 @@ impl Pending {
     }
 
     pub(super) fn take(&mut self) -> VecDeque<Noted> {
+        self.since = None;
         std::mem::take(&mut self.noted)
     }
 
     /// Puts back what could not be written, before what came since.
     pub(super) fn put_back(&mut self, mut noted: VecDeque<Noted>) {
+        let first = noted.front().map(|noted| noted.now.moment);
+        self.since = first.into_iter().chain(self.since).min();
         noted.append(&mut self.noted);
         self.noted = noted;
         self.bound();
@@ -105,5 +112,60 @@ impl Pending {
             self.noted.pop_front();
             self.lost = self.lost.saturating_add(1);
         }
+    }
+}
+
+/// Whether a beat says something of this run, or of the whole job.
+fn is_about(beat: &Beat, id: &str) -> bool {
+    match beat {
+        Beat::Started { run }
+        | Beat::Progress { run }
+        | Beat::Succeeded { run }
+        | Beat::PutDown { run }
+        | Beat::Failed { run, .. } => run == id,
+        Beat::Paused | Beat::Resumed => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::act::monitor::Monitor;
+    use crate::base::time::{Clock, System};
+    use crate::decide::heartbeat::Policy;
+    use crate::memory::Memory;
+
+    fn monitor() -> Monitor {
+        let every = Policy::every(Duration::from_secs(60));
+        Monitor::new(Arc::new(Memory::new()), "ops").expect("import", every).build().unwrap()
+    }
+
+    #[test]
+    fn progress_that_comes_all_the_time_does_not_put_off_the_writing() {
+        let (monitor, now) = (monitor(), System.now());
+        let pulse = monitor.pulse("import").unwrap();
+        for second in 0..60 {
+            pulse.note(now.after(Duration::from_secs(second)), Beat::progress().of("a"));
+        }
+        assert!(monitor.is_due(now.after(Duration::from_secs(60))), "the first was noted a minute ago");
+        monitor.flush_blocking().unwrap();
+        assert!(!monitor.is_due(now.after(Duration::from_secs(600))), "nothing is left");
+    }
+
+    #[test]
+    fn of_the_progress_of_several_runs_the_last_of_each_is_kept() {
+        let (monitor, now) = (monitor(), System.now());
+        let pulse = monitor.pulse("import").unwrap();
+        for second in 0..5000 {
+            let now = now.after(Duration::from_secs(second));
+            pulse.note(now, Beat::progress().of(format!("run-{}", second % 4)));
+        }
+        assert_eq!(monitor.inner.pending().len(), 4);
+        assert_eq!(monitor.lost(), 0);
+        pulse.note(now, Beat::succeeded().of("run-1"));
+        pulse.note(now, Beat::progress().of("run-1"));
+        assert_eq!(monitor.inner.pending().len(), 6, "what comes after an end is not put before it");
     }
 }

@@ -72,8 +72,8 @@ impl Watch for Live {
         }
         match standing.course {
             Course::Working if !last.ready => {
-                last.ready = true;
-                drop(self.notifier.ready());
+                // One that is lost is told again: without it systemd ends what works.
+                last.ready = self.notifier.ready().is_ok();
             }
             Course::Draining { left } if !last.stopping => {
                 last.stopping = true;
@@ -83,9 +83,35 @@ impl Watch for Live {
             Course::Working | Course::Draining { .. } | Course::Stopped => {}
         }
         let status = standing.to_string();
-        if status != last.status {
-            drop(self.notifier.status(&status));
+        if status != last.status && self.notifier.status(&status).is_ok() {
             last.status = status;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+    use crate::base::time::{Clock, System};
+
+    #[test]
+    fn readiness_that_could_not_be_told_is_told_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let live = Live::with(&Notifier::to(&path).unwrap(), None);
+        let standing = Standing { course: Course::Working, running: 0, claimed: 0, ended: 0, errors: 0 };
+        live.told(System.now(), &standing);
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        live.told(System.now(), &standing);
+        live.told(System.now(), &standing);
+        let mut buffer = [0; 256];
+        let mut message = || socket.recv(&mut buffer).map(|length| buffer[..length].to_vec());
+        assert_eq!(message().unwrap(), b"READY=1\n");
+        assert!(message().unwrap().starts_with(b"STATUS=working"));
+        socket.set_nonblocking(true).unwrap();
+        assert!(message().is_err(), "once each");
     }
 }

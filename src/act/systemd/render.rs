@@ -97,11 +97,13 @@ fn about(page: &mut Page, service: &Service) -> Result<(), Error> {
 fn uri_of(given: &str) -> Result<String, Error> {
     let known =
         ["https://", "http://", "file:/", "info:", "man:"].iter().any(|begin| given.starts_with(begin));
-    if !known || given.contains(char::is_whitespace) {
+    // It stands in a list of words, and systemd passes over what is not ASCII.
+    let odd = |c: char| !c.is_ascii_graphic() || matches!(c, '"' | '\'' | '\\');
+    if !known || given.contains(odd) {
         return Err(Error::field(
             "documentation",
             given,
-            "one https:, http:, file:, info: or man: without spaces",
+            "one https:, http:, file:, info: or man:, of ASCII without spaces, quotes and backslashes",
         ));
     }
     escape::prose("documentation", given)

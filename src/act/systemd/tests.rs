@@ -415,3 +415,11 @@ fn no_text_panics_and_findings_are_bounded() {
     }
     assert_eq!(lint(&"x\n".repeat(100_000)).len(), 100);
 }
+
+#[test]
+fn documentation_that_systemd_would_pass_over_is_refused() {
+    for odd in ["https://a/it's", "https://a/\"b", "https://a/\\x", "https://a/\u{e9}"] {
+        assert_eq!(field(&service().documentation(odd)), "documentation");
+    }
+    assert!(service().documentation("man:mailer(1)").build().is_ok());
+}

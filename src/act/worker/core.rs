@@ -19,6 +19,7 @@ use crate::act::worker::watch::{self, Standing, Told};
 use crate::act::worker::{Stopped, Summary, Worker};
 use crate::base::explain::Explain;
 use crate::base::fault::chain;
+use crate::base::race::before;
 use crate::base::rng;
 use crate::base::time::{BoxFuture, Moment};
 use crate::decide::run::State;
@@ -29,6 +30,8 @@ use crate::remember::store::{self, Order};
 const PUT_DOWN_MAX: Duration = Duration::from_secs(5);
 /// The same after a second signal.
 const AT_ONCE_MAX: Duration = Duration::from_secs(1);
+/// The same for what watchers and jobs have noted, each time.
+const FLUSH_MAX: Duration = Duration::from_secs(5);
 /// Why runs are given back.
 const ENDS: &str = "the worker that had it ends, and had not begun it";
 const NO_SLOT: &str = "it was claimed ahead, and no slot became free for it in time";
@@ -128,7 +131,6 @@ impl<'a> Core<'a> {
                 store,
                 actor: Arc::clone(&worker.actor),
                 kinds: Arc::clone(&worker.kinds),
-                watchers: worker.watchers.clone(),
             },
             slots: Slots::new(worker.concurrency),
             ahead: Ahead::new(),
@@ -150,7 +152,7 @@ impl<'a> Core<'a> {
         }
         let now = self.env.now();
         self.worker.watchers.tell(now, &self.standing(watch::Course::Stopped));
-        self.worker.watchers.flush(now).await;
+        before(async { self.env.sleep(FLUSH_MAX).await }, self.worker.watchers.flush(now)).await;
         let Summary { stopped, .. } = &self.summary;
         runlog::worker(&self.worker.name, "stopped", stopped.code(), &self.summary.to_string());
         self.summary
@@ -311,8 +313,30 @@ impl<'a> Core<'a> {
         let asked_for = open.limit;
         let (env, more_at) = (Arc::clone(self.env), open.more_at);
         let rank = look == Look::Due(Order::Rank) && self.plan.ranks(now);
-        let asked = self.looker.clone().look(look, open, rank, move || env.now());
+        let (looker, writing) = (self.looker.clone(), (look == Look::Sweep).then(|| self.writing()));
+        let asked = async move {
+            let found = looker.look(look, open, rank, move || env.now()).await;
+            if let Some(writing) = writing {
+                writing.await;
+            }
+            found
+        };
         self.asking = Some(Asking::Look { look, asked_for, more_at, answer: Box::pin(asked) });
+    }
+
+    /// Writes what was noted by jobs and watchers, for a bounded time: the work does not wait for their store.
+    fn writing(&self) -> BoxFuture<'static, ()> {
+        let (env, watchers) = (Arc::clone(self.env), self.worker.watchers.clone());
+        let jobs: Vec<_> = self.worker.jobs.iter().map(|entry| Arc::clone(&entry.job)).collect();
+        Box::pin(async move {
+            let all = async {
+                for job in &jobs {
+                    job.flush_pulse(&env).await;
+                }
+                watchers.flush(env.now()).await;
+            };
+            before(async { env.sleep(FLUSH_MAX).await }, all).await;
+        })
     }
 
     /// Waits until then; `true` if it is then.

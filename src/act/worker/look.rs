@@ -6,7 +6,6 @@ use std::task::Poll;
 
 use crate::act::worker::lanes::{Ask, Open};
 use crate::act::worker::plan::Look;
-use crate::act::worker::watch::Watchers;
 use crate::base::time::{Moment, Now};
 use crate::decide::run;
 use crate::remember::runs::{self, Error, Move, Reason, Runs, Taken, Wanted, Worth};
@@ -41,7 +40,6 @@ pub(super) struct Looker {
     pub(super) store: Arc<dyn Store>,
     pub(super) actor: Arc<str>,
     pub(super) kinds: Arc<[String]>,
-    pub(super) watchers: Watchers,
 }
 
 impl Looker {
@@ -57,9 +55,6 @@ impl Looker {
             Look::Orphans => self.claim(None, open, &now, &mut found).await,
             Look::Due(order) => self.due(order, open, rank, &now, &mut found).await,
         };
-        if look == Look::Sweep {
-            self.watchers.flush(now()).await;
-        }
         found.aging |= found.claimed.iter().any(|one| one.ages());
         found.error = done.err();
         found

@@ -16,7 +16,8 @@ pub trait Watch: Send + Sync {
     /// How it stands now. Called between two things that the worker does, so it must not block.
     fn told(&self, now: Now, standing: &Standing);
 
-    /// Writes down what it has noted; awaited after each look at the store, beside the work. Does nothing unless told otherwise.
+    /// Writes down what it has noted; awaited after each sweep of the store and at the end, beside the work, for 5 s at
+    /// most. Does nothing unless told otherwise.
     fn flush(&self, now: Now) -> BoxFuture<'_, ()> {
         let _ = now;
         Box::pin(std::future::ready(()))

@@ -223,7 +223,7 @@ impl Heart {
                 self.failed(at, |in_a_row, limit| Why::Failed { in_a_row, limit, said })
             }
             Beat::PutDown { run } => {
-                self.runs.end(&run);
+                self.runs.put_down(&run, later(at, COVERS));
                 None
             }
             Beat::Paused => self.paused(at),
@@ -272,7 +272,8 @@ impl Heart {
         }
         if let Some(Limits { late, overdue, start }) = self.limits() {
             let last = self.success;
-            if self.state < State::Overdue && now >= held(overdue) {
+            // Whoever is given a chance to be late is not dead meanwhile.
+            if self.state < State::Overdue && now >= held(overdue).max(held(late)) {
                 return self.turn(now, State::Overdue, Why::Overdue { last, late, due: overdue });
             }
             if self.state < State::Late && now >= held(late) {
@@ -364,6 +365,8 @@ impl Heart {
         }
         (self.anchor, self.expected) = (at, Asked::No);
         (self.failures, self.successes) = (0, 0);
+        // Nobody looked after what ran then; one that still runs says so.
+        self.runs = Runs::default();
         let to = if self.success.is_some() { State::Up } else { State::New };
         self.put_aside(at, to, Why::Resumed)
     }
@@ -462,7 +465,7 @@ impl Heart {
         let silent = limits.map(|limits| {
             let sooner = (self.state < State::Late).then_some([Some(limits.late), limits.start]);
             let all = sooner.into_iter().flatten().flatten().map(held);
-            all.fold(held(limits.overdue), Ord::min)
+            all.fold(held(limits.overdue).max(held(limits.late)), Ord::min)
         });
         let span = self.policy.unsteady.map_or(Duration::ZERO, |(_, span)| span);
         let quiet = self.restless.map(|restless| later(restless.last, span));

@@ -51,6 +51,12 @@ impl Runs {
         Some(self.0.remove(at).began)
     }
 
+    /// Takes it out, unless it has begun anew after `at`: somebody else has it.
+    pub(super) fn put_down(&mut self, run: &str, at: Timestamp) {
+        let run = head(run, RUN_MAX);
+        self.0.retain(|running| running.run != run || running.began > at);
+    }
+
     /// The first instant at which one of them has had its time; `held` says when an instant counts.
     pub(super) fn due(&self, policy: &Policy, held: impl Fn(Timestamp) -> Timestamp) -> Option<Timestamp> {
         self.0.iter().filter_map(|running| running.due(policy, &held)).map(|(due, _)| due).min()

@@ -373,3 +373,40 @@ fn a_run_that_was_put_down_is_no_success_and_no_failure_and_its_time_does_not_ru
     assert_eq!(heart.observe(at(120), Beat::put_down().of("a")), None);
     assert_eq!(watch(&mut heart, 120, 7200, 1), [(3600, "heartbeat.late"), (7200, "heartbeat.overdue")]);
 }
+
+#[test]
+fn what_was_late_while_nobody_looked_is_not_overdue_before_it_had_its_chance() {
+    let mut heart = heart(hourly());
+    heart.observe(at(0), Beat::succeeded());
+    // Late at 3600, overdue at 7200; nobody looked from 1800 to 7100.
+    let unseen = Some(Unseen { from: at(1800).wall, to: at(7100).wall });
+    let mut looks = (7100..=20_000).step_by(60).filter_map(|second| {
+        let look = Look { now: at(second), unseen };
+        heart.tick(look, |_| None).map(|event| (second, event.code()))
+    });
+    assert_eq!(looks.next(), Some((10_700, "heartbeat.overdue")), "a grace after somebody looks again");
+    assert_eq!(looks.next(), None);
+}
+
+#[test]
+fn what_ran_when_a_job_was_paused_does_not_accuse_it_when_it_is_resumed() {
+    let mut heart = heart(hourly().run_max(secs(600)).tick(secs(60)));
+    heart.observe(at(0), Beat::succeeded());
+    heart.observe(at(10), Beat::started().of("a"));
+    heart.observe(at(20), Beat::Paused);
+    heart.observe(at(90_000), Beat::Resumed);
+    assert_eq!(heart.tick(at(90_060).into(), |_| None), None);
+    assert_eq!(heart.state(), State::Up);
+}
+
+#[test]
+fn a_run_that_was_lost_to_somebody_else_goes_on_there() {
+    let mut heart = heart(hourly().run_max(secs(600)));
+    heart.observe(at(0), Beat::started().of("a"));
+    // Another worker has taken it over; then the first one learns that it has lost what it began at 0.
+    heart.observe(at(100), Beat::started().of("a"));
+    heart.observe(at(0), Beat::put_down().of("a"));
+    assert_eq!(heart.status().running, 1);
+    heart.observe(at(200), Beat::put_down().of("a"));
+    assert_eq!(heart.status().running, 0);
+}
