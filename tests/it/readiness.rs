@@ -222,3 +222,30 @@ fn a_job_beats_and_is_missed_when_it_does_not() {
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[1].contains("overdue"), "{told:?}");
 }
+
+#[test]
+fn what_an_earlier_process_began_stays_begun_where_the_lock_is_held() {
+    let (world, count) = (World::new(), Arc::default());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pay.lock");
+    let dies = Arc::new(AtomicBool::new(true));
+    let died = Arc::clone(&dies);
+    let job = Job::new("pay").lock(&path).lease(crate::world::LEASE);
+    let job = job.step(counting("pay", Effect::Unsafe, &count)).edges(move |edge| {
+        if edge == "pay:worked" && died.swap(false, Ordering::SeqCst) {
+            std::panic::resume_unwind(Box::new("dies"));
+        }
+    });
+    let job = job.build().unwrap();
+    let dead = std::panic::AssertUnwindSafe(|| run(&world, &job, "a"));
+    assert!(std::panic::catch_unwind(dead).is_err(), "it did not die");
+    assert_eq!((count.load(Ordering::SeqCst), dies.load(Ordering::SeqCst)), (1, false));
+    world.pass_a_lease();
+    let held = Lock::take(&path, Duration::ZERO).unwrap();
+    let put_down = again(&world, &job).pop().unwrap();
+    assert_eq!(put_down.state(), State::Queued);
+    drop(held);
+    world.sim.advance(Duration::from_secs(11));
+    assert_eq!(again(&world, &job).pop().unwrap().state(), State::NeedsReview);
+    assert_eq!(count.load(Ordering::SeqCst), 1, "nobody knows whether it was done, and it was done again");
+}

@@ -56,6 +56,9 @@ impl Pipe for ChildStderr {}
 
 impl Pump {
     pub(super) fn new(stdout: Option<ChildStdout>, stderr: Option<ChildStderr>, output_max: usize) -> Self {
+        // The program can open its own pipes to read: what it takes away is not waited for.
+        let _set = stdout.as_ref().map(|pipe| rustix::io::ioctl_fionbio(pipe, true));
+        let _set = stderr.as_ref().map(|pipe| rustix::io::ioctl_fionbio(pipe, true));
         let tube = |pipe, stream| Tube { pipe, stream, keeping: Keeping::of(output_max) };
         Self {
             feed: None,
@@ -176,7 +179,8 @@ impl Tube {
     fn read(&mut self, buffer: &mut [u8], hear: Option<&OnOutput>) {
         let Some(pipe) = &mut self.pipe else { return };
         match pipe.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if [io::ErrorKind::Interrupted, io::ErrorKind::WouldBlock].contains(&error.kind()) => {
+            }
             Ok(0) | Err(_) => self.pipe = None,
             Ok(count) => {
                 let bytes = &buffer[..count.min(buffer.len())];

@@ -169,6 +169,11 @@ impl Drops {
         let to = folders.working.join(working.written());
         folders.edge("take:before");
         match shift(&from, &to)? {
+            // Whoever drops files has put another in its place meanwhile: that one is had only once it is held too.
+            Moved::Done if !held.is_at(&to) => match claim(&to)? {
+                Some(other) => held = other,
+                None => return Ok(None),
+            },
             Moved::Done => {}
             Moved::Gone | Moved::Namesake => return Ok(None),
             Moved::Across => {
@@ -178,7 +183,9 @@ impl Drops {
                 let edge = |point: &str| folders.edge(&format!("take:{point}"));
                 let (whole, copied) =
                     copy(&mut held, &from, &folders.working, working.id, &working.name, &edge)?;
-                remove(&from)?;
+                if held.is_at(&from) {
+                    remove(&from)?;
+                }
                 folders.edge("take:removed");
                 let to = folders.working.join(working.written());
                 if shift(&whole, &to)? != Moved::Done {
@@ -207,6 +214,11 @@ impl Drops {
             }
             let from = folders.working.join(&left);
             let Some(held) = claim(&from)? else { continue };
+            // Where a rename was made of two names its process died between them.
+            let dropped = folders.incoming.join(&working.name);
+            if held.is_at(&dropped) {
+                remove(&dropped)?;
+            }
             // It was about to fail when its process died; now that is to be decided anew.
             release(&folders.failed, &working.name, working.id)?;
             working.turn = working.turn.saturating_add(1);
@@ -225,29 +237,18 @@ impl Drops {
             if fs::symlink_metadata(&staging).is_err() {
                 continue;
             }
-            let mut working = None;
             for name in entries(&staging)? {
                 let Some(found) = Staged::read(&name) else { continue };
                 let path = staged(folder, &found);
                 // Held: its process lives.
                 let Some(_held) = claim(&path)? else { continue };
-                if working.is_none() {
-                    working = Some(self.ids_in_working()?);
-                }
-                self.mend_one(folder, found, &path, working.as_ref(), now)?;
+                self.mend_one(folder, found, &path, now)?;
             }
         }
         Ok(())
     }
 
-    fn mend_one(
-        &self,
-        folder: &Path,
-        found: Staged,
-        path: &Path,
-        working: Option<&HashSet<u64>>,
-        now: Timestamp,
-    ) -> Result<(), Error> {
+    fn mend_one(&self, folder: &Path, found: Staged, path: &Path, now: Timestamp) -> Result<(), Error> {
         let folders = &self.shared;
         let (id, name) = match found {
             // Whoever takes the same file up again makes it anew; a young one may be that of a process that lives.
@@ -263,7 +264,7 @@ impl Drops {
             let working = Working { id, turn: 1, name: kept(&name) };
             return shift(path, &folder.join(working.written())).map(drop);
         }
-        if working.is_some_and(|working| working.contains(&id.number())) {
+        if self.is_in_working(id)? {
             return remove(path);
         }
         match reserved(folder, &name, id).filter(|_| *folder == folders.failed) {
@@ -285,9 +286,18 @@ impl Drops {
         Ok(is_it(name) || cut()?)
     }
 
-    fn ids_in_working(&self) -> Result<HashSet<u64>, Error> {
-        let names = entries(&self.shared.working)?;
-        Ok(names.iter().filter_map(|name| Working::read(name)).map(|working| working.id.number()).collect())
+    /// Whether the original of a copy is still in `working`: asked once the copy is held, as until then its process may
+    /// live, and go on.
+    fn is_in_working(&self, id: Id) -> Result<bool, Error> {
+        let working = &self.shared.working;
+        let unread = |source| Error::reading("cannot read the folder", working, source);
+        for entry in fs::read_dir(working).map_err(unread)? {
+            let name = entry.map_err(unread)?.file_name();
+            if Working::read(&name).is_some_and(|found| found.id == id) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether nobody has written to it for long enough. A time that is far ahead says nothing, and is taken as old.

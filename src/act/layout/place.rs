@@ -102,6 +102,13 @@ impl Held {
     pub(super) fn metadata(&self) -> io::Result<fs::Metadata> {
         self.0.metadata()
     }
+
+    /// Whether what is called `path` is this very file.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        let identity = |found: fs::Metadata| (found.dev(), found.ino());
+        let own = self.0.metadata().ok().map(identity);
+        own.is_some() && own == fs::symlink_metadata(path).ok().map(identity)
+    }
 }
 
 impl Drop for Held {

@@ -157,3 +157,57 @@ fn a_missing_folder_is_an_error_that_names_it() {
     let error = drops.take(now()).unwrap_err();
     assert!(crate::base::fault::chain(&error).contains("incoming"), "{error}");
 }
+
+fn quick(layout: &Layout) -> Drops {
+    layout.drops().settle(Duration::ZERO)
+}
+
+#[test]
+fn what_is_put_in_the_place_of_a_file_that_is_being_taken_is_had_by_one() {
+    let (_root, layout) = made();
+    let (dropped, newer) = (layout.incoming().join("a.csv"), layout.state().join("newer"));
+    fs::write(&dropped, "old").unwrap();
+    fs::write(&newer, "new").unwrap();
+    let drops = quick(&layout).edges(move |point| {
+        if point == "take:before" {
+            fs::rename(&newer, &dropped).unwrap();
+        }
+    });
+    let taken = drops.take(now()).unwrap().unwrap();
+    assert_eq!(fs::read_to_string(taken.path()).unwrap(), "new");
+    assert!(quick(&layout).take(now()).unwrap().is_none(), "it was handed out twice");
+}
+
+#[test]
+fn what_is_put_in_the_place_of_a_file_that_is_being_copied_is_not_lost() {
+    let Ok(there) = tempfile::tempdir_in("/dev/shm") else { return };
+    let (_root, layout) = made();
+    let layout = layout.incoming_at(there.path());
+    let (dropped, newer) = (there.path().join("a.csv"), there.path().join("newer.tmp"));
+    fs::write(&dropped, "old").unwrap();
+    fs::write(&newer, "new").unwrap();
+    let drops = quick(&layout).edges(move |point| {
+        if point == "take:copy:whole" && newer.exists() {
+            fs::rename(&newer, &dropped).unwrap();
+        }
+    });
+    let mut seen = Vec::new();
+    while let Some(taken) = drops.take(now()).unwrap() {
+        seen.push(fs::read_to_string(taken.path()).unwrap());
+        let _at = taken.archive().unwrap();
+    }
+    assert_eq!(seen, ["old", "new"]);
+}
+
+#[test]
+fn a_move_of_two_names_that_was_cut_between_them_is_one_file() {
+    let (_root, layout) = made();
+    let dropped = layout.incoming().join("a.csv");
+    fs::write(&dropped, "once").unwrap();
+    fs::hard_link(&dropped, layout.working().join("00ab000000000001-1~a.csv")).unwrap();
+    let drops = quick(&layout);
+    let taken = drops.take(now()).unwrap().unwrap();
+    assert_eq!(taken.turn(), 2);
+    let _at = taken.archive().unwrap();
+    assert!(drops.take(now()).unwrap().is_none(), "it was handed out twice");
+}

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::act::command::{self, Captured, Command, Outcome, Waited};
@@ -285,12 +286,12 @@ impl ReportFile {
     /// What stands there; an empty one says nothing.
     fn read(&self) -> Result<Report, String> {
         let mut text = Vec::new();
-        // It may have been replaced by anything: a FIFO would be waited for.
-        let found = fs::symlink_metadata(&self.path);
-        if !found.is_ok_and(|found| found.is_file()) {
-            return Err(String::from("its report is no file, and is left out"));
-        }
-        let read = fs::File::open(&self.path).and_then(|file| file.take(REPORT_MAX).read_to_end(&mut text));
+        // It may have been replaced by anything, at any moment: a FIFO would be waited for.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(&self.path);
+        let file = file.ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file()));
+        let Some(file) = file else { return Err(String::from("its report is no file, and is left out")) };
+        let read = file.take(REPORT_MAX).read_to_end(&mut text);
         if let Err(error) = read {
             return Err(format!("its report cannot be read, and is left out: {error}"));
         }
@@ -350,6 +351,35 @@ mod tests {
         fs::create_dir(&file.path).unwrap();
         assert!(file.read().is_err());
         fs::remove_dir(&file.path).unwrap();
+    }
+
+    #[test]
+    fn a_report_that_becomes_a_fifo_while_it_is_read_is_not_waited_for() {
+        let file = ReportFile::new().unwrap();
+        let (path, over) =
+            (file.path.clone(), std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)));
+        let until = std::sync::Arc::clone(&over);
+        let (fifo, plain) = (path.with_extension("fifo"), path.with_extension("plain"));
+        let flips = std::thread::spawn(move || {
+            while !until.load(std::sync::atomic::Ordering::Relaxed) {
+                rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+                    .unwrap();
+                fs::rename(&fifo, &path).unwrap();
+                fs::write(&plain, "{}").unwrap();
+                fs::rename(&plain, &path).unwrap();
+            }
+        });
+        let (done, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for _ in 0..20_000 {
+                drop(file.read());
+            }
+            done.send(()).unwrap();
+        });
+        let heard = heard.recv_timeout(Duration::from_secs(30));
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        flips.join().unwrap();
+        heard.unwrap();
     }
 
     #[test]

@@ -44,8 +44,8 @@ pub(super) async fn alone(course: &Course<'_>, holding: &Arc<Holding>) -> Result
         Ok(Err(error)) => (Why::LockFailed(chain(&error)), UNKNOWN),
         Err(panic) => (Why::LockFailed(panic), UNKNOWN),
     };
+    // A step that is marked as begun is one that an earlier holder began: nobody here has marked any yet.
     let next = holding.body().next_step().map(|step| step.name.clone()).unwrap_or_default();
-    handing::unmark_next(holding);
     holding.body().give_attempt_back();
     let until = later(holding.env.now().wall, wait);
     put_off(holding, &next, Reason::new(why.code(), shortened(why.to_string(), CHAIN_MAX)), until).await?;

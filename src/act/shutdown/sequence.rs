@@ -243,7 +243,8 @@ impl Sequence {
             let later = Stage::ALL.into_iter().filter(|later| !by_stage[*later as usize].is_empty());
             let slice = slice(ends.since(System.moment()), stage, later);
             if let Some(told) = &mut on_stage {
-                told(stage, slice);
+                // Whoever listens badly does not keep the rest from ending.
+                drop(caught(|| told(stage, slice)));
             }
             let run = Run { stage, slice, messages: &messages, inbox: &inbox };
             entries.extend(run.actions(actions, &mut heard));

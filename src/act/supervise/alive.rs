@@ -35,6 +35,8 @@ pub(super) struct Watch<'a> {
     /// When the sign was missed that is looked for a second time.
     missed: Option<Moment>,
     probing: Option<Moment>,
+    /// Whether the question under way was counted as missed before its answer came.
+    late: bool,
     next_probe: Moment,
     good: Moment,
     misses: u32,
@@ -53,7 +55,18 @@ impl<'a> Watch<'a> {
             _ => begun,
         };
         let stuck = Arc::clone(stuck);
-        Self { liveness, run, begun, stuck, missed: None, probing: None, next_probe, good: begun, misses: 0 }
+        Self {
+            liveness,
+            run,
+            begun,
+            stuck,
+            missed: None,
+            probing: None,
+            late: false,
+            next_probe,
+            good: begun,
+            misses: 0,
+        }
     }
 
     /// Whether it has to say first that it is ready.
@@ -120,6 +133,8 @@ impl<'a> Watch<'a> {
         let answer = self.run.signs().probed.take();
         if let Some(asked) = self.probing {
             match answer {
+                // It was counted when its time was over, and is not counted twice.
+                Some(_) if self.late => self.probing = None,
                 Some(Ok(())) => (self.misses, self.good, self.probing) = (0, now, None),
                 Some(Err(_)) => {
                     self.misses = self.misses.saturating_add(1);
@@ -129,6 +144,7 @@ impl<'a> Watch<'a> {
                 None if now >= asked.after(timeout) => {
                     self.misses = self.misses.saturating_add(1);
                     self.probing = Some(asked.after(interval.max(timeout)));
+                    self.late = true;
                 }
                 None => {}
             }
@@ -139,6 +155,7 @@ impl<'a> Watch<'a> {
         if self.probing.is_none() && now >= self.next_probe {
             self.next_probe = now.after(interval);
             self.probing = Some(now);
+            self.late = false;
             self.ask(probe);
         }
         let next = self.probing.map_or(self.next_probe, |asked| asked.after(timeout));

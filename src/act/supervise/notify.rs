@@ -108,7 +108,10 @@ pub(super) fn hear(message: &[u8], run: &Run) {
                 run.signs().trigger = true;
                 run.bell.ring();
             }
-            Some(("STOPPING", "1")) => run.signs().stopping = true,
+            Some(("STOPPING", "1")) => {
+                run.lives();
+                run.signs().stopping = true;
+            }
             Some(("STATUS", status)) => {
                 let status = text::shown(status);
                 run.signs().status = Some(text::head(&status, STATUS_MAX).to_owned());

@@ -213,3 +213,40 @@ fn every_event_says_why() {
     let event = Event::NotKept { error: String::from("disk full\u{7}") };
     assert_eq!(event.to_string(), "the state cannot be persisted: disk full\\u{7}");
 }
+
+#[test]
+fn a_probe_whose_time_was_over_is_counted_once_whatever_it_answers_then() {
+    for answer in [Ok(()), Err(String::from("timed out"))] {
+        let (run, liveness) = (run(), Liveness::probe(MINUTE, SECOND, || Ok::<(), String>(())));
+        let (mut watch, mut now) = watch(&liveness, &run);
+        for missed in 1..=3 {
+            now = next(watch.look(now));
+            now = next(watch.look(now));
+            // The answer of the thread, taken away until it is too late.
+            while run.signs().probed.take().is_none() {
+                std::thread::yield_now();
+            }
+            let over = watch.look(now);
+            if missed == 3 {
+                assert!(matches!(hung(over), Hanging::ProbeMissed { misses: 3, .. }));
+                break;
+            }
+            now = next(over).min(now.after(SECOND));
+            run.signs().probed = Some(answer.clone());
+            let _next = next(watch.look(now));
+        }
+    }
+}
+
+#[test]
+fn what_says_that_it_ends_has_as_long_for_that_as_between_two_signs() {
+    let (run, liveness) = (run(), Liveness::notify(MINUTE));
+    hear(b"READY=1", &run);
+    let before = run.last_sign();
+    while System.moment() <= before {
+        std::thread::yield_now();
+    }
+    hear(b"STOPPING=1", &run);
+    assert!(run.last_sign() > before);
+    drop(liveness);
+}

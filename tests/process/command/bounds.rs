@@ -210,3 +210,24 @@ fn resident() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
+
+#[test]
+fn a_program_that_reads_its_own_pipe_does_not_hold_the_call() {
+    let (command, mark) =
+        shell("echo a; sleep 0.2; echo a; echo b >&2; sleep 0.5; read b < /dev/stderr; sleep 60");
+    let begun = Instant::now();
+    let command = command
+        .timeout(Duration::from_secs(2))
+        .grace(Duration::from_millis(100))
+        .drain(Duration::from_millis(100))
+        // While it hears the first stream, the second is taken away.
+        .on_output(|stream, _| {
+            if stream == Stream::Stdout {
+                std::thread::sleep(Duration::from_millis(600));
+            }
+        });
+    let error = command.run_blocking().unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(2) + SLACK, "{:?}", begun.elapsed());
+    mark.none_left();
+}
