@@ -140,7 +140,8 @@ mod tests {
     }
 
     fn pulse(beats: &Arc<dyn Store>) -> Pulse {
-        let monitor = Monitor::new(Arc::clone(beats), "ops").expect("import", Policy::every(HOUR).run_max(HOUR));
+        let monitor =
+            Monitor::new(Arc::clone(beats), "ops").expect("import", Policy::every(HOUR).run_max(HOUR));
         monitor.build().unwrap().pulse("import").unwrap()
     }
 

@@ -444,6 +444,10 @@ impl Job {
         );
         let began = driver.env.now();
         self.begin_beat(taken.run.id(), began);
+        if let Some(pulse) = self.pulse.as_ref().filter(|_| driver.brake.is_none()) {
+            // A worker writes now and then; here nobody would before the end, and a run that hangs has none.
+            let _mine = pulse.monitor().flush_in(&driver.env).await;
+        }
         match drive(&course, &holding).await {
             Ok(()) => {
                 let state = holding.left_in();

@@ -129,7 +129,9 @@ impl Monitor {
         if !paused && (known.is_none() || heart.state() > State::Up) && *lookups > 0 {
             *lookups -= 1;
             let status = before.status();
-            if let Some((run, at)) = self.succeeded_since(job, status.last_success.max(status.last_failure)).await? {
+            if let Some((run, at)) =
+                self.succeeded_since(job, status.last_success.max(status.last_failure)).await?
+            {
                 heart = before;
                 let beat = Beat::succeeded().of(run);
                 events = heart.observe(Now { wall: at, ..look.now }, beat).into_iter().collect();

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use crate::act::systemd::{Notifier, Watchdog};
+use crate::act::systemd::{Expecting, Notifier, Watchdog};
 use crate::act::worker::{Course, Standing, Watch};
 use crate::base::time::Now;
 
@@ -45,6 +45,8 @@ struct Last {
     ready: bool,
     stopping: bool,
     status: String,
+    /// While it ends, what runs need not make progress: the grace is its bound.
+    expecting: Option<Expecting>,
 }
 
 impl Live {
@@ -78,7 +80,9 @@ impl Watch for Live {
             Course::Draining { left } if !last.stopping => {
                 last.stopping = true;
                 drop(self.notifier.stopping());
-                drop(self.notifier.extend(left.saturating_add(MARGIN)));
+                let left = left.saturating_add(MARGIN);
+                last.expecting = self.watchdog.as_ref().map(|watchdog| watchdog.expects(left));
+                drop(self.notifier.extend(left));
             }
             Course::Working | Course::Draining { .. } | Course::Stopped => {}
         }

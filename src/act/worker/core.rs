@@ -127,11 +127,7 @@ impl<'a> Core<'a> {
             phase: shutdown.reached(Phase::Draining),
             brake,
             driver: Arc::new(driver),
-            looker: Looker {
-                store,
-                actor: Arc::clone(&worker.actor),
-                kinds: Arc::clone(&worker.kinds),
-            },
+            looker: Looker { store, actor: Arc::clone(&worker.actor), kinds: Arc::clone(&worker.kinds) },
             slots: Slots::new(worker.concurrency),
             ahead: Ahead::new(),
             lanes: Lanes::new(lanes.collect(), worker.meter),
