@@ -99,7 +99,8 @@ impl Job {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod tests {
     use std::future::pending;
     use std::time::Duration;

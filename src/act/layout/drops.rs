@@ -234,7 +234,8 @@ impl Drops {
         let folders = &self.shared;
         for folder in [&folders.working, &folders.archive, &folders.failed, &folders.incoming] {
             let staging = folder.join(STAGING);
-            if fs::symlink_metadata(&staging).is_err() {
+            // Whoever drops files may put a link there; it is not followed.
+            if !fs::symlink_metadata(&staging).is_ok_and(|found| found.is_dir()) {
                 continue;
             }
             for name in entries(&staging)? {

@@ -149,7 +149,12 @@ fn make_staging(folder: &Path) -> Result<(), Error> {
     let staging = folder.join(STAGING);
     match DirBuilder::new().mode(0o700).create(&staging) {
         Ok(()) => sync_folders(&[&staging]),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            match fs::symlink_metadata(&staging).is_ok_and(|found| found.is_dir()) {
+                true => Ok(()),
+                false => Err(Error::NotAFolder { path: staging }),
+            }
+        }
         Err(source) => Err(Error::writing("cannot make the folder", &staging, source)),
     }
 }

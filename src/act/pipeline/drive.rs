@@ -71,13 +71,13 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
         // A deadline that has passed is the step's failure, which is still to come.
         body.wait.take_if(|wait| !wait.over);
     }
+    let Some(_only) = ready::alone(course, holding).await? else { return Ok(()) };
     if holding.state() == State::Compensating {
         return undo::undo_all(course, holding).await;
     }
     if intake::moved(course, holding).await? || waiting::on_others(course, holding).await? {
         return Ok(());
     }
-    let Some(_only) = ready::alone(course, holding).await? else { return Ok(()) };
     // What an earlier holder began and did not end. A step that this driver marks as begun ahead of time is none of it.
     let mut inherited = holding.body().next_step().filter(|step| step.state == StepState::Started).cloned();
     loop {

@@ -213,7 +213,8 @@ impl Sequence {
         self
     }
 
-    /// Waits until `shutdown` is triggered, then ends what there is to end. The deadline counts from the trigger.
+    /// Waits until `shutdown` is triggered, then ends what there is to end. The deadline counts from the trigger,
+    /// or from this call where that came before.
     pub fn run_blocking(self, shutdown: &Shutdown) -> Ended {
         shutdown.wait_blocking();
         let Self { within, actions, mut on_stage } = self;

@@ -62,7 +62,8 @@ fn turn(mut before: i64, mut after: i64, holds: impl Fn(i64) -> bool) -> i64 {
     after
 }
 
-#[cfg(all(test, feature = "tz"))]
+#[cfg(test)]
+#[cfg(feature = "tz")]
 mod tests {
     use super::*;
 
