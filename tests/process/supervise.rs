@@ -78,6 +78,15 @@ fn lines(path: &Path) -> usize {
 }
 
 #[test]
+fn no_time_out_and_no_deadline_of_its_command_ends_what_is_supervised() {
+    let soon = unattended::time::later(System.now().wall, Duration::from_millis(300));
+    let command = sh("sleep 0.8").timeout(Duration::from_millis(100)).deadline(soon);
+    let (mut supervisor, told) = listening(Supervisor::new("long").process(command).policy(three()));
+    let ended = supervisor.run_blocking(&Shutdown::new());
+    assert_eq!(ended, Ended::Well { why: Stopping::Well { how: How::Code(0) } }, "{told:?}");
+}
+
+#[test]
 fn a_flaky_process_is_begun_again_until_it_ends_well() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");

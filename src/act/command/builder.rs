@@ -240,6 +240,12 @@ impl Command {
         self
     }
 
+    /// The same without any bound in time: what keeps it running decides when it ends.
+    pub(in crate::act) fn endless(mut self) -> Self {
+        self.deadline = None;
+        self.unbounded()
+    }
+
     /// The same, with `until` as its deadline if that comes before the one that it has.
     #[cfg(feature = "store")]
     pub(in crate::act) fn deadline_by(self, until: Timestamp) -> Self {

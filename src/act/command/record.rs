@@ -51,9 +51,7 @@ pub(super) struct Record {
 impl Recording {
     /// Looks whether what is recorded still runs.
     pub(super) fn begin(path: &Path) -> Result<Self, Error> {
-        let mut lock = path.as_os_str().to_owned();
-        lock.push(".lock");
-        let lock = Lock::take(PathBuf::from(lock), LOCK_WAIT)
+        let lock = Lock::take(lock_of(path), LOCK_WAIT)
             .map_err(|source| Error::Record { path: path.to_owned(), source })?;
         if let Some(written) = read(path)?
             && written.still_runs()
@@ -90,8 +88,10 @@ impl Recording {
 }
 
 impl Record {
-    /// Takes the record away, if it is still of this process. One that may still run stays recorded.
+    /// Takes the record away, if it is still of this process. One that may still run stays recorded, and so does one beside which
+    /// somebody starts just now: whoever reads it sees that its process has ended.
     pub(super) fn ended(self, surely: bool) {
+        let Ok(_alone) = Lock::take(lock_of(&self.path), Duration::ZERO) else { return };
         if surely && read(&self.path).is_ok_and(|found| found.is_some_and(|found| found.pid == self.pid)) {
             drop(fs::remove_file(&self.path));
         }
@@ -103,6 +103,12 @@ impl Written {
         let same = |seen: proc::Stat| seen.start == self.start && !seen.zombie;
         proc::stat(self.pid).is_some_and(same) && boot().is_ok_and(|boot| boot == self.boot)
     }
+}
+
+fn lock_of(path: &Path) -> PathBuf {
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    PathBuf::from(lock)
 }
 
 fn read(path: &Path) -> Result<Option<Written>, Error> {

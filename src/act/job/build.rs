@@ -332,8 +332,8 @@ impl Builder {
     }
 
     /// Beats by `pulse` as its runs begin, go on, and end: a monitor misses the job when none has ended well for too long. A run that is
-    /// put down until later is no failure and no success. The beats are written when the statistics of a job are: by
-    /// [`run_once`](Job::run_once_blocking) at its end, by a worker now and then and at its end.
+    /// put down until later is no failure and no success. The beats are written by [`run_once`](Job::run_once_blocking) as a run begins
+    /// and at the end, by a worker each [`sweep_every`](crate::act::worker::Builder::sweep_every) and at its end.
     pub fn pulse(mut self, pulse: Pulse) -> Self {
         self.job.pulse = Some(pulse);
         self

@@ -6,11 +6,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::act::supervise::stop::Run;
+use crate::base::rng::entropy;
 use crate::base::text;
 use crate::base::time::{Clock, System};
 
@@ -64,14 +65,11 @@ impl Drop for Socket {
 
 /// A new folder that only this user may enter.
 fn folder() -> io::Result<PathBuf> {
-    static SERIAL: AtomicU64 = AtomicU64::new(0);
     let parent = std::env::temp_dir();
-    for _ in 0..1000 {
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let folder = parent.join(format!("unattended-{}-{serial}", std::process::id()));
+    for _ in 0..16 {
+        let folder = parent.join(format!("unattended-{}-{:016x}", std::process::id(), entropy()));
         match fs::DirBuilder::new().mode(0o700).create(&folder) {
             Ok(()) => return Ok(folder),
-            // Of a process of this number that was killed.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }

@@ -35,7 +35,7 @@ impl Process {
         liveness: Option<&Liveness>,
         run: &Arc<Run>,
     ) -> Result<Self, NotStarted> {
-        let mut command = command.clone().unbounded();
+        let mut command = command.clone().endless();
         let mut socket = None;
         match liveness.map(|liveness| &liveness.kind) {
             Some(Kind::Notify { within, .. }) => {
