@@ -135,7 +135,7 @@ mod tests {
     use crate::act::monitor::Monitor;
     use crate::base::time::{Clock, System};
     use crate::decide::heartbeat::Policy;
-    use crate::memory::Memory;
+    use crate::remember::memory::Memory;
 
     fn monitor() -> Monitor {
         let every = Policy::every(Duration::from_secs(60));

@@ -5,6 +5,7 @@ mod ahead;
 mod ends;
 mod faces;
 mod order;
+mod pulses;
 mod trouble;
 mod watched;
 mod worth;
