@@ -360,6 +360,7 @@ mod tests {
             (file.path.clone(), std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)));
         let until = std::sync::Arc::clone(&over);
         let (fifo, plain) = (path.with_extension("fifo"), path.with_extension("plain"));
+        let left = [path.clone(), fifo.clone(), plain.clone()];
         let flips = std::thread::spawn(move || {
             while !until.load(std::sync::atomic::Ordering::Relaxed) {
                 rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0)
@@ -379,6 +380,7 @@ mod tests {
         let heard = heard.recv_timeout(Duration::from_secs(30));
         over.store(true, std::sync::atomic::Ordering::Relaxed);
         flips.join().unwrap();
+        left.iter().for_each(|path| drop(fs::remove_file(path)));
         heard.unwrap();
     }
 

@@ -89,18 +89,21 @@ fn what_a_program_reports_counts_more_than_its_exit_code() {
 
 #[test]
 fn a_report_that_cannot_be_read_is_left_out_and_the_note_says_so() {
+    // Whatever an earlier process that was killed has left is none of ours.
+    let before = reports();
     let (command, _mark) = shell("echo '{\"class\":' > $UNATTENDED_REPORT");
     let (run, told) = job(Step::command("copy", Effect::Idempotent, command));
     assert_eq!(run.record.state, "succeeded");
     assert!(told.contains("its report is left out"), "{told}");
-    let left = std::fs::read_dir(std::env::temp_dir()).unwrap().flatten();
-    let ours = left.filter(|entry| {
-        let name = entry.file_name();
-        name.to_string_lossy().starts_with("unattended-report-")
-    });
     // Those of tests that run beside this one go too.
-    let paths: Vec<_> = ours.map(|entry| entry.path()).collect();
-    assert!(until(|| paths.iter().all(|path| !path.exists())));
+    let ours: Vec<_> = reports().into_iter().filter(|path| !before.contains(path)).collect();
+    assert!(until(|| ours.iter().all(|path| !path.exists())));
+}
+
+fn reports() -> Vec<std::path::PathBuf> {
+    let found = std::fs::read_dir(std::env::temp_dir()).unwrap().flatten();
+    let ours = found.filter(|entry| entry.file_name().to_string_lossy().starts_with("unattended-report-"));
+    ours.map(|entry| entry.path()).collect()
 }
 
 #[test]
