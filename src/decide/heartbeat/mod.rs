@@ -42,7 +42,7 @@
 //! backup.observe(declared.after(hour / 2), Beat::succeeded());
 //!
 //! // It is never heard of again.
-//! let told: Vec<_> = (1..600)
+//! let told: Vec<_> = (31..600)
 //!     .filter_map(|minute| backup.tick(declared.after(minute * hour / 60).into(), |_| None))
 //!     .map(|event| (event.to, event.at.to_string()))
 //!     .collect();
