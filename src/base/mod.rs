@@ -7,6 +7,7 @@ pub mod fault;
 pub mod redact;
 pub mod rng;
 pub mod secret;
+pub(crate) mod subject;
 pub mod text;
 pub mod time;
 pub mod zone;

@@ -154,6 +154,15 @@ pub fn later(from: Timestamp, by: Duration) -> Timestamp {
         .unwrap_or(Timestamp::MAX_UTC)
 }
 
+/// `from` moved earlier by `by`, at most to 1970: no store holds anything older.
+#[cfg_attr(not(feature = "store"), allow(dead_code, reason = "stores are looked back into"))]
+pub(crate) fn earlier(from: Timestamp, by: Duration) -> Timestamp {
+    chrono::TimeDelta::from_std(by)
+        .ok()
+        .and_then(|by| from.checked_sub_signed(by))
+        .map_or(Timestamp::UNIX_EPOCH, |at| at.max(Timestamp::UNIX_EPOCH))
+}
+
 /// How long `to` is after `from`; zero if it is not.
 #[must_use]
 pub fn between(from: Timestamp, to: Timestamp) -> Duration {

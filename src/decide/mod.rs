@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a clock, sleeps, logs or does I/O, and the modules do not import each other.
 
+pub mod alert;
 pub mod baseline;
 pub mod breaker;
 pub mod budget;

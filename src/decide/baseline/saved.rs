@@ -84,6 +84,12 @@ impl Saved {
         self.saved_at
     }
 
+    /// How many events are its evidence.
+    #[must_use]
+    pub const fn events(&self) -> u64 {
+        self.events
+    }
+
     /// Where it stood.
     #[must_use]
     pub const fn state(&self) -> State {
@@ -204,6 +210,11 @@ impl Baseline {
         self.cardinality_told = saved.cardinality_told;
         if self.state == State::Active && self.events < self.needed {
             self.state = State::Learning;
+        }
+        // A policy that asks for less evidence than the one it was learned under has it now.
+        let enough = self.events >= self.needed && self.missing_mass() <= self.policy.missing_mass_max;
+        if self.state == State::Learning && enough {
+            self.state = State::Active;
         }
     }
 

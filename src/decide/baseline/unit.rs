@@ -127,6 +127,14 @@ pub struct SavedUnits {
     hashes: Vec<u64>,
 }
 
+impl SavedUnits {
+    /// How many units are its evidence.
+    #[must_use]
+    pub const fn units(&self) -> u64 {
+        self.units
+    }
+}
+
 impl Unit {
     /// Counts one event.
     pub fn observe(&mut self, key: impl AsRef<[u8]>) {

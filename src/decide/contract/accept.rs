@@ -67,6 +67,8 @@ pub(super) struct Shared {
     pub(super) oldest: u32,
     pub(super) schema: Schema,
     pub(super) has_secrets: bool,
+    /// Where secrets stand in the present version.
+    pub(super) sensitive: Arc<[String]>,
     /// In the order of their versions.
     pub(super) older: Vec<(u32, Schema)>,
     /// In the order of their versions, without gaps, up to the present one.

@@ -26,7 +26,13 @@ pub struct Builder<T> {
     shared: Shared,
     schema: Option<Schema>,
     hooks: Vec<Hook<T>>,
+    sensitive: Vec<String>,
 }
+
+/// The most paths that are called sensitive.
+const SENSITIVE_MAX: usize = 64;
+/// The most bytes of one.
+const PATH_MAX: usize = 200;
 
 impl<T> Builder<T> {
     pub(super) fn new(name: String, version: u32) -> Self {
@@ -37,11 +43,12 @@ impl<T> Builder<T> {
             oldest: version,
             schema: Schema::any(),
             has_secrets: false,
+            sensitive: Arc::from([]),
             older: Vec::new(),
             upgrades: Vec::new(),
             bytes_max: BYTES,
         };
-        Self { shared, schema: None, hooks: Vec::new() }
+        Self { shared, schema: None, hooks: Vec::new(), sensitive: Vec::new() }
     }
 
     /// What a document of the present version must be. There must be one; [`Schema::any`] leaves everything to serde,
@@ -90,6 +97,27 @@ impl<T> Builder<T> {
         self
     }
 
+    /// Calls what stands at `path` sensitive, a JSON pointer (RFC 6901) in which `*` is every element or member, such as
+    /// `/card/number` or `/recipients/*/email`: it is in no violation, log, page or record that is shown, as what the
+    /// schema calls [`secret`](Schema::secret) is not. What is stored has it, so that a run can be replayed. There may be 64.
+    ///
+    /// ```
+    /// use unattended::contract::{Contract, Schema};
+    ///
+    /// let contract = Contract::<serde_json::Value>::new("order", 1)
+    ///     .schema(Schema::object().required("to", Schema::text()).required("card", Schema::text()))
+    ///     .sensitive("/card")
+    ///     .build()?;
+    /// let refused = contract.accept(None, r#"{"to":"ada","card":4111}"#).unwrap_err();
+    /// assert!(!refused.to_string().contains("4111"));
+    /// assert_eq!(contract.erased().sensitive(), ["/card"]);
+    /// # Ok::<(), unattended::contract::Error>(())
+    /// ```
+    pub fn sensitive(mut self, path: impl Into<String>) -> Self {
+        self.sensitive.push(path.into());
+        self
+    }
+
     /// The most bytes of a document, as it comes and as it is stored. Default 48 KiB, at most 60 KiB: a run's record has
     /// room for 64. What is bigger stays outside, and the document says where.
     pub const fn bytes_max(mut self, bytes: usize) -> Self {
@@ -106,7 +134,7 @@ impl<T> Builder<T> {
     /// no schema, or one that cannot be met; an upgrade that is missing between two others, is there twice or is from
     /// the present version or a newer one; a size beyond its bounds.
     pub fn build(self) -> Result<Contract<T>, Error> {
-        let Self { mut shared, schema, hooks } = self;
+        let Self { mut shared, schema, hooks, sensitive } = self;
         named("name", &shared.name)?;
         let version = shared.version;
         if !(1..=VERSION_MAX).contains(&version) {
@@ -146,10 +174,37 @@ impl<T> Builder<T> {
             }
             schema.check()?;
         }
-        shared.has_secrets =
-            shared.schema.has_secrets() || shared.older.iter().any(|(_, schema)| schema.has_secrets());
+        hide(&mut shared, sensitive)?;
         Ok(Contract { shared: Arc::new(shared), hooks: hooks.into() })
     }
+}
+
+/// Makes what is sensitive secret, also where a schema leaves everything open.
+fn hide(shared: &mut Shared, sensitive: Vec<String>) -> Result<(), Error> {
+    if sensitive.len() > SENSITIVE_MAX {
+        return Err(invalid("sensitive", sensitive.len(), format!("at most {SENSITIVE_MAX} paths")));
+    }
+    let mut open = Vec::new();
+    for path in sensitive {
+        if path.len() > PATH_MAX || (!path.is_empty() && !path.starts_with('/')) {
+            let allowed =
+                format!("a JSON pointer of at most {PATH_MAX} bytes, empty or with / before each name");
+            return Err(invalid("sensitive", format!("{:?}", shortened(&path, 60)), allowed));
+        }
+        for (_, schema) in &mut shared.older {
+            schema.hide(&path);
+        }
+        if !shared.schema.hide(&path) {
+            open.push(path);
+        }
+    }
+    let mut paths = Vec::new();
+    shared.schema.secrets("", &mut paths);
+    paths.extend(open);
+    let any = !paths.is_empty() || shared.older.iter().any(|(_, schema)| schema.has_secrets());
+    shared.has_secrets = any;
+    shared.sensitive = paths.into();
+    Ok(())
 }
 
 impl<T> fmt::Debug for Builder<T> {

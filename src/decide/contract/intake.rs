@@ -60,6 +60,13 @@ impl Intake {
         self.shared.version
     }
 
+    /// Where in a document of the present version stands what must not be shown: JSON pointers (RFC 6901), in which `*` is
+    /// every element or member.
+    #[must_use]
+    pub fn sensitive(&self) -> &[String] {
+        &self.shared.sensitive
+    }
+
     /// Whether documents of this version are accepted.
     #[must_use]
     pub fn knows(&self, version: u32) -> bool {

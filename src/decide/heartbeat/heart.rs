@@ -233,6 +233,15 @@ impl Heart {
         event
     }
 
+    /// It beat before anybody expected anything of it, and is expected from `at` on.
+    #[cfg_attr(not(feature = "store"), allow(dead_code, reason = "a monitor asks for it"))]
+    pub(crate) fn expect_from(&mut self, at: Timestamp) {
+        if at > self.anchor {
+            (self.anchor, self.expected) = (at, Asked::No);
+        }
+        self.settle();
+    }
+
     /// Judges what has not been heard of. `expected` is asked for the instants of the schedule that are after a given one, where
     /// the policy is [`scheduled`](Policy::scheduled) and they are not known yet; `None`: there are no more.
     ///

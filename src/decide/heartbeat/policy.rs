@@ -156,6 +156,11 @@ impl Builder {
         self
     }
 
+    #[cfg(feature = "store")]
+    pub(crate) const fn interval(&self) -> Option<Duration> {
+        self.0.every
+    }
+
     /// Checks it.
     ///
     /// # Errors

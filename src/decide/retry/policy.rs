@@ -291,6 +291,25 @@ impl Policy {
         }
     }
 
+    /// How often it tries at most, whatever the fault.
+    #[must_use]
+    pub fn attempts_most(&self) -> u32 {
+        self.strategies.iter().map(|strategy| strategy.attempts_max).max().unwrap_or(1)
+    }
+
+    /// For how long it waits at most between the first attempt and the last: up to its limit, or as long as its delays add
+    /// up to. The attempts themselves are not in it.
+    #[must_use]
+    pub fn elapsed_most(&self) -> Duration {
+        let waits = self.strategies.iter().map(|strategy| {
+            let (_, _, _, max, _) = strategy.backoff.parts();
+            max.max(self.retry_after_max.min(self.inline_wait_max))
+                .saturating_mul(strategy.attempts_max.saturating_sub(1))
+        });
+        let waits = waits.max().unwrap_or_default();
+        self.elapsed_max.map_or(waits, |limit| limit.min(waits))
+    }
+
     /// Whether the time matters to it at all.
     #[inline]
     pub(crate) const fn is_timed(&self) -> bool {

@@ -260,6 +260,15 @@ impl Schedule {
         self.to_string()
     }
 
+    /// The cron expression that says the same, and its zone, where there is one.
+    #[cfg(all(feature = "cron", feature = "store"))]
+    pub(crate) fn as_cron(&self) -> Option<(String, Zone)> {
+        match &self.kind {
+            Kind::Local(pattern, zone) if self.jitter.is_none() => Some((pattern.said.as_cron(), *zone)),
+            _ => None,
+        }
+    }
+
     /// What it is made of.
     #[cfg(all(feature = "systemd", unix))]
     pub(crate) fn parts(&self) -> Parts<'_> {

@@ -42,6 +42,23 @@ pub(super) enum Said {
     },
 }
 
+#[cfg(all(feature = "cron", feature = "store"))]
+impl Said {
+    /// The cron expression that says the same.
+    pub(super) fn as_cron(&self) -> String {
+        use chrono::Timelike as _;
+        let clock = |at: &NaiveTime| format!("{} {} {}", at.second(), at.minute(), at.hour());
+        match self {
+            Self::Daily(at) => format!("{} * * *", clock(at)),
+            Self::Weekly(days, at) => {
+                let days: Vec<String> = days.iter().map(|day| day.number_from_monday().to_string()).collect();
+                format!("{} * * {}", clock(at), days.join(","))
+            }
+            Self::Cron { expression, .. } => expression.clone(),
+        }
+    }
+}
+
 impl Pattern {
     /// The first occurrence after `at`.
     pub(super) fn next_after(&self, at: Timestamp, zone: Zone) -> Option<(Timestamp, Note)> {

@@ -186,6 +186,49 @@ impl Schema {
         }
     }
 
+    /// Makes what stands at `path` a secret, a JSON pointer in which `*` is every element or member; whether the schema knows
+    /// such a place.
+    pub(super) fn hide(&mut self, path: &str) -> bool {
+        let Some((name, rest)) = path.strip_prefix('/').map(|path| match path.split_once('/') {
+            Some((name, _)) => (name, &path[name.len()..]),
+            None => (path, ""),
+        }) else {
+            self.secret = true;
+            return true;
+        };
+        match &mut self.kind {
+            Kind::Any | Kind::Bool | Kind::Text(_) | Kind::Integer(_) | Kind::Number(_) => false,
+            Kind::Array(array) => name == "*" && array.items.hide(rest),
+            Kind::Map(map) => name == "*" && map.values.hide(rest),
+            Kind::Object(object) => object.hide(name, rest),
+            Kind::Tagged(tagged) => {
+                let hidden = tagged.variants.iter_mut().map(|(_, object)| object.hide(name, rest));
+                hidden.fold(false, |any, one| any | one)
+            }
+        }
+    }
+
+    /// The paths of all that is secret, as JSON pointers in which `*` is every element or member.
+    pub(super) fn secrets(&self, path: &str, found: &mut Vec<String>) {
+        if self.secret {
+            found.push(path.to_owned());
+            return;
+        }
+        let object = |object: &Object, found: &mut Vec<String>| {
+            for field in &object.fields {
+                let name = field.name.replace('~', "~0").replace('/', "~1");
+                field.schema.secrets(&format!("{path}/{name}"), found);
+            }
+        };
+        match &self.kind {
+            Kind::Any | Kind::Bool | Kind::Text(_) | Kind::Integer(_) | Kind::Number(_) => {}
+            Kind::Array(array) => array.items.secrets(&format!("{path}/*"), found),
+            Kind::Map(map) => map.values.secrets(&format!("{path}/*"), found),
+            Kind::Object(fields) => object(fields, found),
+            Kind::Tagged(tagged) => tagged.variants.iter().for_each(|(_, fields)| object(fields, found)),
+        }
+    }
+
     /// Whether anything in it is a secret.
     pub(super) fn has_secrets(&self) -> bool {
         let object = |object: &Object| object.fields.iter().any(|field| field.schema.has_secrets());

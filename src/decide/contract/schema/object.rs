@@ -60,6 +60,16 @@ impl Object {
         self.fields.binary_search_by(|field| field.name.as_str().cmp(name))
     }
 
+    /// Makes what stands at `rest` in that field, or in all of them, a secret; whether there is one.
+    pub(super) fn hide(&mut self, name: &str, rest: &str) -> bool {
+        if name == "*" {
+            let hidden = self.fields.iter_mut().map(|field| field.schema.hide(rest));
+            return hidden.fold(false, |any, one| any | one);
+        }
+        let name = name.replace("~1", "/").replace("~0", "~");
+        self.place(&name).is_ok_and(|at| self.fields[at].schema.hide(rest))
+    }
+
     /// Whether what stands at `rest` in the field whose name is written `name` in a pointer is a secret.
     pub(super) fn hides(&self, name: &str, rest: &str) -> bool {
         let name = name.replace("~1", "/").replace("~0", "~");
