@@ -1,6 +1,7 @@
 //! What is remembered: one narrow seam for backends, and structs with the field's meanings on top of it.
 
 pub mod file;
+pub mod holds;
 pub mod leases;
 pub mod ledger;
 pub mod payload;

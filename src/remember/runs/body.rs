@@ -38,9 +38,13 @@ pub struct Body {
     /// The version of the code that the run was submitted under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code_version: Option<String>,
-    /// The configuration as it was.
+    /// The configuration as it was, without its secrets; where it is a large one `{"fingerprint": …}`, and itself once in
+    /// the snapshot of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Json>,
+    /// Where in the input stands what must not be shown, as JSON pointers in which `*` is every member.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sensitive: Vec<String>,
     /// The host that worked on it last.
     #[serde(default)]
     pub host: String,
@@ -85,6 +89,9 @@ pub struct Body {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
+    /// Of which of its ends a person was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
 }
 
 impl Body {
@@ -110,6 +117,7 @@ impl Body {
             schema: 1,
             code_version: None,
             config: None,
+            sensitive: Vec::new(),
             host: String::new(),
             attempt: 0,
             crash_count: 0,
@@ -126,6 +134,7 @@ impl Body {
             failure: None,
             started_at: None,
             finished_at: None,
+            told: None,
         }
     }
 
@@ -175,6 +184,7 @@ impl Body {
         }
         let texts = [&self.key, &self.code_version, &self.replay_of].map(text).iter().sum::<usize>();
         let texts = texts + self.host.len() + self.code.len() + self.why.len();
+        let texts = texts + self.sensitive.iter().map(|path| path.len() + 3).sum::<usize>();
         let step = |step: &StepRecord| {
             REST + json(&step.output) + json(&step.cursor) + step.name.len().saturating_mul(ESCAPED)
         };

@@ -1,9 +1,17 @@
 //! What a person sets on a run beside its state: paused, resumed, asked to stop. And what all their words have in common.
 
+use std::time::Duration;
+
+use crate::base::subject::Subject;
 use crate::base::time::Timestamp;
 use crate::decide::run::{self, State};
-use crate::remember::runs::{ATTEMPTS_MAX, Error, Move, Reason, Run, Runs, Verb};
-use crate::remember::store::{Batch, Event, Expect, Ns, PAGE_MAX, Put, Write};
+use crate::remember::runs::{ATTEMPTS_MAX, Body, Error, Move, Reason, Run, Runs, Verb, kinds_of};
+use crate::remember::store::{
+    self, ApplyError, Batch, Event, Expect, Ns, PAGE_MAX, Put, Query, Write, apply_settled,
+};
+
+/// How many pages of runs are looked through for those that a switch had put down.
+const LET_GO_PAGES_MAX: u32 = 100;
 
 /// What an operator says: who, why, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +132,59 @@ impl Runs {
         Err(Error::Contended { id: id.to_owned(), attempts: ATTEMPTS_MAX })
     }
 
+    /// Makes due at once what was put down with the reason `code` because of `subject`.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub(crate) async fn let_go(
+        &self,
+        code: &str,
+        subject: &Subject,
+        word: Word<'_>,
+    ) -> Result<(), store::Error> {
+        let job = match subject {
+            Subject::Job(name) => kinds_of(name),
+            Subject::Dependency(_) => Vec::new(),
+        };
+        let states = [State::Queued, State::FailedTransient, State::Compensating];
+        let mut query = Query {
+            states: states.map(|state| state.as_str().to_owned()).into(),
+            kinds: job,
+            limit: PAGE_MAX,
+            ..Query::all(Ns::RUN)
+        };
+        for _ in 0..LET_GO_PAGES_MAX {
+            let page = self.store().scan(query.clone()).await?;
+            let mut writes = Vec::new();
+            for record in page.records {
+                // One that this release cannot read is nobody's here.
+                let Ok(run) = Run::from_record(record) else { continue };
+                // Of a dependency a run says that it is held, not which: one that waits for another is put down again.
+                let about = match subject {
+                    Subject::Job(name) => run.job() == name,
+                    Subject::Dependency(_) => true,
+                };
+                if run.body.code == code && about && run.record.lease.is_none() {
+                    let reason = Reason::new("run.let_go", word.said("let go what it waited for"));
+                    let put = Put { due_in: Some(Duration::ZERO), ..Put::nothing() };
+                    writes.push(beside(&run, word.by, reason, put));
+                }
+            }
+            for write in writes {
+                // Who has moved it since has seen for himself.
+                match apply_settled(&**self.store(), Batch::of(write)).await {
+                    Ok(_) | Err(ApplyError::Conflict(_)) => {}
+                    Err(ApplyError::NotApplied(error) | ApplyError::Unknown(error)) => return Err(error),
+                }
+            }
+            query.cursor = page.next;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// The run as it is now, unless somebody has moved it since it was looked at: what was decided then was about
     /// something else. Notes and other marks do not count as moves.
     pub(super) async fn unmoved(&self, seen: &Run) -> Result<Run, Error> {
@@ -143,6 +204,30 @@ impl Runs {
             }
             after = last;
         }
+    }
+}
+
+impl Run {
+    /// Whether a person was told of the end that it has come to: one that is replayed and fails again has come to another.
+    #[must_use]
+    pub(crate) fn is_told(&self) -> bool {
+        self.body.told.as_ref() == Some(&self.end())
+    }
+
+    /// The write that marks that a person was told of its end.
+    pub(crate) fn told(&self, why: &str) -> Write {
+        let mut body = self.body.clone();
+        body.told = Some(self.end());
+        body.fit_or_keep();
+        let put = Put { body: serde_json::to_string(&body).ok(), ..Put::nothing() };
+        beside(self, "alerts", Reason::new("run.told", why), put)
+    }
+
+    /// What tells its ends apart.
+    fn end(&self) -> String {
+        let Body { attempt, crash_count, generation, finished_at, .. } = &self.body;
+        let at = finished_at.map_or(0, |at| at.timestamp_millis());
+        format!("{}:{generation}:{attempt}:{crash_count}:{at}", self.state().as_str())
     }
 }
 

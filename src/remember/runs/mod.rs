@@ -4,6 +4,7 @@ mod body;
 mod claim;
 mod error;
 mod expiry;
+mod hide;
 mod marks;
 mod moves;
 mod read;
@@ -38,10 +39,13 @@ pub use waits::{Resolved, TOKEN_MAX};
 pub(crate) use waits::{Taken as TokenTaken, asking, check_token, taken as token_taken};
 pub use worth::{ESTIMATE_MAX, Worth};
 
-use crate::base::time::Timestamp;
+use crate::base::subject::Subject;
+use crate::base::time::{Now, Timestamp};
 use crate::decide::run;
+use crate::remember::holds::{Holds, Standing, Watched};
 use crate::remember::store::{
-    Applied, ApplyError, Batch, Change, Event, Expect, Ns, Put, Store, StoredEvent, Write, apply_settled,
+    self, Applied, ApplyError, Batch, Change, Event, Expect, Ns, Put, Store, StoredEvent, Write,
+    apply_settled,
 };
 
 /// The runs in a store.
@@ -51,6 +55,8 @@ use crate::remember::store::{
 pub struct Runs {
     store: Arc<dyn Store>,
     crashes_max: u32,
+    /// What is held, known to all clones.
+    switches: Watched,
 }
 
 impl std::fmt::Debug for Runs {
@@ -62,8 +68,9 @@ impl std::fmt::Debug for Runs {
 impl Runs {
     /// The runs in `store`.
     #[must_use]
-    pub const fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, crashes_max: CRASHES_MAX }
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        let switches = Watched::new(Holds::new(Arc::clone(&store)));
+        Self { store, crashes_max: CRASHES_MAX, switches }
     }
 
     /// The same runs, where so many deaths in a row make a run poison. Default: [`CRASHES_MAX`]; at least 1.
@@ -77,6 +84,12 @@ impl Runs {
     #[must_use]
     pub const fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// What forbids that a run of the job is begun, as of about a second ago.
+    pub(crate) async fn held(&self, job: &Subject, now: Now) -> Result<Option<Standing>, store::Error> {
+        let known = self.switches.in_force(now).await?;
+        Ok(known.forbids(job, now.wall).cloned())
     }
 
     /// The run with this id.

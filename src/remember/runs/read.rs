@@ -110,10 +110,33 @@ impl Filter {
     /// The runs of a page that match, each with its place there. One that a newer release wrote must not hide all others:
     /// it is left out, and `store check` names it.
     fn of_page(&self, records: &[Record]) -> Vec<(usize, Run)> {
-        let runs = records.iter().map(|record| Run::from_record(record.clone()).ok());
+        let may = self.seen_in_text();
+        let runs = records.iter().map(|record| {
+            // Most records are no match, and reading each would take most of the time.
+            may(record).then(|| Run::from_record(record.clone()).ok()).flatten()
+        });
         let matching =
             runs.enumerate().filter_map(|(at, run)| Some((at, run.filter(|run| self.matches(run))?)));
         matching.collect()
+    }
+
+    /// Whether a record may match, by its text alone: what is searched stands in it, as it is or as JSON writes it.
+    fn seen_in_text(&self) -> impl Fn(&Record) -> bool + use<> {
+        let escaped = |text: &str| {
+            let json = serde_json::to_string(text).unwrap_or_default();
+            json.trim_matches('"').to_owned()
+        };
+        // A quote at an end is cut with those around it; then less is asked.
+        let wanted = [self.code.as_deref(), self.waits_for.as_deref()];
+        let wanted: Vec<String> = wanted.into_iter().flatten().map(escaped).collect();
+        let text = self.text.clone().map(|text| (escaped(&text), text));
+        move |record| {
+            wanted.iter().all(|part| record.body.contains(part.as_str()))
+                && text.as_ref().is_none_or(|(escaped, text)| {
+                    [text, escaped].iter().any(|text| record.body.contains(text.as_str()))
+                        || record.key.contains(text.as_str())
+                })
+        }
     }
 
     fn matches(&self, run: &Run) -> bool {
@@ -200,7 +223,9 @@ impl Runs {
         while runs.len() < wanted && read < READ_MAX {
             let left = wanted - runs.len();
             let exact = u32::try_from(left).unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-            query.limit = if large { exact.max(FILTERED_PAGE) } else { exact };
+            // Where the first page held too few, what is looked for is rare: the next ones are as large as may be.
+            let least = if read == 0 { FILTERED_PAGE } else { PAGE_MAX };
+            query.limit = if large { exact.max(least) } else { exact };
             let mut page = self.store().scan(query.clone()).await?;
             read += page.records.len();
             let mut found = filter.of_page(&page.records);

@@ -195,6 +195,7 @@ fn creating(
     body.key.clone_from(&run.body.key);
     body.schema = run.body.schema;
     body.config.clone_from(&run.body.config);
+    body.sensitive.clone_from(&run.body.sensitive);
     body.generation = generation;
     body.replay_of = Some(run.id().to_owned());
     body.worth = run.body.worth.as_ref().map(|worth| worth.again(word.at));

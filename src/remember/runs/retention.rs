@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::time::Timestamp;
+use crate::base::time::{Timestamp, earlier};
 use crate::decide::claim::Status;
 use crate::decide::run::State;
 use crate::remember::ledger::{Outcome, entry};
@@ -65,21 +65,21 @@ impl Runs {
         ];
         let oldest = of_runs.iter().filter_map(|(keep, _)| *keep).min();
         let settled = match oldest {
-            Some(keep) => self.settle_left_open(before(now, keep), by).await?,
+            Some(keep) => self.settle_left_open(earlier(now, keep), by).await?,
             None => true,
         };
         pruned.more = !settled;
         for (keep, states) in of_runs.into_iter().filter(|_| settled) {
             if let Some(keep) = keep {
                 let states = states.iter().map(|state| state.as_str()).collect::<Vec<_>>();
-                pruned.runs += self.delete(Ns::RUN, &states, before(now, keep), &mut pruned.more).await?;
+                pruned.runs += self.delete(Ns::RUN, &states, earlier(now, keep), &mut pruned.more).await?;
             }
         }
         let settled = [Status::Succeeded, Status::Failed, Status::Released].map(Status::as_str);
-        let until = retention.ledger.map_or(Timestamp::UNIX_EPOCH, |keep| before(now, keep));
+        let until = retention.ledger.map_or(Timestamp::UNIX_EPOCH, |keep| earlier(now, keep));
         pruned.entries = self.delete(Ns::LEDGER, &settled, until, &mut pruned.more).await?;
         if let Some(keep) = retention.waits {
-            let until = before(now, keep);
+            let until = earlier(now, keep);
             pruned.more |= !self.let_go_of_tokens(until, by).await?;
             pruned.tokens = self.delete(Ns::WAIT, &[ANSWERED, OVER], until, &mut pruned.more).await?;
         }
@@ -204,12 +204,4 @@ enum Standing {
     Gone,
     Ended(Box<Run>),
     Lives,
-}
-
-/// So long before `at`, but not before 1970: no store holds anything older.
-fn before(at: Timestamp, keep: Duration) -> Timestamp {
-    chrono::TimeDelta::from_std(keep)
-        .ok()
-        .and_then(|keep| at.checked_sub_signed(keep))
-        .map_or(Timestamp::UNIX_EPOCH, |at| at.max(Timestamp::UNIX_EPOCH))
 }

@@ -81,9 +81,10 @@ pub(super) fn check(connection: &Connection, purpose: Use) -> Result<(), Error> 
     if cfg!(target_os = "macos") {
         needed.extend([("fullfsync", 1), ("checkpoint_fullfsync", 1)]);
     }
-    // A store that is only read was not brought up to date; what this release reads of it is in every format.
-    if purpose != Use::ReadOnly {
-        needed.push(("user_version", i64::from(FORMAT)));
+    // A store that is not to be brought up to date has an older format; what this release needs is in every one.
+    let format = number(connection, "user_version")?;
+    if !(1..=i64::from(FORMAT)).contains(&format) {
+        return expect("user_version", format.to_string(), &format!("1 to {FORMAT}"));
     }
     for (name, needed) in needed {
         expect(name, number(connection, name)?.to_string(), &needed.to_string())?;

@@ -219,11 +219,14 @@ impl fmt::Debug for Sqlite {
 impl Drop for Sqlite {
     fn drop(&mut self) {
         // No future can be pending, since each borrows this handle; what was handed over without one is finished.
-        if let Some(writer) = &mut self.writer {
+        if self.writer.is_some() {
             self.site.closing.store(true, Ordering::Relaxed);
+        }
+        // Whoever closes last moves the log into the file; the writer's log was synced already, with its folder.
+        self.readers.close();
+        if let Some(writer) = &mut self.writer {
             writer.close();
         }
-        self.readers.close();
         own_transaction::forget(&self.site, &self.lane);
         drop(self.owner.take());
     }

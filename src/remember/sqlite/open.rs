@@ -23,6 +23,7 @@ use crate::remember::store::Error;
 pub struct Options {
     create: bool,
     read_only: bool,
+    migrate: Option<bool>,
     lock_dir: Option<PathBuf>,
     busy_max: Duration,
     clock: Option<Arc<dyn Clock>>,
@@ -30,7 +31,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { create: true, read_only: false, lock_dir: None, busy_max: busy::BUSY_MAX, clock: None }
+        Self {
+            create: true,
+            read_only: false,
+            migrate: None,
+            lock_dir: None,
+            busy_max: busy::BUSY_MAX,
+            clock: None,
+        }
     }
 }
 
@@ -39,6 +47,7 @@ impl std::fmt::Debug for Options {
         f.debug_struct("Options")
             .field("create", &self.create)
             .field("read_only", &self.read_only)
+            .field("migrate", &self.migrate)
             .field("lock_dir", &self.lock_dir)
             .field("busy_max", &self.busy_max)
             .finish_non_exhaustive()
@@ -58,6 +67,15 @@ impl Options {
     pub const fn read_only(mut self) -> Self {
         self.read_only = true;
         self.create = false;
+        self
+    }
+
+    /// Whether a store is brought to this release's format when it is opened to be written. Unless it is said, one of an
+    /// older format is. With `false` it is left as it is, and this release works with it; with `true` it also gets the
+    /// indexes that a release of the same format did not make yet.
+    #[must_use]
+    pub const fn migrate(mut self, migrate: bool) -> Self {
+        self.migrate = Some(migrate);
         self
     }
 
@@ -147,7 +165,12 @@ impl Options {
         // Judged before anything is changed: what is not ours stays as it is.
         let found = schema::identify(&connection, path)?;
         connect::use_wal(&connection)?;
-        if found != Found::Store(FORMAT) {
+        let wanted = match (found, self.migrate) {
+            (Found::Nothing, _) => true,
+            (Found::Store(format), None) => format != FORMAT,
+            (Found::Store(_), Some(migrate)) => migrate,
+        };
+        if wanted {
             let lock_dir = self.lock_dir.as_deref().map_or_else(String::new, |dir| dir.display().to_string());
             schema::migrate(&mut connection, path, &lock_dir)?;
         }

@@ -60,13 +60,88 @@ pub(super) fn scan(
             }
         }
     } else {
-        found = Select::of(query, after).run(connection, judge)?;
+        let floor = floor(connection, query)?;
+        found = match listed(connection, judge, query, (after, floor))? {
+            Some(listed) => listed,
+            None => Select::of(query, after).above(floor).run(connection, judge)?,
+        };
     }
     let limit = query.limit as usize;
     let last = found.get(limit.saturating_sub(1)).filter(|_| found.len() > limit);
     let next = last.map(|(id, record)| Mark::of(unsigned(*id), record).write(query.order));
     found.truncate(limit);
     Ok(Page { records: found.into_iter().map(|(_, record)| record).collect(), next })
+}
+
+/// The states that most runs are in: an index on those would cost every run something, and finds nothing faster.
+const COMMON: [&str; 4] = ["queued", "processing", "succeeded", "failed_transient"];
+
+/// Runs of a job, or in a state that few are in, by an index of their own; `None` where there is none for the query.
+fn listed(
+    connection: &Connection,
+    judge: &Judge<'_>,
+    query: &Query,
+    (after, floor): (Option<Mark>, Option<i64>),
+) -> rusqlite::Result<Option<Vec<(i64, Record)>>> {
+    let plain = query.key_prefix.is_none() && query.key_suffix.is_none() && query.serial_key.is_none();
+    let rare = !query.states.is_empty() && query.states.iter().all(|state| !COMMON.contains(&state.as_str()));
+    if query.ns != Ns::RUN || !plain || query.order == Order::Rank || (query.kinds.is_empty() && !rare) {
+        return Ok(None);
+    }
+    let mut found = Vec::new();
+    let parts: Vec<Query> = if rare {
+        query.states.iter().map(|state| Query { states: vec![state.clone()], ..query.clone() }).collect()
+    } else {
+        // A store that was made before these indexes has none of them, and is read as it was.
+        let Ok(mut there) = connection.prepare_cached(KIND_IS_THERE) else { return Ok(None) };
+        let mut parts = Vec::new();
+        for kind in &query.kinds {
+            if there.exists([kind])? {
+                parts.push(Query { kinds: vec![kind.clone()], ..query.clone() });
+            }
+        }
+        parts
+    };
+    for part in &parts {
+        let via = if rare { Via::State } else { Via::Kind };
+        let Some(some) = Select::of(part, after).above(floor).by(via).try_run(connection, judge)? else {
+            return Ok(None);
+        };
+        found.extend(some);
+    }
+    match query.order {
+        Order::Oldest => found.sort_by_key(|(id, _)| *id),
+        _ => found.sort_by_key(|(id, _)| std::cmp::Reverse(*id)),
+    }
+    Ok(Some(found))
+}
+
+/// The first id of the runs that were created since an instant: what lies before it need not be read. The clock may have
+/// been set, so it need not be the one that was created first.
+fn floor(connection: &Connection, query: &Query) -> rusqlite::Result<Option<i64>> {
+    let Some(from) = query.created_from.filter(|_| query.ns == Ns::RUN) else { return Ok(None) };
+    let sql = "SELECT min(id) FROM record INDEXED BY record_created WHERE ns = 1 AND created_at >= ?";
+    let Ok(mut statement) = connection.prepare_cached(sql) else { return Ok(None) };
+    let first = statement.query_row([from.timestamp_millis()], |row| row.get::<_, Option<i64>>(0))?;
+    Ok(Some(first.unwrap_or(i64::MAX)))
+}
+
+const KIND_IS_THERE: &str = "SELECT 1 FROM record INDEXED BY record_kind WHERE ns = 1 AND kind = ? LIMIT 1";
+
+/// The index that a list of runs goes by. Its condition stands in the statement word for word, or it would not be taken.
+#[derive(Clone, Copy)]
+enum Via {
+    Kind,
+    State,
+}
+
+impl Via {
+    const fn index(self) -> &'static str {
+        match self {
+            Self::Kind => " INDEXED BY record_kind",
+            Self::State => " INDEXED BY record_rare",
+        }
+    }
 }
 
 /// Ids and versions of what a prune may delete.
@@ -140,7 +215,12 @@ impl<'a> Select<'a> {
         }
         if let Some(suffix) = query.key_suffix.as_deref().filter(|suffix| !suffix.is_empty()) {
             let length = i64::try_from(suffix.chars().count()).unwrap_or(i64::MAX);
-            select.and("substr(key, -?) = ?", [Bind::Int(length), Bind::text(suffix)]);
+            // By the index of the keys, which is a tenth of the table.
+            let ns = Bind::Int(i64::from(query.ns.number()));
+            select.and(
+                "id IN (SELECT id FROM record WHERE ns = ? AND substr(key, -?) = ?)",
+                [ns, Bind::Int(length), Bind::text(suffix)],
+            );
         }
         if let Some(from) = query.created_from {
             // Stored instants are cut to the millisecond, so one within a millisecond begins with the next.
@@ -157,7 +237,7 @@ impl<'a> Select<'a> {
         if let Some(mark) = after {
             select.after(query.order, mark);
         }
-        SelectFor { select, query }
+        SelectFor { select, query, via: None }
     }
 
     fn after(&mut self, order: Order, mark: Mark) {
@@ -201,6 +281,7 @@ impl<'a> Select<'a> {
 struct SelectFor<'a> {
     select: Select<'a>,
     query: &'a Query,
+    via: Option<Via>,
 }
 
 impl<'a> SelectFor<'a> {
@@ -245,6 +326,36 @@ impl<'a> SelectFor<'a> {
         self
     }
 
+    /// Only from this id on.
+    fn above(mut self, floor: Option<i64>) -> Self {
+        if let Some(floor) = floor {
+            self.select.and("id >= ?", [Bind::Int(floor)]);
+        }
+        self
+    }
+
+    /// By this index, of a list of runs.
+    fn by(mut self, via: Via) -> Self {
+        self.select.and("ns = 1", []);
+        if matches!(via, Via::State) {
+            self.select.and("state NOT IN ('queued', 'processing', 'succeeded', 'failed_transient')", []);
+        }
+        self.via = Some(via);
+        self
+    }
+
+    /// The same as [`run`](Self::run); `None` where the index is not there.
+    fn try_run(
+        self,
+        connection: &Connection,
+        judge: &Judge<'_>,
+    ) -> rusqlite::Result<Option<Vec<(i64, Record)>>> {
+        let (sql, binds) = self.statement();
+        let Ok(mut statement) = connection.prepare_cached(&sql) else { return Ok(None) };
+        let found = statement.query_map(params_from_iter(&binds), |row| rows::record(row, judge))?;
+        found.collect::<rusqlite::Result<_>>().map(Some)
+    }
+
     fn run(self, connection: &Connection, judge: &Judge<'_>) -> rusqlite::Result<Vec<(i64, Record)>> {
         let (sql, binds) = self.statement();
         let mut statement = connection.prepare_cached(&sql)?;
@@ -260,7 +371,8 @@ impl<'a> SelectFor<'a> {
         };
         // One more than the page tells whether there is another.
         self.select.binds.push(Bind::Int(i64::from(self.query.limit) + 1));
-        let sql = format!("SELECT {COLUMNS} FROM record{} ORDER BY {order} LIMIT ?", self.select.sql);
+        let via = self.via.map_or("", Via::index);
+        let sql = format!("SELECT {COLUMNS} FROM record{via}{} ORDER BY {order} LIMIT ?", self.select.sql);
         (sql, self.select.binds)
     }
 }
@@ -325,6 +437,31 @@ mod tests {
         ] {
             let plan = plan(&query(states, order));
             assert!(plan.starts_with(&format!("SEARCH record USING INDEX {index}")), "{order:?}: {plan}");
+        }
+    }
+
+    #[test]
+    fn the_runs_of_a_job_and_those_in_a_rare_state_are_found_by_an_index() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection, Path::new("memory"), "locks").unwrap();
+        let of = |states: &[&str], kinds: &[&str]| Query {
+            states: states.iter().map(|state| (*state).to_owned()).collect(),
+            kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+            ..Query::all(Ns::RUN)
+        };
+        let plan = |query: &Query, via: Via| {
+            let (sql, binds) = Select::of(query, None).by(via).statement();
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let lines = statement.query_map(params_from_iter(&binds), |row| row.get::<_, String>(3)).unwrap();
+            lines.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+        };
+        for (query, via, index) in [
+            (of(&[], &["ingest"]), Via::Kind, "record_kind (kind=?"),
+            (of(&["needs_review"], &["ingest"]), Via::State, "record_rare (state=?"),
+            (of(&["needs_review"], &[]), Via::State, "record_rare (state=?"),
+        ] {
+            let plan = plan(&query, via);
+            assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{plan}");
         }
     }
 

@@ -79,6 +79,15 @@ CREATE TABLE event (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What lists of runs are found by: the runs of a job, those in a state that few are in, and those since an instant. It changes nothing for a
+/// release that does not know it, so it is no format of its own: a new store has it, and a migration adds it.
+const LISTS: &str = "
+CREATE INDEX IF NOT EXISTS record_kind ON record (kind) WHERE ns = 1;
+CREATE INDEX IF NOT EXISTS record_created ON record (created_at) WHERE ns = 1;
+CREATE INDEX IF NOT EXISTS record_rare ON record (state)
+    WHERE ns = 1 AND state NOT IN ('queued', 'processing', 'succeeded', 'failed_transient');
+";
+
 /// What stands in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -148,7 +157,7 @@ pub(super) fn identify(connection: &Connection, path: &Path) -> Result<Found, Er
     }
 }
 
-/// Brings the file to [`FORMAT`], in one transaction.
+/// Brings the file to [`FORMAT`] with all its indexes, in one transaction.
 pub(super) fn migrate(connection: &mut Connection, path: &Path, lock_dir: &str) -> Result<(), Error> {
     let begin = "cannot begin to bring the store's format up to date";
     let tx = connection
@@ -164,6 +173,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, lock_dir: &str) 
         for sql in STEPS.iter().skip(done as usize) {
             step(sql)?;
         }
+        step(LISTS)?;
         if done == 0 {
             tx.execute("INSERT INTO store (one, revision, lock_dir) VALUES (1, 0, ?1)", [lock_dir])?;
         }
