@@ -19,6 +19,8 @@ pub mod limit;
 #[cfg(feature = "store")]
 pub mod monitor;
 #[cfg(feature = "store")]
+pub mod notify;
+#[cfg(feature = "store")]
 pub mod once;
 #[cfg(feature = "store")]
 pub mod pipeline;

@@ -193,7 +193,7 @@ impl StoreLedger {
                 // Nobody here can be asked whether it was done, but a person.
                 doubt @ (AfterTakeover::Verify | AfterTakeover::Review) => {
                     let why = doubt.to_string();
-                    runlog::doubtful(key.as_str(), doubt.code(), &why);
+                    runlog::in_doubt(key.as_str(), doubt.code(), &why);
                     self.doubt(&fence, &why).await?;
                     Begun::Told(Once::NeedsReview { why })
                 }
@@ -267,7 +267,7 @@ impl<K: Clock> Kept for Claimed<K> {
                 }
                 Err(ledger::Error::Fenced { .. }) => Renewal::Lost,
                 Err(error) => {
-                    runlog::lease(self.fence.key().as_str(), "renewal_failed", &error.to_string());
+                    runlog::key_lease(self.fence.key().as_str(), "renewal_failed", &error.to_string());
                     if self.left().is_zero() { Renewal::Lost } else { Renewal::Failed }
                 }
             }
@@ -283,7 +283,7 @@ impl<K: Clock> Kept for Claimed<K> {
     }
 
     fn lose(&self) {
-        runlog::lease(
+        runlog::key_lease(
             self.fence.key().as_str(),
             "lost",
             "the store does not answer, and the lease is about to end",

@@ -39,6 +39,17 @@ impl Store {
         Ok(Diff { from, to, hunks, old, new })
     }
 
+    /// A version of a file, and its content, which is read into memory and verified.
+    ///
+    /// # Errors
+    /// As [`diff`](Self::diff).
+    pub fn read(&self, name: &Name, which: Which) -> Result<(Version, Vec<u8>), Error> {
+        let index = Index::load(&self.folder)?;
+        let version = find(&index, name, which)?.clone();
+        let content = self.content(&version)?;
+        Ok((version, content))
+    }
+
     fn content(&self, version: &Version) -> Result<Vec<u8>, Error> {
         let (name, sequence, bytes) = (version.name.clone(), version.sequence, version.bytes);
         if bytes > BYTES_MAX {

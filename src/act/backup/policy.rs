@@ -39,6 +39,7 @@ pub struct Policy {
     pub(super) threads: Option<usize>,
     pub(super) trust_metadata: bool,
     pub(super) source_moved: bool,
+    pub(super) tells_unchanged: bool,
     pub(super) compress: Option<i32>,
     pub(super) filter: Option<Arc<Filter>>,
     include: Option<Arc<GlobSet>>,
@@ -104,6 +105,7 @@ impl Policy {
                 threads: None,
                 trust_metadata: false,
                 source_moved: false,
+                tells_unchanged: false,
                 compress: None,
                 filter: None,
                 include: None,
@@ -289,6 +291,13 @@ impl Builder {
     /// folder would look like one whose files are all gone.
     pub const fn source_moved(mut self, moved: bool) -> Self {
         self.policy.source_moved = moved;
+        self
+    }
+
+    /// Whether the report has an entry for each unchanged file too, and not only their number. Off by default: a large
+    /// tree has millions of them.
+    pub const fn tell_unchanged(mut self, tell: bool) -> Self {
+        self.policy.tells_unchanged = tell;
         self
     }
 

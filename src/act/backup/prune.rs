@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::Datelike as _;
 
 use crate::act::backup::error::Error;
+use crate::act::backup::index::Index;
 use crate::act::backup::name::Name;
 use crate::act::backup::pending::{Verified, Waits};
 use crate::act::backup::store::Store;
@@ -287,27 +288,10 @@ impl Store {
             return Err(Error::IndexDamaged { files: index.damage.len() }.into());
         }
         let mut waits = Waits::load(&self.folder, false);
-        let newest = index.files.values().filter_map(|history| history.last());
-        let newest = newest.max_by_key(|version| version.sequence).map(|version| version.stored_at);
-        if let Some(why) = suspect(retention, newest, &waits, now.wall) {
+        if let Some(why) = suspect(retention, newest(&index), &waits, now.wall) {
             return Ok(Pruned::Refused(why));
         }
-        let verified = Verified::load(&self.folder);
-        let mut removed = Vec::new();
-        let mut kept = 0_u64;
-        for (name, history) in &mut index.files {
-            let sound = |version: &&Version| verified.knows_sound(&version.hash, version.sequence);
-            let sound = history.versions.iter().rev().find(sound).map(|version| version.sequence);
-            let mut plan = retention.plan(&history.versions, sound, now.wall).into_iter();
-            history.versions.retain(|version| {
-                let keeps = plan.next().flatten().is_some();
-                if !keeps {
-                    removed.push((name.clone(), version.sequence));
-                }
-                kept += u64::from(keeps);
-                keeps
-            });
-        }
+        let (removed, kept) = sort_out(&mut index, &Verified::load(&self.folder), retention, now.wall);
         let place = writing.place(&|_| {});
         if !removed.is_empty() {
             index.compact(place)?;
@@ -320,6 +304,56 @@ impl Store {
         let contents = if removed.is_empty() { 0 } else { writing.sweep(&index) };
         Ok(Pruned::Done { removed, kept, contents })
     }
+
+    /// What [`prune`](Self::prune) would remove. Removes nothing, and takes no lock; no contents are counted.
+    ///
+    /// # Errors
+    /// As there, but for [`Error::Busy`].
+    pub fn would_prune(&self, retention: &Retention, now: Now) -> Result<Pruned, PruneError> {
+        retention.check()?;
+        let mut index = Index::load(&self.folder)?;
+        let waits = Waits::load(&self.folder, false);
+        index.missing_after(waits.seen.sequence);
+        if !index.damage.is_empty() {
+            return Err(Error::IndexDamaged { files: index.damage.len() }.into());
+        }
+        if let Some(why) = suspect(retention, newest(&index), &waits, now.wall) {
+            return Ok(Pruned::Refused(why));
+        }
+        let (removed, kept) = sort_out(&mut index, &Verified::load(&self.folder), retention, now.wall);
+        Ok(Pruned::Done { removed, kept, contents: 0 })
+    }
+}
+
+/// When the newest version was stored.
+fn newest(index: &Index) -> Option<Timestamp> {
+    let newest = index.files.values().filter_map(|history| history.last());
+    newest.max_by_key(|version| version.sequence).map(|version| version.stored_at)
+}
+
+/// Takes the versions that no rule keeps out of the index: which, and how many are left.
+fn sort_out(
+    index: &mut Index,
+    verified: &Verified,
+    retention: &Retention,
+    now: Timestamp,
+) -> (Vec<(Name, u64)>, u64) {
+    let mut removed = Vec::new();
+    let mut kept = 0_u64;
+    for (name, history) in &mut index.files {
+        let sound = |version: &&Version| verified.knows_sound(&version.hash, version.sequence);
+        let sound = history.versions.iter().rev().find(sound).map(|version| version.sequence);
+        let mut plan = retention.plan(&history.versions, sound, now).into_iter();
+        history.versions.retain(|version| {
+            let keeps = plan.next().flatten().is_some();
+            if !keeps {
+                removed.push((name.clone(), version.sequence));
+            }
+            kept += u64::from(keeps);
+            keeps
+        });
+    }
+    (removed, kept)
 }
 
 fn suspect(

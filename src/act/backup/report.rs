@@ -7,7 +7,8 @@ use crate::act::backup::index::IndexDamage;
 use crate::act::backup::name::Name;
 use crate::base::time::Timestamp;
 
-/// What a run did, file by file, in the order of their names. Files that were unchanged are only counted.
+/// What a run did, file by file, in the order of their names. Files that were unchanged are only counted, unless the policy
+/// [tells](crate::act::backup::Builder::tell_unchanged) them too.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Report {

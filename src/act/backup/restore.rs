@@ -131,9 +131,7 @@ impl Store {
     ) -> Result<Vec<Restored>, Error> {
         let to = to.as_ref();
         let index = Index::load(&self.folder)?;
-        fs::create_dir_all(to).map_err(|source| Error::writing("cannot make the folder", to, source))?;
-        let root = rustix::fs::open(to, FOLDER, Mode::empty());
-        let root = root.map_err(|error| Error::reading("cannot open the folder", to, error.into()))?;
+        let root = root(to)?;
         let mut restored = Vec::new();
         for version in tree(&index, which) {
             let path = to.join(version.name.as_path());
@@ -143,6 +141,29 @@ impl Store {
             });
         }
         Ok(restored)
+    }
+
+    /// Writes one file of the tree back under `to`, a folder that is made where there is none, as
+    /// [`restore_tree`](Self::restore_tree) does with all of them.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchVersion`], and what the file system says.
+    pub fn restore_into(
+        &self,
+        name: &Name,
+        which: Which,
+        to: impl AsRef<Path>,
+        over: Over,
+    ) -> Result<Restored, Error> {
+        let to = to.as_ref();
+        let index = Index::load(&self.folder)?;
+        let version = find(&index, name, which)?;
+        let root = root(to)?;
+        let path = to.join(version.name.as_path());
+        match self.folder_of(&root, version, &path)? {
+            Ok((folder, file)) => self.write_back(version, &folder, &file, &path, over),
+            Err(why) => Ok(Restored::Refused { version: version.clone(), why }),
+        }
     }
 
     /// The folder in which a version belongs, made where there is none, and its name there.
@@ -203,6 +224,13 @@ impl Store {
         temporary.finish(version, file, path)?;
         Ok(Restored::Written(version.clone()))
     }
+}
+
+/// The folder that a tree is written under, made where there is none.
+fn root(to: &Path) -> Result<OwnedFd, Error> {
+    fs::create_dir_all(to).map_err(|source| Error::writing("cannot make the folder", to, source))?;
+    let root = rustix::fs::open(to, FOLDER, Mode::empty());
+    root.map_err(|error| Error::reading("cannot open the folder", to, error.into()))
 }
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);

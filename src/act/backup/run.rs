@@ -67,7 +67,7 @@ impl Store {
         progress: impl FnMut(Progress) + Send,
         between: &(dyn Fn(&[u8]) + Sync),
     ) -> Result<Report, Error> {
-        let (tree, root) = self.source(tree)?;
+        let (tree, root) = self.open_tree(tree)?;
         let writing = self.write()?;
         let index = writing.index()?;
         check_source(&index, &tree, policy)?;
@@ -85,7 +85,7 @@ impl Store {
     }
 
     /// Opens the tree.
-    fn source(&self, tree: &Path) -> Result<(PathBuf, OwnedFd), Error> {
+    fn open_tree(&self, tree: &Path) -> Result<(PathBuf, OwnedFd), Error> {
         let failed = |source: io::Error| Error::Source { tree: tree.to_owned(), source };
         let path = fs::canonicalize(tree).map_err(failed)?;
         if path.starts_with(&self.folder) {

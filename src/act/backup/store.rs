@@ -117,6 +117,14 @@ impl Store {
         Ok(index.files.get(name).map_or_else(Vec::new, |history| history.versions.clone()))
     }
 
+    /// The tree that was backed up last, if there was one.
+    ///
+    /// # Errors
+    /// When the index cannot be read at all.
+    pub fn source(&self) -> Result<Option<PathBuf>, Error> {
+        Ok(Index::load(&self.folder)?.source)
+    }
+
     /// All versions of all files, by name and number.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::act::backup::decision::{
-    Compared, Decision, Drift, Facts, Failing, Going, Passing, Pending, Stored, Storing, decide,
+    Compared, Decision, Drift, Facts, Failing, Going, Keeping, Passing, Pending, Stored, Storing, decide,
 };
 use crate::act::backup::error::Error;
 use crate::act::backup::index::{History, Index};
@@ -146,7 +146,7 @@ impl<'a> Worker<'a> {
             Err(Stopped::Store(error)) => Err(error),
             Err(Stopped::Trusted) => {
                 self.meet(history);
-                self.unchanged();
+                self.unchanged(Keeping::SameMetadata);
                 Ok(())
             }
             Err(Stopped::Unread(why)) => {
@@ -191,8 +191,11 @@ impl<'a> Worker<'a> {
         self.done.entries.push((self.path.clone(), decision, false));
     }
 
-    fn unchanged(&mut self) {
+    fn unchanged(&mut self, why: Keeping) {
         self.done.unchanged += 1;
+        if self.shared.policy.tells_unchanged {
+            self.done.entries.push((self.path.clone(), Decision::Unchanged(why), false));
+        }
         if !self.shared.waits.drifts.is_empty()
             && let Some((name, _)) = self.shared.waits.drifts.get_key_value(self.path.as_slice())
         {
@@ -289,8 +292,8 @@ impl<'a> Worker<'a> {
         let (policy, now) = (self.shared.policy, self.shared.now);
         let decision = decide(&facts, policy, now, || self.compare(history, &read));
         match &decision {
-            Decision::Unchanged(_) => {
-                self.unchanged();
+            Decision::Unchanged(why) => {
+                self.unchanged(*why);
                 return Ok(());
             }
             Decision::Created(_) | Decision::Updated(_) => return self.store(history, read, decision),

@@ -28,8 +28,8 @@ where
     let ended = attempts(&mut ongoing, face, op, failed).await;
     #[cfg(feature = "store")]
     if let Some(watched) = &ongoing.call.statistics {
-        let ended_by =
-            ended.as_ref().map(|(_, attempt)| *attempt).map_err(|stopped| stopped.attempts().count());
+        let ended_by = ended.as_ref().map(|(_, attempt)| *attempt);
+        let ended_by = ended_by.map_err(|stopped| (stopped.attempts().count(), stopped.code()));
         watched.note(face, ended_by, ongoing.started(), ongoing.call.clock.now()).await;
     }
     ended.map(|(value, _)| value)

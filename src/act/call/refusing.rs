@@ -5,7 +5,13 @@ use std::time::Duration;
 
 use crate::act::credential;
 use crate::base::explain::Explain;
+#[cfg(feature = "store")]
+use crate::base::text::second;
+#[cfg(feature = "store")]
+use crate::base::time::Timestamp;
 use crate::decide::{breaker, budget, quota};
+#[cfg(feature = "store")]
+use crate::remember::holds::Switch;
 
 /// Why a call may not be made now, or not be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +42,14 @@ pub enum Refusing {
     },
     /// The credential cannot be used now.
     Credential(credential::Refusing),
+    /// A person holds the dependency, or has forced its breaker open.
+    #[cfg(feature = "store")]
+    Held {
+        /// Which of the two.
+        switch: Switch,
+        /// Until when; without an end, until it is released.
+        until: Option<Timestamp>,
+    },
     /// What processes share cannot be read or written, and the policy for that is to refuse.
     StoreDown,
 }
@@ -51,6 +65,10 @@ impl Explain for Refusing {
             Self::Full { .. } => "call.full",
             Self::OutOfTime { .. } => "call.out_of_time",
             Self::Credential(why) => why.code(),
+            #[cfg(feature = "store")]
+            Self::Held { switch: Switch::Hold, .. } => "hold.dependency",
+            #[cfg(feature = "store")]
+            Self::Held { switch: Switch::Breaker(_), .. } => "breaker.forced_open",
             Self::StoreDown => "call.store_down",
         }
     }
@@ -74,6 +92,17 @@ impl fmt::Display for Refusing {
                 write!(f, "the time is over before the first attempt; waited {waited:?} for its turn")
             }
             Self::Credential(why) => why.fmt(f),
+            #[cfg(feature = "store")]
+            Self::Held { switch, until } => {
+                f.write_str(match switch {
+                    Switch::Hold => "a person holds it",
+                    Switch::Breaker(_) => "a person has forced its breaker open",
+                })?;
+                match until {
+                    Some(until) => write!(f, " until {}", second(*until)),
+                    None => f.write_str(" until it is released"),
+                }
+            }
             Self::StoreDown => f.write_str(
                 "what is shared with other processes cannot be read or written, and then nothing is called",
             ),

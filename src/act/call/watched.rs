@@ -12,13 +12,20 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Notes the end of a call that began at `began`: with the number of the attempt that succeeded, or how many have failed.
-    pub(super) async fn note<W: Face>(&self, face: &W, ended: Result<u32, u32>, began: Moment, now: Now) {
+    /// Notes the end of a call that began at `began`: with the number of the attempt that succeeded, or how many have failed, and the
+    /// code of the end.
+    pub(super) async fn note<W: Face>(
+        &self,
+        face: &W,
+        ended: Result<u32, (u32, &str)>,
+        began: Moment,
+        now: Now,
+    ) {
         let ended = match ended {
             Ok(attempt) => Ended::ok(now.moment.since(began)).retried(attempt > 1),
             // It was refused: the dependency was not asked.
-            Err(0) => return,
-            Err(attempts) => Ended::failed().retried(attempts > 1),
+            Err((0, code)) => return self.statistics.refused(&self.subject, code, now),
+            Err((attempts, _)) => Ended::failed().retried(attempts > 1),
         };
         self.statistics.note(&self.subject, ended, now);
         if self.statistics.is_due(now) {

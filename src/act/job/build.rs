@@ -8,8 +8,10 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::act::job::config::Config;
 use crate::act::job::{FromInput, Job};
 use crate::act::monitor::Pulse;
+use crate::act::notify::Alerts;
 use crate::act::pipeline::{After, Only, Step, StepError};
 use crate::act::readiness::Gate;
 use crate::act::runlog;
@@ -45,6 +47,7 @@ pub struct Builder {
     /// The job, but for its steps.
     job: Job,
     steps: Vec<Step>,
+    config: Option<Result<Config, String>>,
 }
 
 impl Builder {
@@ -73,8 +76,10 @@ impl Builder {
             ready: Vec::new(),
             only: None,
             pulse: None,
+            alerts: None,
+            config: None,
         };
-        Self { job, steps: Vec::new() }
+        Self { job, steps: Vec::new(), config: None }
     }
 
     /// Adds a step; steps run in the order in which they are added.
@@ -339,6 +344,38 @@ impl Builder {
         self
     }
 
+    /// Raises its runs that fail for good or ask a person, and says when it succeeds again; a page is sent at once where `alerts` has
+    /// sinks. Whatever fails of that fails no run: [`take_in_runs`](Alerts::take_in_runs) finds later what was not raised.
+    pub fn alerts(mut self, alerts: &Alerts) -> Self {
+        self.job.alerts = Some(alerts.clone());
+        self
+    }
+
+    /// The application's configuration: logged once in a process, and kept with each run that is submitted, both without
+    /// its secrets, which go by the names of fields ([`redact::Names`](crate::base::redact::Names)); a
+    /// [`Secret`](crate::base::secret::Secret) cannot be in it at all. Where it has more than 2 KiB its fingerprint is kept
+    /// with the run, and itself once in the store, in the snapshot `config/FINGERPRINT`.
+    ///
+    /// ```
+    /// use unattended::{effect::Effect, job::Job, pipeline::Step};
+    ///
+    /// #[derive(serde::Serialize)]
+    /// struct Config { folder: &'static str, api_token: &'static str }
+    ///
+    /// let job = Job::new("fetch")
+    ///     .config(&Config { folder: "/srv", api_token: "s3cr3t" })
+    ///     .step(Step::blocking("get", Effect::Pure, |cx| cx.input::<String>()))
+    ///     .build()?;
+    /// # let store: std::sync::Arc<dyn unattended::store::Store> = std::sync::Arc::new(unattended::memory::Memory::new());
+    /// let run = job.run_once_blocking(&store, "a")?.run.unwrap();
+    /// assert_eq!(run.body.config.unwrap().get(), r#"{"folder":"/srv","api_token":"[redacted]"}"#);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn config<C: Serialize + ?Sized>(mut self, config: &C) -> Self {
+        self.config = Some(Config::of(config));
+        self
+    }
+
     /// Is told the name of every point between two writes as it is reached. For tests that kill the process there.
     pub fn edges(mut self, hook: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.job.edges = Some(Arc::new(hook));
@@ -350,8 +387,11 @@ impl Builder {
     /// # Errors
     /// [`BuildError`] with the field, what was given and what is allowed.
     pub fn build(self) -> Result<Job, BuildError> {
-        let Self { job, steps } = self;
+        let Self { mut job, steps, config } = self;
         named("job.name", &job.name)?;
+        job.config = config
+            .transpose()
+            .map_err(|given| invalid("config", given, "what can be written as JSON of at most 256 KiB"))?;
         if steps.is_empty() || steps.len() > STEPS_MAX {
             return Err(invalid("steps", steps.len(), format!("1 to {STEPS_MAX}")));
         }

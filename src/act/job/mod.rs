@@ -27,19 +27,27 @@
 //! ```
 
 mod build;
+mod config;
+mod driver;
+mod front;
 mod noting;
 mod once;
+mod outline;
+mod report;
 mod submit;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use build::{BuildError, Builder};
-pub(in crate::act) use once::Driver;
-pub use once::{Report, Verdict};
+use config::Config;
+pub(in crate::act) use driver::Driver;
+pub use outline::{Outline, StepOutline};
+pub use report::{Report, Verdict};
 pub use submit::{Error, INPUT_MAX, Terms};
 
 use crate::act::monitor::Pulse;
+use crate::act::notify::Alerts;
 use crate::act::pipeline::{After, Edges, NotNow, Only, Step, StepError};
 use crate::act::statistics::Statistics;
 use crate::base::canonical::{Fingerprint, Key};
@@ -78,6 +86,8 @@ pub struct Job {
     ready: Vec<NotNow>,
     only: Option<Only>,
     pulse: Option<Pulse>,
+    alerts: Option<Alerts>,
+    config: Option<Config>,
 }
 
 impl Job {
@@ -97,6 +107,19 @@ impl Job {
     #[must_use]
     pub fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// The same job with another hook at its edges, after its own.
+    #[cfg(feature = "testing")]
+    pub(crate) fn on_edges(&self, hook: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        let own = self.edges.clone();
+        let both = move |name: &str| {
+            if let Some(own) = &own {
+                own(name);
+            }
+            hook(name);
+        };
+        Self { edges: Some(Arc::new(both)), ..self.clone() }
     }
 
     /// The points between two writes at which a process that runs this job can die, in order: the names that the

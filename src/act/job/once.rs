@@ -1,128 +1,21 @@
 //! One call: first what is due, deferred or orphaned of this job, then the input, then leave.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::act::env::{Env, Face, OnThread};
-use crate::act::job::{Error, Job, Terms};
-use crate::act::pipeline::{Course, Holding, Hooks, drive};
-use crate::act::shutdown::Shutdown;
-use crate::base::canonical::Key;
-use crate::base::explain::Explain;
+use crate::act::job::driver::{Driver, Left, actor, host};
+use crate::act::job::noting::LastBeat;
+use crate::act::job::{Error, Job, Report, Terms, Verdict};
+use crate::act::pipeline::{AtEnd, Course, Holding, Hooks, Interrupt, drive};
 use crate::base::time::{Moment, SleepBlocking, System, Timestamp, later};
 use crate::decide::claim::{Decision, Settled};
 use crate::decide::run::State;
 use crate::remember::blocking::block_on;
 use crate::remember::runs::{self, NewRun, Run, Runs, Submitted, Taken, Wanted};
 use crate::remember::store::{Order, Store};
-
-/// What one call did.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The run of the input, as it stands now; `None` only for [`Verdict::Conflict`] and [`Verdict::Duplicate`] with a
-    /// run that is gone.
-    pub run: Option<Run>,
-    /// What became of the input.
-    pub verdict: Verdict,
-    /// The runs of the same job that were worked off first, as they stand now.
-    pub worked_off: Vec<Run>,
-}
-
-/// What became of an input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Verdict {
-    /// It was worked on; the run's state says how that ended.
-    Ran,
-    /// The same work was done, or had failed for good, before; nothing was done now.
-    Duplicate(Settled),
-    /// Somebody else works on it.
-    Busy {
-        /// Until when, unless the lease is renewed.
-        until: Timestamp,
-    },
-    /// Not now: it failed for now, waits for its turn or for a window, and is due again later.
-    Deferred {
-        /// When.
-        until: Timestamp,
-    },
-    /// It waits for something outside.
-    Waiting {
-        /// The token.
-        on: String,
-        /// Until when at most.
-        until: Option<Timestamp>,
-    },
-    /// A person is asked about it, or has put it aside.
-    WithAPerson,
-    /// The same key was used before with another payload; nothing was done.
-    Conflict {
-        /// The key.
-        key: Key,
-        /// The fingerprint that the key was used with.
-        stored: String,
-        /// The fingerprint that was given.
-        given: String,
-    },
-}
-
-impl Verdict {
-    /// Whether the same work had been settled before.
-    #[must_use]
-    pub const fn is_duplicate(&self) -> bool {
-        matches!(self, Self::Duplicate(_))
-    }
-}
-
-impl Explain for Verdict {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Ran => "job.ran",
-            Self::Duplicate(_) => "job.duplicate",
-            Self::Busy { .. } => "job.busy",
-            Self::Deferred { .. } => "job.deferred",
-            Self::Waiting { .. } => "job.waiting",
-            Self::WithAPerson => "job.with_a_person",
-            Self::Conflict { .. } => "job.conflict",
-        }
-    }
-}
-
-impl std::fmt::Display for Verdict {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Ran => f.write_str("it was worked on"),
-            Self::Duplicate(Settled::Succeeded) => f.write_str("the same work was done before"),
-            Self::Duplicate(Settled::Failed) => f.write_str("the same work failed for good before"),
-            Self::Duplicate(Settled::NeedsReview) => f.write_str("a person is asked about the same work"),
-            Self::Busy { until } => write!(f, "somebody else works on it, by lease until {until}"),
-            Self::Deferred { until } => write!(f, "not now: it is due again at {until}"),
-            Self::Waiting { on, until: Some(until) } => write!(f, "it waits for {on}, until {until} at most"),
-            Self::Waiting { on, until: None } => write!(f, "it waits for {on}"),
-            Self::WithAPerson => f.write_str("a person is asked about it, or has put it aside"),
-            Self::Conflict { key, .. } => write!(f, "{key} was used before with another payload"),
-        }
-    }
-}
-
-impl Report {
-    /// What a cron process should exit with: 0 done, 1 failed or with a person, 65 same key and other payload, 75 not
-    /// now.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match (&self.verdict, self.run.as_ref().map(Run::state)) {
-            (Verdict::Conflict { .. }, _) => 65,
-            (Verdict::Busy { .. } | Verdict::Deferred { .. } | Verdict::Waiting { .. }, _) => 75,
-            (Verdict::Duplicate(Settled::Succeeded), _) => 0,
-            (Verdict::Duplicate(_) | Verdict::WithAPerson, _) => 1,
-            (Verdict::Ran, Some(State::Succeeded | State::Skipped)) => 0,
-            (Verdict::Ran, Some(State::FailedTransient | State::WaitingExternal | State::Queued)) => 75,
-            (Verdict::Ran, _) => 1,
-        }
-    }
-}
 
 impl Job {
     /// Works off what is due, deferred or orphaned of this job, then works on `input`, blocking the thread.
@@ -258,8 +151,12 @@ impl Job {
             take: Some(self.lease),
             ..self.new_run(store, self.admitted(input)?, &Terms::default(), now)?
         };
+        self.keep_config(store).await?;
         let worked_off = self.work_off_in(&env, &runs).await?;
         let done = self.once_more(&env, &runs, new).await;
+        if let Ok((_, Verdict::Duplicate(_))) = &done {
+            self.note_duplicate(env.now());
+        }
         self.flush(&env).await;
         let (run, verdict) = done?;
         Ok(Report { run, verdict, worked_off })
@@ -290,8 +187,23 @@ impl Job {
                     }
                 }
             }
+            before => self.submitted_before(env, runs, before, None).await?,
+        };
+        Ok((run, verdict))
+    }
+
+    /// What a delivery finds that is not the first.
+    pub(super) async fn submitted_before(
+        &self,
+        env: &Arc<dyn Env>,
+        runs: &Runs,
+        submitted: Submitted,
+        interrupt: Option<&Interrupt>,
+    ) -> Result<(Option<Run>, Verdict), Error> {
+        Ok(match submitted {
+            Submitted::Created(run) => (Some(*run), Verdict::Ran),
             Submitted::Existing(run, decision) => {
-                let (run, verdict) = self.existing(env, runs, *run, decision).await?;
+                let (run, verdict) = self.existing(env, runs, *run, decision, interrupt).await?;
                 (Some(run), verdict)
             }
             Submitted::Settled { settled, .. } => (None, Verdict::Duplicate(settled)),
@@ -302,8 +214,7 @@ impl Job {
                 };
                 (run, Verdict::Conflict { key, stored, given })
             }
-        };
-        Ok((run, verdict))
+        })
     }
 
     /// What a second delivery does: goes on with a run that nobody works on, else says where it stands.
@@ -313,6 +224,7 @@ impl Job {
         runs: &Runs,
         run: Run,
         decision: Decision,
+        interrupt: Option<&Interrupt>,
     ) -> Result<(Run, Verdict), Error> {
         if run.record.leased() {
             let until = run.record.lease.map_or(Timestamp::UNIX_EPOCH, |lease| lease.until);
@@ -340,7 +252,16 @@ impl Job {
         }
         let asked = env.now().moment;
         match runs.claim(&run, self.lease, &actor(runs.store())).await? {
-            Some(taken) => Ok((self.drive(env, runs, &taken, asked).await?, Verdict::Ran)),
+            Some(taken) => {
+                let driver = Driver::new(Arc::clone(env), runs.clone(), actor(runs.store()));
+                let driver = match interrupt {
+                    Some(interrupt) => driver.in_front(interrupt.clone(), false),
+                    None => driver,
+                };
+                let _left = self.drive_by(&driver, &taken, asked).await?;
+                // Where somebody else has it now, how it stands is the answer.
+                Ok((runs.must_get(taken.run.id()).await?, Verdict::Ran))
+            }
             None => {
                 let run = runs.must_get(run.id()).await?;
                 let verdict = match (run.state(), run.record.lease) {
@@ -432,7 +353,10 @@ impl Job {
             during: self.during.as_ref(),
             ready: &self.ready,
             only: self.only.as_ref(),
+            begun: driver.begun,
         };
+        let last_beat = self.pulse.clone().filter(|_| driver.is_in_front());
+        let last_beat = last_beat.map(|pulse| Arc::new(LastBeat::new(pulse, taken.run.id())));
         let holding = Holding::new(
             driver.runs.clone(),
             Arc::clone(&driver.env),
@@ -440,11 +364,16 @@ impl Job {
             asked,
             self.lease,
             &driver.actor,
-            Hooks { edges: self.pulsing(driver, taken.run.id()), brake: driver.brake.clone() },
+            Hooks {
+                edges: self.pulsing(driver, taken.run.id()),
+                brake: driver.brake.clone(),
+                interrupt: driver.interrupt.clone(),
+                at_end: last_beat.clone().map(|last| -> Arc<dyn AtEnd> { last }),
+            },
         );
         let began = driver.env.now();
         self.begin_beat(taken.run.id(), began);
-        if let Some(pulse) = self.pulse.as_ref().filter(|_| driver.brake.is_none()) {
+        if let Some(pulse) = self.pulse.as_ref().filter(|_| driver.brake.is_none() && !driver.is_in_front()) {
             // A worker writes now and then; here nobody would before the end, and a run that hangs has none.
             let _mine = pulse.monitor().flush_in(&driver.env).await;
         }
@@ -453,14 +382,22 @@ impl Job {
                 let state = holding.left_in();
                 // Whoever has it now may have begun it before this is known here.
                 let at = if state.is_some() { driver.env.now() } else { began };
-                self.end_beat(taken.run.id(), state, &holding.body(), at);
+                if !last_beat.is_some_and(|last| last.was_told()) {
+                    self.end_beat(taken.run.id(), state, &holding.body(), at);
+                }
                 self.flush_pulse(&driver.env).await;
+                if state.is_none() {
+                    self.note_lost(driver.env.now());
+                }
                 if let (Some(statistics), Some(state)) = (&self.statistics, state) {
                     let counted = holding.body().attempt > taken.run.body.attempt;
                     self.note(statistics, state, counted, &holding.body(), began.moment, driver.env.now());
                     if statistics.is_due(driver.env.now()) {
                         let _mine = statistics.flush_in(&driver.env).await;
                     }
+                }
+                if let Some(state) = state {
+                    self.tell(driver, taken.run.id(), state).await;
                 }
                 Ok(Left { state })
             }
@@ -469,7 +406,10 @@ impl Job {
                 self.end_beat(taken.run.id(), None, &holding.body(), began);
                 self.flush_pulse(&driver.env).await;
                 match error {
-                    runs::Error::Lost { .. } => Ok(Left { state: None }),
+                    runs::Error::Lost { .. } => {
+                        self.note_lost(driver.env.now());
+                        Ok(Left { state: None })
+                    }
                     error => Err(error),
                 }
             }
@@ -486,7 +426,7 @@ impl Job {
         self.crashes_max
     }
 
-    fn runs(&self, store: &Arc<dyn Store>) -> Runs {
+    pub(super) fn runs(&self, store: &Arc<dyn Store>) -> Runs {
         Runs::new(Arc::clone(store)).crashes_max(self.crashes_max)
     }
 
@@ -495,53 +435,4 @@ impl Job {
             edges(name);
         }
     }
-}
-
-/// Who drives runs, and by what.
-pub(in crate::act) struct Driver {
-    env: Arc<dyn Env>,
-    runs: Runs,
-    actor: String,
-    brake: Option<Shutdown>,
-}
-
-impl Driver {
-    pub(in crate::act) const fn new(env: Arc<dyn Env>, runs: Runs, actor: String) -> Self {
-        Self { env, runs, actor, brake: None }
-    }
-
-    pub(super) const fn env(&self) -> &Arc<dyn Env> {
-        &self.env
-    }
-
-    /// The same, which puts down what it drives once `brake` is triggered.
-    pub(in crate::act) fn brake(mut self, brake: Shutdown) -> Self {
-        self.brake = Some(brake);
-        self
-    }
-}
-
-/// How a driver has left a run.
-pub(in crate::act) struct Left {
-    /// In which state; `None` if it was lost to somebody else.
-    pub(in crate::act) state: Option<State>,
-}
-
-pub(super) fn actor(store: &Arc<dyn Store>) -> String {
-    format!("worker:{}", store.owner())
-}
-
-/// This machine's name, for people who look for the host on which a run was worked on.
-fn host() -> &'static str {
-    static HOST: OnceLock<String> = OnceLock::new();
-    HOST.get_or_init(named_host)
-}
-
-fn named_host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()
-        .or_else(|| std::env::var("HOSTNAME").ok())
-        .map(|name| name.trim().to_owned())
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| String::from("unknown"))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::act::job::Job;
-use crate::act::job::once::actor;
+use crate::act::job::driver::actor;
 use crate::act::pipeline::StepError;
 use crate::base::canonical::Key;
 use crate::base::fault::{Classify, Fault};
@@ -123,6 +123,7 @@ impl Job {
     ) -> Result<Submitted, Error> {
         let mut new = self.new_run(store, self.admitted(input)?, terms, now)?;
         new.key.get_or_insert(key);
+        self.keep_config(store).await?;
         Ok(Runs::new(Arc::clone(store)).submit(new, now).await?)
     }
 
@@ -134,7 +135,16 @@ impl Job {
         now: Timestamp,
     ) -> Result<Submitted, Error> {
         let new = self.new_run(store, admitted, terms, now)?;
+        self.keep_config(store).await?;
         Ok(Runs::new(Arc::clone(store)).submit(new, now).await?)
+    }
+
+    /// Keeps the configuration that runs speak of only by its fingerprint.
+    pub(super) async fn keep_config(&self, store: &Arc<dyn Store>) -> Result<(), Error> {
+        match &self.config {
+            Some(config) => Ok(config.keep(store).await.map_err(runs::Error::from)?),
+            None => Ok(()),
+        }
     }
 
     /// The input as it is stored, if the job takes it.
@@ -231,6 +241,13 @@ impl Job {
         new.actor = actor(store);
         new.body.schema = schema;
         new.body.code_version.clone_from(&self.version);
+        if let Some(intake) = &self.intake {
+            new.body.sensitive = intake.sensitive().to_vec();
+        }
+        if let Some(config) = &self.config {
+            config.tell(&self.name);
+            new.body.config = Some(config.kept());
+        }
         Ok(new)
     }
 

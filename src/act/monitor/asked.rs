@@ -1,8 +1,8 @@
 //! What is asked at each check: services, the memory, systemd's timers. Each on a thread of its own, and for so long only.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::act::monitor::timers::{NoTimers, TimerUnit, Timers, parse_timers};
 use crate::base::explain::Explain;
 use crate::base::fault::Fault;
 use crate::base::text::{about, head, second};
-use crate::base::time::Timestamp;
+use crate::base::time::{Clock, Moment, System, Timestamp};
 
 /// Of what a probe says so many bytes are kept.
 const SAID_MAX: usize = 500;
@@ -160,6 +160,8 @@ pub(super) enum Got {
     Answer(Answer),
     Timers(Result<Vec<TimerUnit>, NoTimers>),
     Ping(Result<(), String>),
+    /// Another check of this process is asking, and still may.
+    Elsewhere,
 }
 
 /// One that is asked.
@@ -170,6 +172,8 @@ pub(super) struct Asked {
     pub(super) ask: Ask,
     /// Whether it has not come back yet: a thread that hangs is one, not one more at each check.
     busy: Arc<AtomicBool>,
+    /// When it was asked last.
+    since: Arc<Mutex<Option<Moment>>>,
 }
 
 /// Says that it has come back; also where no thread could be had for it.
@@ -183,12 +187,34 @@ impl Drop for Back {
 
 impl Asked {
     pub(super) fn new(name: String, timeout: Duration, ask: Ask) -> Self {
-        Self { name, timeout, ask, busy: Arc::default() }
+        Self { name, timeout, ask, busy: Arc::default(), since: Arc::default() }
     }
 
     pub(super) fn ping(ping: &Arc<Ping>, report: &Arc<report::Report>) -> Self {
         let ask = Ask::Ping(Arc::clone(ping), Arc::clone(report));
-        Self { name: String::from("ping"), timeout: PING_TIMEOUT, ask, busy: ping.busy() }
+        Self {
+            name: String::from("ping"),
+            timeout: PING_TIMEOUT,
+            ask,
+            busy: ping.busy(),
+            since: Arc::default(),
+        }
+    }
+
+    /// Notes that it is asked; or, while it is asked already, whether it has had its time.
+    fn begin(&self) -> Begun {
+        let (hung, now) = (self.busy.swap(true, Ordering::AcqRel), System.moment());
+        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        if !hung {
+            *since = Some(now);
+            return Begun::Asked;
+        }
+        match *since {
+            Some(since) if matches!(self.ask, Ask::Probe(_)) && now.since(since) < self.timeout => {
+                Begun::Elsewhere
+            }
+            _ => Begun::Hangs,
+        }
     }
 
     fn failed(&self, why: String) -> Got {
@@ -210,14 +236,22 @@ impl Ask {
     }
 }
 
+/// Whether one is asked now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    Asked,
+    Elsewhere,
+    Hangs,
+}
+
 /// Asks all of them side by side; what each gave, in their order.
 pub(super) async fn ask_all(asked: &[Asked]) -> Vec<Got> {
     let mut group = Group::threads("monitor").at_once(asked.len());
-    let mut hangs = Vec::with_capacity(asked.len());
+    let mut begun = Vec::with_capacity(asked.len());
     for one in asked {
-        let hung = one.busy.swap(true, Ordering::AcqRel);
-        hangs.push(hung);
-        if !hung {
+        let asked = one.begin();
+        begun.push(asked);
+        if asked == Begun::Asked {
             let (ask, back) = (one.ask.clone(), Back(Arc::clone(&one.busy)));
             let run = move |_: &_| {
                 let _back = back;
@@ -231,9 +265,11 @@ pub(super) async fn ask_all(asked: &[Asked]) -> Vec<Got> {
         None => Vec::new(),
     }
     .into_iter();
-    let gave = asked.iter().zip(hangs).map(|(one, hung)| {
-        if hung {
-            return one.failed(String::from("it still hangs since it was asked before"));
+    let gave = asked.iter().zip(begun).map(|(one, begun)| {
+        match begun {
+            Begun::Asked => {}
+            Begun::Elsewhere => return Got::Elsewhere,
+            Begun::Hangs => return one.failed(String::from("it still hangs since it was asked before")),
         }
         match entries.next().map(|entry| entry.outcome) {
             Some(Outcome::Done { value }) => value,
@@ -259,5 +295,33 @@ pub(super) fn memory(percent: f64, used: Result<f64, String>) -> Answer {
         Ok(used) if used < percent => Answer::Ok,
         Ok(used) => Answer::Down(format!("{used:.1} % of the memory is used, the limit is {percent} %")),
         Err(why) => Answer::Degraded(format!("nobody knows how much memory is used: {why}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::base::park::block_on;
+
+    #[test]
+    fn a_slow_probe_that_another_check_is_asking_is_not_called_down() {
+        let ((asks, asked), (go, goes)) = (mpsc::channel(), mpsc::channel::<()>());
+        let goes = Mutex::new(goes);
+        let probe = move || {
+            asks.send(()).unwrap();
+            goes.lock().unwrap().recv().unwrap();
+            Answer::Ok
+        };
+        let slow = Asked::new(String::from("slow"), Duration::from_secs(600), Ask::Probe(Arc::new(probe)));
+        let first = thread::spawn({
+            let slow = slow.clone();
+            move || block_on(ask_all(&[slow]))
+        });
+        asked.recv().unwrap();
+        assert!(matches!(block_on(ask_all(&[slow])).as_slice(), [Got::Elsewhere]));
+        go.send(()).unwrap();
+        assert!(matches!(first.join().unwrap().as_slice(), [Got::Answer(Answer::Ok)]));
     }
 }

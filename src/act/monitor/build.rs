@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::act::monitor::asked::{Ask, Asked, memory};
-use crate::act::monitor::check::Known;
+use crate::act::monitor::check::{Known, Plan};
 use crate::act::monitor::note::Pending;
 use crate::act::monitor::ping::Ping;
 use crate::act::monitor::raised::{Raised, What};
@@ -46,6 +46,8 @@ pub(super) struct Inner {
     pub(super) undeclared_max: usize,
     pub(super) on_event: Option<OnEvent>,
     pub(super) tell_late: bool,
+    /// Whether what others declared is judged too.
+    pub(super) adopts: bool,
     pub(super) pending: Mutex<Pending>,
     /// One write at a time, so that beats are taken in in their order.
     pub(super) writing: AtomicBool,
@@ -54,12 +56,28 @@ pub(super) struct Inner {
 }
 
 /// A job that is declared.
+#[derive(Clone)]
 pub(super) struct Declared {
     pub(super) policy: Policy,
     schedule: Option<Schedule>,
+    /// The schedule as it stands in the store.
+    pub(super) plan: Option<Plan>,
 }
 
 impl Declared {
+    /// As others have declared it; `None` where nothing says when it is expected.
+    pub(super) fn by_others(known: &Known) -> Option<Self> {
+        let policy = known.policy?;
+        let schedule = known.plan.as_ref().and_then(Plan::schedule);
+        let plan = known.plan.clone();
+        (policy.interval().is_some() != schedule.is_some()).then_some(Self { policy, schedule, plan })
+    }
+
+    /// Whether what stands in the store says the same.
+    pub(super) fn stands(&self, known: &Known) -> bool {
+        known.policy == Some(self.policy) && (cfg!(not(feature = "cron")) || known.plan == self.plan)
+    }
+
     /// What is expected after an instant, by the schedule.
     pub(super) fn expected(&self, after: Timestamp) -> Option<Expected> {
         let schedule = self.schedule.as_ref()?;
@@ -84,6 +102,7 @@ pub struct Builder {
     undeclared_max: usize,
     on_event: Option<OnEvent>,
     tell_late: bool,
+    adopts: bool,
     memory: Option<f64>,
 }
 
@@ -111,6 +130,7 @@ impl Builder {
             undeclared_max: 64,
             on_event: None,
             tell_late: false,
+            adopts: false,
             memory: None,
         }
     }
@@ -205,6 +225,15 @@ impl Builder {
         self
     }
 
+    /// Judges also the jobs that other processes declared, by the policy that stands beside each of them in the store, and by its
+    /// schedule where that is a time of day or a cron expression (feature `cron`). So it is enough that a job's own process declares
+    /// it. What is declared nowhere any more is missed until it is [forgotten](Monitor::forget). A job may have a shorter interval than
+    /// the [tick](Self::tick) then: it is judged when somebody looks.
+    pub const fn adopt(mut self) -> Self {
+        self.adopts = true;
+        self
+    }
+
     /// Goes out after each check that was complete. At most 16.
     pub fn ping(mut self, ping: Ping) -> Self {
         self.pings.push(Arc::new(ping));
@@ -217,7 +246,7 @@ impl Builder {
     /// [`Error::Field`] with what is out of its bounds, [`Error::Policy`] with the job whose policy is not possible.
     pub fn build(self) -> Result<Monitor, Error> {
         let Self { store, name, asked, units, pings, tick, every, batch, undeclared_max, .. } = self;
-        let (on_event, tell_late) = (self.on_event, self.tell_late);
+        let (on_event, tell_late, adopts) = (self.on_event, self.tell_late, self.adopts);
         let plain = |c: char| c != '/' && !c.is_control();
         if !(1..=OWN_NAME_MAX).contains(&name.len()) || !name.chars().all(plain) {
             let allowed = format!("1 to {OWN_NAME_MAX} bytes, no slash and no control characters");
@@ -239,7 +268,8 @@ impl Builder {
         let mut jobs = BTreeMap::new();
         for (job, policy, schedule) in self.jobs {
             let job = job_name(job)?;
-            let declared = declared(&job, policy.tick(tick), schedule)?;
+            let every = policy.interval().filter(|every| adopts && *every < tick);
+            let declared = declared(&job, policy.tick(every.unwrap_or(tick)), schedule)?;
             if jobs.insert(job.clone(), declared).is_some() {
                 return Err(Error::field("job", job, "each name once"));
             }
@@ -270,6 +300,7 @@ impl Builder {
             undeclared_max,
             on_event,
             tell_late,
+            adopts,
             pending,
             writing,
             known,
@@ -287,7 +318,10 @@ fn declared(job: &str, policy: heartbeat::Builder, schedule: Option<Schedule>) -
         (None, None) => {
             Err(Error::field("policy", "a scheduled one", "one with an interval, where there is no schedule"))
         }
-        _ => Ok(Declared { policy, schedule }),
+        _ => {
+            let plan = schedule.as_ref().and_then(Plan::of);
+            Ok(Declared { policy, schedule, plan })
+        }
     }
 }
 

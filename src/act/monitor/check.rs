@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub(super) use crate::act::monitor::kept::Known;
+pub(super) use crate::act::monitor::kept::{Known, Plan};
 
 use crate::act::monitor::asked::{Ask, Asked, Got, ask_all};
 use crate::act::monitor::build::Declared;
@@ -28,6 +28,7 @@ const LOOKUPS_MAX: u32 = 256;
 /// A heartbeat that has changed.
 struct Change {
     job: String,
+    declared: Declared,
     version: Option<u64>,
     from: Option<State>,
     heart: Heart,
@@ -54,13 +55,7 @@ impl Monitor {
             Err(error) => return Err(error),
         };
         let looked = self.look(now).await?;
-        let mut seen = Seen::default();
-        for (job, known) in self.inner.load_all().await? {
-            match known {
-                Ok(known) => drop(seen.known.insert(job, known)),
-                Err(error) => drop(seen.unreadable.insert(job, chain(&error))),
-            }
-        }
+        let mut seen = self.seen().await?;
         let changes = self.judge_all(&mut seen, looked.look).await?;
         self.commit(changes, &mut seen, looked.look).await?;
         let mut entries = self.jobs(&seen);
@@ -81,29 +76,69 @@ impl Monitor {
         Ok(report)
     }
 
+    /// How everything stands at `now`, without a word of it being written or told: nobody is asked either.
+    pub(super) async fn standing(&self, now: Now) -> Result<Report, Error> {
+        let mut seen = self.seen().await?;
+        for change in self.judge_all(&mut seen, Look::from(now)).await? {
+            let Change { job, declared, version, heart, .. } = change;
+            let known = Known { version, policy: Some(declared.policy), plan: declared.plan, heart };
+            seen.known.insert(job, known);
+        }
+        Ok(Report {
+            monitor: self.inner.name.clone(),
+            at: now.wall,
+            entries: self.jobs(&seen),
+            noticed: None,
+            unseen: None,
+            not_taken_in: None,
+            pings_failed: Vec::new(),
+        })
+    }
+
+    async fn seen(&self) -> Result<Seen, Error> {
+        let mut seen = Seen::default();
+        for (job, known) in self.inner.load_all().await? {
+            match known {
+                Ok(known) => drop(seen.known.insert(job, known)),
+                Err(error) => drop(seen.unreadable.insert(job, chain(&error))),
+            }
+        }
+        Ok(seen)
+    }
+
+    /// The jobs that others declared, where these are judged too.
+    fn adopted(&self, seen: &Seen) -> Vec<(String, Declared)> {
+        let others =
+            seen.known.iter().filter(|(job, _)| self.inner.adopts && !self.inner.jobs.contains_key(*job));
+        others.filter_map(|(job, known)| Some((job.clone(), Declared::by_others(known)?))).collect()
+    }
+
     async fn judge_all(&self, seen: &mut Seen, look: Look) -> Result<Vec<Change>, Error> {
         let (mut changes, mut lookups) = (Vec::new(), LOOKUPS_MAX);
-        for (job, declared) in &self.inner.jobs {
+        let adopted = self.adopted(seen);
+        let adopted = adopted.iter().map(|(job, declared)| (job, declared));
+        for (job, declared) in self.inner.jobs.iter().chain(adopted) {
             if seen.unreadable.contains_key(job) {
                 continue;
             }
             let known = seen.known.get_mut(job);
             // Nearly all of them: nothing is to be judged.
             if let Some(known) = &known
-                && known.policy == Some(declared.policy)
+                && declared.stands(known)
                 && known.heart.state() <= State::Up
                 && !known.heart.is_due(&look)
             {
                 continue;
             }
             let (heart, told) = self.judge(job, declared, known.as_deref(), look, &mut lookups).await?;
-            let changed = known.as_ref().is_none_or(|known| {
-                known.policy != Some(declared.policy) || known.heart.saved() != heart.saved()
-            });
+            let changed = known
+                .as_ref()
+                .is_none_or(|known| !declared.stands(known) || known.heart.saved() != heart.saved());
             if changed {
                 let version = known.as_ref().and_then(|known| known.version);
                 let from = known.as_ref().map(|known| known.heart.state());
-                changes.push(Change { job: job.clone(), version, from, heart: heart.clone(), told });
+                let (job, declared) = (job.clone(), declared.clone());
+                changes.push(Change { job, declared, version, from, heart: heart.clone(), told });
             }
             if let Some(known) = known {
                 known.heart = heart;
@@ -121,7 +156,11 @@ impl Monitor {
         look: Look,
         lookups: &mut u32,
     ) -> Result<(Heart, Vec<Raised>), Error> {
-        let before = known.map_or_else(|| Heart::new(declared.policy, look.now), |known| known.heart.clone());
+        let mut before =
+            known.map_or_else(|| Heart::new(declared.policy, look.now), |known| known.heart.clone());
+        if known.is_some_and(|known| known.policy.is_none()) {
+            before.expect_from(look.now.wall);
+        }
         let mut heart = before.clone();
         let mut events: Vec<_> = heart.tick(look, |after| declared.expected(after)).into_iter().collect();
         // Before it is accused its runs are looked at: that nobody sent a beat does not mean that nothing was done.
@@ -165,8 +204,8 @@ impl Monitor {
         for together in changes.chunks(TOGETHER) {
             let mut writes = Vec::with_capacity(together.len());
             for change in together {
-                let policy = self.inner.jobs.get(&change.job).map(|declared| declared.policy);
-                let heart = (&change.heart, policy);
+                let declared = &change.declared;
+                let heart = (&change.heart, Some(declared.policy), declared.plan.as_ref());
                 writes.push(self.inner.write_of(
                     &change.job,
                     heart,
@@ -178,16 +217,16 @@ impl Monitor {
             match self.inner.apply(writes).await? {
                 Applying::Done(applied) => {
                     for (change, written) in together.iter().zip(applied.writes) {
-                        let policy = Some(*change.heart.policy());
-                        let known =
-                            Known { version: Some(written.version), policy, heart: change.heart.clone() };
+                        let (policy, plan) = (Some(change.declared.policy), change.declared.plan.clone());
+                        let (version, heart) = (Some(written.version), change.heart.clone());
+                        let known = Known { version, policy, plan, heart };
                         seen.known.insert(change.job.clone(), known);
                         self.tell_all(&change.told);
                     }
                 }
                 Applying::Raced => {
                     for change in together {
-                        self.commit_alone(&change.job, seen, look).await?;
+                        self.commit_alone((&change.job, &change.declared), seen, look).await?;
                     }
                 }
             }
@@ -195,8 +234,12 @@ impl Monitor {
         Ok(())
     }
 
-    async fn commit_alone(&self, job: &str, seen: &mut Seen, look: Look) -> Result<(), Error> {
-        let Some(declared) = self.inner.jobs.get(job) else { return Ok(()) };
+    async fn commit_alone(
+        &self,
+        (job, declared): (&str, &Declared),
+        seen: &mut Seen,
+        look: Look,
+    ) -> Result<(), Error> {
         for _ in 0..TRIES_MAX {
             let (known, version) = match self.inner.load(job).await {
                 Ok(loaded) => loaded,
@@ -207,19 +250,19 @@ impl Monitor {
                 Err(error) => return Err(error.into()),
             };
             let (heart, told) = self.judge(job, declared, known.as_ref(), look, &mut 1).await?;
-            let policy = Some(declared.policy);
+            let (policy, plan) = (Some(declared.policy), declared.plan.clone());
             let as_it_was = known
                 .as_ref()
-                .is_some_and(|known| known.policy == policy && known.heart.saved() == heart.saved());
+                .is_some_and(|known| declared.stands(known) && known.heart.saved() == heart.saved());
             if as_it_was {
-                seen.known.insert(job.to_owned(), Known { version, policy, heart });
+                seen.known.insert(job.to_owned(), Known { version, policy, plan, heart });
                 return Ok(());
             }
             let from = known.map(|known| known.heart.state());
-            let write = self.inner.write_of(job, (&heart, policy), version, from, &told)?;
+            let write = self.inner.write_of(job, (&heart, policy, plan.as_ref()), version, from, &told)?;
             if let Applying::Done(applied) = self.inner.apply(vec![write]).await? {
                 let version = applied.first().map(|written| written.version);
-                seen.known.insert(job.to_owned(), Known { version, policy, heart });
+                seen.known.insert(job.to_owned(), Known { version, policy, plan, heart });
                 self.tell_all(&told);
                 return Ok(());
             }
@@ -230,7 +273,7 @@ impl Monitor {
     /// The jobs, then those that nobody declared.
     fn jobs(&self, seen: &Seen) -> Vec<Entry> {
         // Where nothing is declared, what others declared is.
-        let all = self.inner.jobs.is_empty();
+        let all = self.inner.jobs.is_empty() || self.inner.adopts;
         let is_declared = |job: &str, known: &Known| {
             if all { known.policy.is_some() } else { self.inner.jobs.contains_key(job) }
         };
@@ -241,9 +284,9 @@ impl Monitor {
         for (job, known) in &seen.known {
             let status = known.heart.status();
             if is_declared(job, known) {
-                entries.push(Entry::new(job.clone(), Finding::Job(status)));
+                entries.push(Entry::of_job(job, Finding::Job(status), known));
             } else {
-                undeclared.push(Entry::new(job.clone(), Finding::Undeclared(status)));
+                undeclared.push(Entry::of_job(job, Finding::Undeclared(status), known));
             }
         }
         entries.append(&mut undeclared);
@@ -268,6 +311,12 @@ impl Monitor {
                         entries.push(Entry::new(asked.name.clone(), Finding::Probe(status)));
                     }
                     Got::Timers(list) => timers = Some(list),
+                    Got::Elsewhere => {
+                        let known = self.probed(&asked.name).await?;
+                        entries.extend(
+                            known.map(|status| Entry::new(asked.name.clone(), Finding::Probe(status))),
+                        );
+                    }
                     Got::Ping(_) => {}
                 }
             }

@@ -1,12 +1,19 @@
 //! What stands in the store of one job.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::act::monitor::build::Inner;
 use crate::act::monitor::raised::{Raised, What};
 use crate::base::explain::Explain;
+use crate::base::zone::Zone;
 use crate::decide::heartbeat::{Heart, Policy, Saved, State};
-use crate::remember::store::{self, BODY_MAX, Event, Expect, Ns, Order, PAGE_MAX, Put, Query, Record, Write};
+use crate::decide::schedule::Schedule;
+use crate::remember::store::{
+    self, BODY_MAX, Event, Expect, Ns, Order, PAGE_MAX, Put, Query, Record, Store, Write,
+};
 
 const VERSION: u32 = 1;
 /// Of a job that somebody declared.
@@ -24,7 +31,48 @@ struct Kept {
     /// That by which it is judged; none if nobody declared it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     policy: Option<Policy>,
+    /// When it is expected, where that is no interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    schedule: Option<Plan>,
     heart: Saved,
+}
+
+/// A schedule as it is kept: so that whoever looks can judge by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Plan {
+    cron: String,
+    tz: Zone,
+}
+
+impl Plan {
+    #[cfg(feature = "cron")]
+    pub(super) fn of(schedule: &Schedule) -> Option<Self> {
+        let (cron, tz) = schedule.as_cron()?;
+        Some(Self { cron, tz })
+    }
+
+    #[cfg(not(feature = "cron"))]
+    pub(super) const fn of(_schedule: &Schedule) -> Option<Self> {
+        None
+    }
+
+    /// `None` for one that this program cannot read: then it is not judged here.
+    #[cfg(feature = "cron")]
+    pub(super) fn schedule(&self) -> Option<Schedule> {
+        Schedule::cron(&self.cron, self.tz).ok()
+    }
+
+    #[cfg(not(feature = "cron"))]
+    #[allow(clippy::unused_self, reason = "as with the feature")]
+    pub(super) const fn schedule(&self) -> Option<Schedule> {
+        None
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.cron, self.tz)
+    }
 }
 
 /// A heartbeat as it stands in the store.
@@ -34,6 +82,8 @@ pub(super) struct Known {
     pub(super) version: Option<u64>,
     /// The policy that stands beside it.
     pub(super) policy: Option<Policy>,
+    /// And the schedule.
+    pub(super) plan: Option<Plan>,
     pub(super) heart: Heart,
 }
 
@@ -53,13 +103,34 @@ impl Known {
             None => unjudged().map_err(|error| corrupt(error.to_string()))?,
         };
         let heart = Heart::restored(policy, kept.heart).map_err(|error| corrupt(error.to_string()))?;
-        Ok(Some(Self { version: Some(record.version), policy: kept.policy, heart }))
+        let (version, policy, plan) = (Some(record.version), kept.policy, kept.schedule);
+        Ok(Some(Self { version, policy, plan, heart }))
     }
 }
 
 /// Of a job that nobody declared.
 pub(super) fn unjudged() -> Result<Policy, crate::decide::heartbeat::Error> {
     Policy::scheduled().build()
+}
+
+/// The names of the monitors that keep heartbeats in a store.
+pub(super) async fn monitors(store: &dyn Store) -> Result<BTreeSet<String>, store::Error> {
+    let mut query = Query {
+        kinds: vec![DECLARED.to_owned(), UNDECLARED.to_owned()],
+        order: Order::Oldest,
+        limit: PAGE_MAX,
+        ..Query::all(Ns::SNAPSHOT)
+    };
+    let mut names = BTreeSet::new();
+    loop {
+        let page = store.scan(query.clone()).await?;
+        let keys = page.records.iter().filter_map(|record| record.key.strip_prefix("heartbeat/"));
+        names.extend(keys.filter_map(|key| Some(key.split_once('/')?.0.to_owned())));
+        query.cursor = page.next;
+        if query.cursor.is_none() {
+            return Ok(names);
+        }
+    }
 }
 
 impl Inner {
@@ -123,12 +194,12 @@ impl Inner {
     pub(super) fn write_of(
         &self,
         job: &str,
-        (heart, policy): (&Heart, Option<Policy>),
+        (heart, policy, plan): (&Heart, Option<Policy>, Option<&Plan>),
         version: Option<u64>,
         from: Option<State>,
         told: &[Raised],
     ) -> Result<Write, store::Error> {
-        let kept = Kept { v: VERSION, policy, heart: heart.saved() };
+        let kept = Kept { v: VERSION, policy, schedule: plan.cloned(), heart: heart.saved() };
         let body = serde_json::to_string(&kept)
             .map_err(|error| store::Error::invalid("heartbeat", error, "a value that is JSON"))?;
         let kind = if policy.is_some() { DECLARED } else { UNDECLARED };

@@ -84,6 +84,7 @@ mod sight;
 mod timers;
 mod write;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use asked::{Answer, ProbeStatus, Service, Turned};
@@ -91,6 +92,7 @@ pub use build::{Builder, JOBS_MAX, NAME_MAX};
 pub use living::Living;
 #[cfg(all(feature = "process", unix))]
 pub use machine::Systemctl;
+pub(in crate::act) use note::Beside;
 pub use note::Pulse;
 pub use ping::Ping;
 pub use raised::{Raised, What};
@@ -174,6 +176,31 @@ impl Monitor {
         Builder::new(store, name.into())
     }
 
+    /// The names of the monitors whose heartbeats are in `store`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn names(store: &Arc<dyn Store>) -> Result<BTreeSet<String>, Error> {
+        Ok(kept::monitors(&**store).await?)
+    }
+
+    /// Whether somebody has said when a job is expected: here, or beside its heartbeat in the store.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status).
+    pub async fn is_declared(&self, name: &str) -> Result<bool, Error> {
+        let stored = self.inner.load(name).await?.0.is_some_and(|known| known.policy.is_some());
+        Ok(stored || self.inner.jobs.contains_key(name))
+    }
+
+    /// How a job stands by what is written, without being judged; `None` if it is not known, or forgotten.
+    ///
+    /// # Errors
+    /// When the store cannot be read; [`Corrupt`](store::Error::Corrupt) if what stands there is no heartbeat.
+    pub async fn status(&self, name: &str) -> Result<Option<heartbeat::Status>, Error> {
+        Ok(self.inner.load(name).await?.0.map(|known| known.heart.status()))
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -255,6 +282,23 @@ impl Monitor {
     /// As there.
     pub fn check_blocking(&self, now: Now) -> Result<Report, Error> {
         block_on(self.check(now))
+    }
+
+    /// How the jobs stand at `now`: as [`check`](Self::check), but nothing is written or told, no probe is asked, and what fell due
+    /// while nobody looked gets no second chance. For who only wants to look.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn peek(&self, now: Now) -> Result<Report, Error> {
+        self.standing(now).await
+    }
+
+    /// As [`peek`](Self::peek), blocking the thread.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn peek_blocking(&self, now: Now) -> Result<Report, Error> {
+        block_on(self.peek(now))
     }
 
     /// Forgets a job that is no longer declared: it is not reported any more, until it beats again. False if it is not known.

@@ -5,8 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::act::monitor::build::Inner;
+use crate::act::monitor::raised::Raised;
 use crate::base::time::{Moment, Now};
 use crate::decide::heartbeat::Beat;
+use crate::remember::store::Write;
 
 /// More are not kept.
 const PENDING_MAX: usize = 4096;
@@ -38,6 +40,46 @@ impl Pulse {
     /// the oldest are dropped, and counted as [lost](super::Monitor::lost).
     pub fn note(&self, now: Now, beat: Beat) {
         self.inner.pending().push(Noted { name: Arc::clone(&self.name), now, beat });
+    }
+}
+
+/// Beats of a job that are written beside something else, in one commit.
+pub(in crate::act) struct Beside {
+    pulse: Pulse,
+    noted: VecDeque<Noted>,
+    told: Vec<Raised>,
+}
+
+impl Pulse {
+    /// What was noted of the job until now, and `beat` after it, as one write; none where it cannot be made, and then nothing has
+    /// changed.
+    pub(in crate::act) async fn beside(&self, now: Now, beat: Beat) -> Option<(Write, Beside)> {
+        let mut noted = self.inner.pending().take();
+        let last = Noted { name: Arc::clone(&self.name), now, beat };
+        let mine = noted.iter().all(|noted| noted.name == self.name);
+        noted.push_back(last);
+        let prepared =
+            if mine { self.monitor().prepared(&self.name, &noted).await.ok().flatten() } else { None };
+        match prepared {
+            Some((write, told)) => Some((write, Beside { pulse: self.clone(), noted, told })),
+            None => {
+                noted.pop_back();
+                self.inner.pending().put_back(noted);
+                None
+            }
+        }
+    }
+}
+
+impl Beside {
+    /// It stands, or it does not: then what was noted before the last beat is noted still.
+    pub(in crate::act) fn settled(mut self, stands: bool) {
+        if stands {
+            self.pulse.monitor().tell_all(&self.told);
+        } else {
+            self.noted.pop_back();
+            self.pulse.inner.pending().put_back(self.noted);
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! What a check has found.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::act::monitor::asked::{ProbeStatus, Service};
+use crate::act::monitor::kept::Known;
 use crate::act::monitor::timers::{NoTimers, TimerUnit};
 use crate::base::explain::Explain;
 use crate::base::text::{second, shortened, shown};
@@ -42,6 +44,10 @@ pub struct Entry {
     pub name: String,
     /// What was found.
     pub finding: Finding,
+    /// How often the job is to succeed, if that is an interval.
+    pub every: Option<Duration>,
+    /// When it is to succeed, if that is a cron expression: with its zone, as `30 2 * * * Europe/Paris`.
+    pub schedule: Option<String>,
 }
 
 /// What was found of one thing.
@@ -92,7 +98,13 @@ pub enum Level {
 
 impl Entry {
     pub(super) const fn new(name: String, finding: Finding) -> Self {
-        Self { name, finding }
+        Self { name, finding, every: None, schedule: None }
+    }
+
+    pub(super) fn of_job(name: &str, finding: Finding, known: &Known) -> Self {
+        let every = known.policy.and_then(|policy| policy.interval());
+        let schedule = known.plan.as_ref().map(ToString::to_string);
+        Self { name: name.to_owned(), finding, every, schedule }
     }
 
     /// How bad it is.

@@ -60,6 +60,13 @@ impl Monitor {
         Err(Error::Raced { job: self.inner.name.clone() })
     }
 
+    /// What is known of a service.
+    pub(super) async fn probed(&self, name: &str) -> Result<Option<ProbeStatus>, Error> {
+        let key = format!("monitor/{}/probe/{name}", self.inner.name);
+        let found = self.snapshots().load::<KeptProbe>(&key).await?;
+        Ok(found.filter(|found| found.value.v == 1).map(|found| found.value.status))
+    }
+
     /// What an answer makes of what is known of a service; written if it is other than before.
     pub(super) async fn answered(
         &self,

@@ -105,38 +105,56 @@ impl Monitor {
 
     /// Writes what was noted of one job.
     async fn write_one(&self, name: &str, noted: &VecDeque<Noted>) -> Result<Vec<Raised>, Error> {
-        let Some(first) = noted.front() else { return Ok(Vec::new()) };
-        let mine = self.inner.jobs.get(name).map(|declared| declared.policy);
         for _ in 0..TRIES_MAX {
-            let (known, version) = self.inner.load(name).await?;
-            let mut told = Vec::new();
-            let (mut heart, policy) = match known {
-                Some(Known { heart, policy, .. }) => (heart, mine.or(policy)),
-                None => {
-                    if mine.is_none() {
-                        self.may_keep(name).await?;
-                        told.push(self.inner.raised(name, What::Undeclared));
-                    }
-                    let policy = match mine {
-                        Some(policy) => policy,
-                        None => {
-                            unjudged().map_err(|source| Error::Policy { job: name.to_owned(), source })?
-                        }
-                    };
-                    (Heart::new(policy, first.now), mine)
-                }
-            };
-            let from = version.map(|_| heart.state());
-            let events = noted.iter().filter_map(|noted| heart.observe(noted.now, noted.beat.clone()));
-            // What nobody declared is not judged.
-            let events: Vec<_> = events.filter(|_| policy.is_some()).collect();
-            told.extend(self.inner.told(name, events));
-            let write = self.inner.write_of(name, (&heart, policy), version, from, &told)?;
+            let Some((write, told)) = self.prepared(name, noted).await? else { return Ok(Vec::new()) };
             if let Applying::Done(_) = self.inner.apply(vec![write]).await? {
                 return Ok(told);
             }
         }
         Err(Error::Raced { job: name.to_owned() })
+    }
+
+    /// What was noted of one job as a write on top of what stands there, and what it changes.
+    pub(super) async fn prepared(
+        &self,
+        name: &str,
+        noted: &VecDeque<Noted>,
+    ) -> Result<Option<(Write, Vec<Raised>)>, Error> {
+        let Some(first) = noted.front() else { return Ok(None) };
+        let declared = self.inner.jobs.get(name);
+        let mine = declared.map(|declared| declared.policy);
+        let (known, version) = self.inner.load(name).await?;
+        let (mut told, mut plan) = (Vec::new(), declared.and_then(|declared| declared.plan.clone()));
+        let (mut heart, policy) = match known {
+            Some(Known { mut heart, policy: None, .. }) if mine.is_some() => {
+                heart.expect_from(first.now.wall);
+                (heart, mine)
+            }
+            Some(Known { heart, policy, plan: theirs, .. }) => {
+                if mine.is_none() {
+                    plan = theirs;
+                }
+                (heart, mine.or(policy))
+            }
+            None => {
+                if mine.is_none() {
+                    self.may_keep(name).await?;
+                    told.push(self.inner.raised(name, What::Undeclared));
+                }
+                let policy = match mine {
+                    Some(policy) => policy,
+                    None => unjudged().map_err(|source| Error::Policy { job: name.to_owned(), source })?,
+                };
+                (Heart::new(policy, first.now), mine)
+            }
+        };
+        let from = version.map(|_| heart.state());
+        let events = noted.iter().filter_map(|noted| heart.observe(noted.now, noted.beat.clone()));
+        // What nobody declared is not judged.
+        let events: Vec<_> = events.filter(|_| policy.is_some()).collect();
+        told.extend(self.inner.told(name, events));
+        let write = self.inner.write_of(name, (&heart, policy, plan.as_ref()), version, from, &told)?;
+        Ok(Some((write, told)))
     }
 
     async fn may_keep(&self, name: &str) -> Result<(), Error> {

@@ -12,7 +12,9 @@ use crate::act::env::{Env, Face};
 use crate::act::keeper::{self, Keeper, Kept, Renewal};
 use crate::act::pipeline::drive::save;
 use crate::act::pipeline::step::Work;
-use crate::act::pipeline::{Course, Cx, Flow, Hold, Holding, Step, StepError, failing, handing, waiting};
+use crate::act::pipeline::{
+    Course, Cx, Flow, Hold, Holding, Interrupt, Step, StepError, failing, handing, waiting,
+};
 use crate::base::effect::Effect;
 use crate::base::fault::{Class, Fault, Panicked};
 use crate::base::race;
@@ -51,7 +53,12 @@ pub(super) async fn attempt_step(
     loop {
         let attempt = tries.attempts().saturating_add(1);
         let cx = Cx::of(holding, step, attempt);
-        let error = match try_once(holding, step, &cx, found).await? {
+        let tried = try_once(holding, step, &cx, found).await?;
+        if holding.interrupt().is_some_and(Interrupt::was_passed_on) && holding.hold() != Hold::Lost {
+            failing::cancel_in_the_middle(holding, step, tried.as_ref().err()).await?;
+            return Ok(Attempted::Ended);
+        }
+        let error = match tried {
             Ok(Tried::Done { output, reason }) => return Ok(Attempted::Done { output, reason }),
             Ok(Tried::Waits(wait)) => match waiting::put_down(holding, step, wait).await? {
                 Ok(done) => return Ok(done),
@@ -71,6 +78,7 @@ pub(super) async fn attempt_step(
             return failing::hand_over(holding, step, &error, handed).await;
         }
         let now = holding.env.now();
+        let error = failing::without_secrets(holding, error);
         failing::keep_fault(holding, &step.name, attempt, &error, now);
         match tries.failed(now, &error.fault) {
             retry::Next::Wait { delay, why, .. } => {

@@ -1,18 +1,21 @@
 //! A step that is another program.
 
+mod output;
+
 use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use crate::act::command::{self, Captured, Command, Outcome, Waited};
-use crate::act::pipeline::{Cx, Hold, Step, StepError};
+use crate::act::command::{self, Captured, Child, Command, Outcome, Signal, Waited};
+use crate::act::pipeline::{Cx, Hold, Interrupt, Step, StepError};
 use crate::base::effect::Effect;
 use crate::base::fault::{Class, Classify, Fault, Reached};
 use crate::base::redact::{self, Names, Redact};
@@ -29,6 +32,8 @@ const CHAIN_ROOM: usize = 2 * 1024;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long a program may go on whose run somebody else has by now.
 const LOST_GRACE: Duration = Duration::ZERO;
+/// So much of what a program wrote, in bytes, has room in its step's record.
+const SMALL: u64 = 8 * 1024;
 
 impl Step {
     /// A step that is another program: done when it exits with a success, failed with what its exit code means otherwise
@@ -65,7 +70,7 @@ impl Step {
     /// ```
     #[must_use]
     pub fn command(name: impl Into<String>, effect: Effect, command: Command) -> Self {
-        Self::blocking(name, effect, move |cx| run(cx, effect, &command))
+        Self::blocking(name, effect, move |cx| run(cx, effect, &command, None))
     }
 
     /// The same, with a command that depends on the run: on its input, or on what the steps before it gave.
@@ -74,13 +79,40 @@ impl Step {
     where
         F: Fn(&Cx) -> Result<Command, StepError> + Send + Sync + 'static,
     {
-        Self::blocking(name, effect, move |cx| run(cx, effect, &command(cx)?))
+        Self::blocking(name, effect, move |cx| run(cx, effect, &command(cx)?, None))
     }
+
+    /// The same, for whoever stands around the program: it says what is run, lets it in, and hears how it ended.
+    #[allow(dead_code, reason = "asked for by the tool")]
+    pub(crate) fn command_around(name: impl Into<String>, effect: Effect, around: Arc<dyn Around>) -> Self {
+        Self::blocking(name, effect, move |cx| {
+            let command = around.command(cx)?;
+            around.behind(&mut || run(cx, effect, &command, Some(&*around)))
+        })
+    }
+}
+
+/// Who stands around a program that is run as a step.
+pub(crate) trait Around: Send + Sync {
+    /// What is run in this attempt.
+    fn command(&self, cx: &Cx) -> Result<Command, StepError>;
+
+    /// Makes the attempt, once it may be made.
+    fn behind(&self, attempt: &mut dyn FnMut() -> Result<Given, StepError>) -> Result<Given, StepError>;
+
+    /// It runs, and has for so long.
+    fn working(&self, age: Duration);
+
+    /// How it ended, before anything is written of it.
+    fn ended(&self, ended: &Result<Outcome, command::Error>);
+
+    /// A text as it may be stored; what bears the name of a secret was taken out of it before.
+    fn scrubbed(&self, text: String) -> String;
 }
 
 /// What the step gives.
 #[derive(Debug, Serialize)]
-struct Given {
+pub(crate) struct Given {
     code: i32,
     stdout: String,
     stderr: String,
@@ -103,13 +135,16 @@ struct Done {
     total: Option<u64>,
 }
 
-fn run(cx: &Cx, effect: Effect, command: &Command) -> Result<Given, StepError> {
+fn run(cx: &Cx, effect: Effect, command: &Command, around: Option<&dyn Around>) -> Result<Given, StepError> {
     let report = ReportFile::new().map_err(|error| {
         let fault = error.fault().reached(Reached::No);
         StepError::new(fault, format!("there is no place for the program's report: {error}"))
     })?;
     let command = told(cx, command, &report);
-    let done = drive(cx, effect, &command, &report);
+    let done = drive(cx, effect, &command, &report, around);
+    if let Some(around) = around {
+        around.ended(&done);
+    }
     let (said, odd) = match report.read() {
         Ok(said) => (said, None),
         Err(odd) => (Report::default(), Some(odd)),
@@ -120,15 +155,31 @@ fn run(cx: &Cx, effect: Effect, command: &Command) -> Result<Given, StepError> {
     match done {
         Ok(outcome) => {
             if let Some(note) = odd.or_else(|| said.why.as_deref().map(redacted)) {
-                cx.note(note);
+                cx.note(scrubbed(around, note));
+            }
+            let large = outcome.stdout.bytes.saturating_add(outcome.stderr.bytes) > SMALL;
+            if let Some(around) = around.filter(|_| large) {
+                output::save(cx, around, &outcome);
             }
             Ok(Given {
                 code: outcome.status.code().unwrap_or_default(),
-                stdout: kept(&outcome.stdout, TEXT_MAX),
-                stderr: kept(&outcome.stderr, TEXT_MAX),
+                stdout: scrubbed(around, kept(&outcome.stdout, TEXT_MAX)),
+                stderr: scrubbed(around, kept(&outcome.stderr, TEXT_MAX)),
             })
         }
-        Err(error) => Err(failed(&error, &said, odd)),
+        Err(error) => {
+            if let (Some(around), Some(outcome)) = (around, error.outcome()) {
+                output::save(cx, around, outcome);
+            }
+            Err(failed(&error, &said, odd, around))
+        }
+    }
+}
+
+fn scrubbed(around: Option<&dyn Around>, text: String) -> String {
+    match around {
+        Some(around) => around.scrubbed(text),
+        None => text,
     }
 }
 
@@ -147,7 +198,13 @@ fn told(cx: &Cx, command: &Command, report: &ReportFile) -> Command {
 }
 
 /// Waits for it, and looks meanwhile whether the run is still to go on.
-fn drive(cx: &Cx, effect: Effect, command: &Command, report: &ReportFile) -> Result<Outcome, command::Error> {
+fn drive(
+    cx: &Cx,
+    effect: Effect,
+    command: &Command,
+    report: &ReportFile,
+    around: Option<&dyn Around>,
+) -> Result<Outcome, command::Error> {
     let mut child = command.start()?;
     let mut seen = None;
     loop {
@@ -156,10 +213,16 @@ fn drive(cx: &Cx, effect: Effect, command: &Command, report: &ReportFile) -> Res
             Waited::Exited(outcome) => return command.judge(*outcome),
             Waited::Woken | Waited::TimedOut => {}
         }
+        if let Some(around) = around {
+            around.working(child.age());
+        }
         match cx.holding().hold() {
             Hold::Ours => report.forward(cx, &mut seen),
             Hold::Lost => return command.judge(*child.stop(LOST_GRACE)),
-            Hold::Cancelling => child.terminate(command.grace_of()),
+            Hold::Cancelling => match cx.holding().interrupt().filter(|sent| sent.signal().is_some()) {
+                Some(sent) => pass_on(sent, &mut child, command),
+                None => child.terminate(command.grace_of()),
+            },
             // Nobody could say what became of it, so it may end by itself.
             Hold::Stopping if effect == Effect::Unsafe => {}
             Hold::Stopping => {
@@ -170,11 +233,36 @@ fn drive(cx: &Cx, effect: Effect, command: &Command, report: &ReportFile) -> Res
     }
 }
 
+/// Hands the signal to the program's group. Sent again, it is ended as one whose time is up.
+fn pass_on(sent: &Interrupt, child: &mut Child, command: &Command) {
+    let Some(number) = sent.take() else { return };
+    if sent.pass_on() {
+        child.terminate(command.grace_of());
+    } else {
+        // One that has ended in the very moment is seen by the next wait.
+        drop(child.signal(Signal::of(number)));
+    }
+}
+
 /// The step's error: what the program said of itself counts more than its exit code.
-fn failed(error: &command::Error, said: &Report, odd: Option<String>) -> StepError {
+fn failed(
+    error: &command::Error,
+    said: &Report,
+    odd: Option<String>,
+    around: Option<&dyn Around>,
+) -> StepError {
+    // Whoever has put a program in front takes its exit code for its word: it has ended, and has not done it.
+    let own_word = around.is_some() && matches!(error, command::Error::NonZero { .. });
     let mut fault = error.fault();
+    if own_word {
+        fault = fault.reached(Reached::No);
+    }
     if let Some(class) = said.class {
-        let reached = if class == Class::Permanent { Reached::Yes } else { Reached::Maybe };
+        let reached = match class {
+            _ if own_word => Reached::No,
+            Class::Permanent => Reached::Yes,
+            _ => Reached::Maybe,
+        };
         fault = Fault { class, severity: class.severity(), ..fault }.reached(said.reached.unwrap_or(reached));
     }
     if let Some(code) = said.code.as_ref().filter(|code| is_code(code)) {
@@ -187,8 +275,10 @@ fn failed(error: &command::Error, said: &Report, odd: Option<String>) -> StepErr
     for more in [said.why.as_deref().map(redacted), odd].into_iter().flatten() {
         what = format!("{what} ({more})");
     }
+    let what = scrubbed(around, what);
     let tail = error.outcome().map(|outcome| kept(&outcome.stderr, CHAIN_ROOM));
-    let tail = tail.filter(|tail| tail.trim().lines().count() > 1).map(Tail);
+    let tail = tail.filter(|tail| tail.trim().lines().count() > 1);
+    let tail = tail.map(|tail| Tail(scrubbed(around, tail)));
     StepError::new(fault, Failed { what, tail })
 }
 
@@ -356,9 +446,8 @@ mod tests {
     #[test]
     fn a_report_that_becomes_a_fifo_while_it_is_read_is_not_waited_for() {
         let file = ReportFile::new().unwrap();
-        let (path, over) =
-            (file.path.clone(), std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)));
-        let until = std::sync::Arc::clone(&over);
+        let (path, over) = (file.path.clone(), Arc::new(std::sync::atomic::AtomicBool::new(false)));
+        let until = Arc::clone(&over);
         let (fifo, plain) = (path.with_extension("fifo"), path.with_extension("plain"));
         let left = [path.clone(), fifo.clone(), plain.clone()];
         let flips = std::thread::spawn(move || {

@@ -103,6 +103,12 @@ impl Cx {
         self.attempt
     }
 
+    /// How often the run was tried as a whole, this time included.
+    #[allow(dead_code, reason = "asked for by the tool")]
+    pub(crate) fn run_attempt(&self) -> u32 {
+        self.holding.body().attempt
+    }
+
     /// Both clocks.
     #[must_use]
     pub fn now(&self) -> Now {
@@ -272,41 +278,12 @@ impl Cx {
         self.holding.set_note(Some(text.into()));
     }
 
-    /// Writes a decision of the caller's own into the run's history, where `explain` shows it.
-    ///
-    /// # Errors
-    /// When the run was lost, or the store cannot be written.
-    pub async fn decide(&self, code: &'static str, why: impl Into<String> + Send) -> Result<(), StepError> {
-        let step = Move {
-            actor: &self.holding.actor,
-            step: Some(&self.step),
-            lease: Some(self.holding.lease),
-            ..self.checkpoint(Reason::new(code, why))
-        };
-        let asked = self.now().moment;
-        let applied = self.holding.runs.apply(step).await?;
-        self.holding.heard(asked, applied.first());
-        Ok(())
-    }
-
-    /// The same, blocking the thread.
-    ///
-    /// # Errors
-    /// As [`decide`](Self::decide).
-    pub fn decide_blocking(
-        &self,
-        code: &'static str,
-        why: impl Into<String> + Send,
-    ) -> Result<(), StepError> {
-        block_on(self.decide(code, why))
-    }
-
     /// Tells the job's edge hook that a point of the step's own was reached; for tests that kill the process there.
     pub fn edge(&self, name: &str) {
         self.holding.edge(name);
     }
 
-    fn checkpoint(&self, reason: Reason) -> Move<'_> {
+    pub(super) fn checkpoint(&self, reason: Reason) -> Move<'_> {
         Move::new(
             &self.holding.id,
             self.holding.state(),

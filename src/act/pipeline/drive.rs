@@ -19,7 +19,9 @@ use crate::remember::ledger::Outcome;
 use crate::remember::runs::{
     Body, Error, Failure, Json, Move, Question, Reason, StepRecord, StepState, Wait,
 };
-use crate::remember::store::{ApplyError, BODY_MAX, Batch, Expect, Record, Write, Written, apply_settled};
+use crate::remember::store::{
+    ApplyError, BODY_MAX, Batch, Expect, Ns, Record, Write, Written, apply_settled,
+};
 
 /// What a job says about how its runs are driven.
 pub(in crate::act) struct Course<'a> {
@@ -39,6 +41,8 @@ pub(in crate::act) struct Course<'a> {
     pub(in crate::act) ready: &'a [NotNow],
     /// The lock that is held while it is worked on.
     pub(in crate::act) only: Option<&'a Only>,
+    /// The first step is marked as begun by this very driver, in the commit that made the run.
+    pub(in crate::act) begun: bool,
 }
 
 /// Another job's work that a job's runs wait for.
@@ -71,6 +75,9 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
         // A deadline that has passed is the step's failure, which is still to come.
         body.wait.take_if(|wait| !wait.over);
     }
+    if ready::held_by_a_person(course, holding).await? {
+        return Ok(());
+    }
     let Some(_only) = ready::alone(course, holding).await? else { return Ok(()) };
     if holding.state() == State::Compensating {
         return undo::undo_all(course, holding).await;
@@ -80,6 +87,7 @@ pub(in crate::act) async fn drive(course: &Course<'_>, holding: &Arc<Holding>) -
     }
     // What an earlier holder began and did not end. A step that this driver marks as begun ahead of time is none of it.
     let mut inherited = holding.body().next_step().filter(|step| step.state == StepState::Started).cloned();
+    inherited.take_if(|_| course.begun);
     loop {
         if holding.hold() == Hold::Lost {
             return Err(Error::Lost { winner: None });
@@ -217,7 +225,7 @@ pub(super) async fn save_by(
     data: Option<String>,
 ) -> Result<(), Error> {
     let body = with_reason(holding, &reason);
-    runlog::moved(&holding.id, &holding.job, Some(step), word, &reason.code, &reason.why);
+    runlog::moved(&holding.of(&body, Some(step)), word, &reason.code, &reason.why);
     let asked = holding.env.now().moment;
     let step = Move {
         body: Some(&body),
@@ -287,7 +295,7 @@ pub(super) async fn end_with(
     }
     let body = with_reason(holding, &reason);
     holding.edge(&format!("{}:before", event));
-    runlog::moved(&holding.id, &holding.job, step, to.as_str(), &reason.code, &reason.why);
+    runlog::moved(&holding.of(&body, step), to.as_str(), &reason.code, &reason.why);
     let settling = if to.is_terminal() {
         holding.runs.settle_entry(&body, &holding.id, &holding.actor, outcome).await?
     } else {
@@ -301,11 +309,30 @@ pub(super) async fn end_with(
         ..Move::new(&holding.id, holding.state(), event, holding.expect(), reason)
     };
     let batch = Batch::of(step.write()?).and(settling);
-    holding.runs.apply_batch(batch).await.inspect_err(|error| lost(holding, error))?;
+    end_in_one(holding, batch, to, &body).await.inspect_err(|error| lost(holding, error))?;
     // Work of this holder that is still about, on a thread that cannot be cut, is told to stop.
     holding.ended(to);
     holding.edge(&format!("{}:after", event));
     Ok(())
+}
+
+/// Commits the end, with what is to stand beside it where that can be; that never stands in the way of the end.
+async fn end_in_one(holding: &Holding, batch: Batch, to: State, body: &Body) -> Result<(), Error> {
+    let Some(at_end) = holding.at_end() else { return holding.runs.apply_batch(batch).await.map(drop) };
+    let Some(beside) = at_end.beside(to, body, holding.env.now()).await else {
+        return holding.runs.apply_batch(batch).await.map(drop);
+    };
+    let alone = Batch::new(batch.writes().to_vec());
+    match holding.runs.apply_batch(batch.and(Some(beside))).await {
+        Err(Error::Lost { winner }) if winner.as_ref().is_none_or(|other| other.ns == Ns::SNAPSHOT) => {
+            at_end.settled(false);
+            holding.runs.apply_batch(alone).await.map(drop)
+        }
+        done => {
+            at_end.settled(done.is_ok());
+            done.map(drop)
+        }
+    }
 }
 
 /// Puts the run down until `due_at`: it failed for now, or what is left of its undoing waits.
@@ -353,7 +380,7 @@ async fn down(
     let from = holding.state();
     let to = run::transition(from, event)?;
     let body = with_reason(holding, &reason);
-    runlog::moved(&holding.id, &holding.job, step, to.as_str(), &reason.code, &reason.why);
+    runlog::moved(&holding.of(&body, step), to.as_str(), &reason.code, &reason.why);
     let step = Move {
         body: Some(&body),
         actor: &holding.actor,
@@ -427,7 +454,7 @@ pub(super) async fn park(
     let batch = Batch::of(parked.write()?).and(guard);
     match apply_settled(&**holding.runs.store(), batch).await {
         Ok(applied) => {
-            runlog::moved(&holding.id, &holding.job, Some(step), "waiting_external", &code, &why);
+            runlog::moved(&holding.of(&body, Some(step)), "waiting_external", &code, &why);
             holding.ended(State::WaitingExternal);
             cancel_now(holding, &body, State::WaitingExternal, applied.first()).await?;
             Ok(Parked::Yes)

@@ -1,5 +1,6 @@
 //! What a step's failure makes of its run.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use serde::Serialize;
 use crate::act::credential::{self, Needing};
 use crate::act::pipeline::attempt::Attempted;
 use crate::act::pipeline::drive::{Parked, end, end_with, park, put_down};
-use crate::act::pipeline::{Course, Cx, Hold, Holding, Step, StepError, handing, known, undo};
+use crate::act::pipeline::{
+    Course, Cx, Hold, Holding, Interrupt, Sent, Step, StepError, handing, known, undo,
+};
 use crate::base::effect::Effect;
 use crate::base::fault::{self, Reached, Severity};
 use crate::base::handover::HandedOver;
@@ -187,12 +190,53 @@ pub(super) fn options(state: State) -> Vec<String> {
 pub(super) async fn cancel(holding: &Holding) -> Result<(), Error> {
     // Only called between attempts.
     handing::unmark_next(holding);
-    end(holding, run::Event::Cancel, cancelled(), None, None).await
+    let sent = holding.interrupt().and_then(Interrupt::signal);
+    let reason = sent.map_or_else(cancelled, |sent| interrupted(sent, "nothing was in the middle"));
+    end(holding, run::Event::Cancel, reason, None, None).await
+}
+
+/// Ends the run because a signal was passed on to the program that it is, which has ended since. What an unsafe one has done is not
+/// known: its step stays begun, and its key is not given back.
+pub(super) async fn cancel_in_the_middle(
+    holding: &Holding,
+    step: &Step,
+    error: Option<&StepError>,
+) -> Result<(), Error> {
+    if step.effect != Effect::Unsafe
+        && let Some(record) = holding.body().step_mut(&step.name)
+    {
+        record.state = StepState::Pending;
+    }
+    let sent = holding.interrupt().and_then(Interrupt::signal).unwrap_or_default();
+    let what = match error {
+        Some(error) => shortened(format!("it was passed on: {error}"), CHAIN_MAX),
+        None => String::from("it was passed on, and the program ended well"),
+    };
+    end(holding, run::Event::Cancel, interrupted(sent, &what), Some(&step.name), None).await
+}
+
+/// Why a run was ended whose process was sent a signal.
+fn interrupted(sent: i32, what: &str) -> Reason {
+    Reason::new("run.interrupted", format!("the process was sent {}; {what}", Sent(sent)))
 }
 
 /// Why a run was ended that an operator asked to stop.
 pub(super) fn cancelled() -> Reason {
     Reason::new("run.cancelled", "an operator asked to stop it")
+}
+
+/// The same error, which quotes nothing of the input that is sensitive: what it says goes into records, logs and pages.
+pub(super) fn without_secrets(holding: &Holding, error: StepError) -> StepError {
+    let body = holding.body();
+    if body.sensitive.is_empty() {
+        return error;
+    }
+    let said = fault::chain(&*error.error);
+    let safe = body.safe(&said);
+    match safe {
+        Cow::Borrowed(_) => error,
+        Cow::Owned(safe) => StepError { error: safe.into(), ..error },
+    }
 }
 
 /// Keeps the fault in the run's body, with the whole chain of what the error said.

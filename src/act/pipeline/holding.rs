@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use crate::act::env::Env;
 use crate::act::keeper::{self, Kept, Renewal, usable};
+use crate::act::pipeline::Interrupt;
 use crate::act::runlog;
 use crate::act::shutdown::{Phase, Shutdown};
-use crate::base::time::{BoxFuture, Moment, Timestamp, between};
+use crate::base::time::{BoxFuture, Moment, Now, Timestamp, between};
 use crate::decide::run::State;
 use crate::remember::runs::{Body, Error, Runs, Taken};
 use crate::remember::store::{ApplyError, Batch, Expect, Ns, Put, Write, Written};
@@ -41,6 +42,9 @@ pub(in crate::act) struct Holding {
     brake: Option<Shutdown>,
     /// Whether work was cut because of that.
     cut: AtomicBool,
+    /// What the process was asked by a signal, where it works on this one run alone.
+    interrupt: Option<Interrupt>,
+    at_end: Option<Arc<dyn AtEnd>>,
 }
 
 /// What the last word from the store was.
@@ -83,6 +87,17 @@ pub(in crate::act) enum Hold {
 pub(in crate::act) struct Hooks {
     pub(in crate::act) edges: Option<Edges>,
     pub(in crate::act) brake: Option<Shutdown>,
+    pub(in crate::act) interrupt: Option<Interrupt>,
+    pub(in crate::act) at_end: Option<Arc<dyn AtEnd>>,
+}
+
+/// What is written in the commit that ends a run.
+pub(in crate::act) trait AtEnd: Send + Sync {
+    /// The write beside that of a run that is left in `state`; none if there is nothing to be written, or not in one commit.
+    fn beside<'a>(&'a self, state: State, body: &'a Body, now: Now) -> BoxFuture<'a, Option<Write>>;
+
+    /// Whether it stands now.
+    fn settled(&self, stands: bool);
 }
 
 impl Holding {
@@ -94,7 +109,7 @@ impl Holding {
         asked: Moment,
         lease: Duration,
         actor: &str,
-        Hooks { edges, brake }: Hooks,
+        Hooks { edges, brake, interrupt, at_end }: Hooks,
     ) -> Arc<Self> {
         let until = usable(asked, lease);
         Arc::new(Self {
@@ -122,6 +137,8 @@ impl Holding {
             saving: AtomicUsize::new(0),
             brake,
             cut: AtomicBool::new(false),
+            interrupt,
+            at_end,
         })
     }
 
@@ -138,6 +155,20 @@ impl Holding {
     /// The state in which the next write of this holder finds the run: it is worked on, or its steps are undone.
     pub(in crate::act) fn state(&self) -> State {
         self.standing().state
+    }
+
+    /// What logs say of the run, as `body` has it.
+    pub(super) fn of<'a>(&'a self, body: &'a Body, step: Option<&'a str>) -> runlog::Of<'a> {
+        let took = body.finished_at.zip(body.started_at);
+        let took = took.map(|(end, start)| end.signed_duration_since(start).num_milliseconds().max(0));
+        runlog::Of {
+            run_id: &self.id,
+            idempotency_key: body.key.as_deref(),
+            job: &self.job,
+            step,
+            attempt: body.attempt,
+            duration_ms: took,
+        }
     }
 
     /// The run's steps are undone from now on.
@@ -168,7 +199,7 @@ impl Holding {
         if standing.lost || self.env.now().moment >= standing.until {
             return Hold::Lost;
         }
-        if standing.cancelling {
+        if standing.cancelling || self.interrupt.as_ref().is_some_and(|sent| sent.signal().is_some()) {
             return Hold::Cancelling;
         }
         if self.brake.as_ref().is_some_and(Shutdown::is_triggered) { Hold::Stopping } else { Hold::Ours }
@@ -242,6 +273,16 @@ impl Holding {
     #[cfg(all(feature = "process", unix))]
     pub(in crate::act) fn cut_short(&self) {
         self.cut.store(true, Ordering::Relaxed);
+    }
+
+    /// What is written in the commit that ends the run.
+    pub(in crate::act) const fn at_end(&self) -> Option<&Arc<dyn AtEnd>> {
+        self.at_end.as_ref()
+    }
+
+    /// What the process was asked by a signal, where it works on this one run alone.
+    pub(in crate::act) const fn interrupt(&self) -> Option<&Interrupt> {
+        self.interrupt.as_ref()
     }
 
     /// Whether work was cut because the process stops.

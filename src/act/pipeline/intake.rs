@@ -7,7 +7,7 @@ use crate::act::pipeline::drive::{end, hand_back};
 use crate::act::pipeline::{Course, Holding};
 use crate::base::time::later;
 use crate::decide::run;
-use crate::remember::runs::{CHAIN_MAX, Error, Question, Reason, shortened};
+use crate::remember::runs::{CHAIN_MAX, Error, Question, Reason, StepRecord, shortened};
 
 /// When a run whose input is of a newer version is looked at again.
 const NEWER_AGAIN_IN: Duration = Duration::from_secs(60);
@@ -15,12 +15,14 @@ const NEWER_AGAIN_IN: Duration = Duration::from_secs(60);
 /// Brings the run's input to the contract's version. Says whether the run has been moved instead: what only a newer
 /// release knows is left to that, and what cannot be read is a question for a person.
 pub(super) async fn moved(course: &Course<'_>, holding: &Arc<Holding>) -> Result<bool, Error> {
+    let outside = from_outside(course, holding);
     let Some(intake) = course.intake else { return Ok(false) };
     let (version, input) = {
         let body = holding.body();
         (body.schema, body.input.clone())
     };
-    if version == intake.version() {
+    // What a job has submitted itself was admitted then.
+    if version == intake.version() && !outside {
         return Ok(false);
     }
     if version > intake.version() {
@@ -52,4 +54,16 @@ pub(super) async fn moved(course: &Course<'_>, holding: &Arc<Holding>) -> Result
             Ok(true)
         }
     }
+}
+
+/// Gives a run its steps that has none: somebody submitted it who does not know the job's code, such as the tool. Says
+/// whether that is so.
+fn from_outside(course: &Course<'_>, holding: &Holding) -> bool {
+    let mut body = holding.body();
+    if !body.steps.is_empty() {
+        return false;
+    }
+    body.steps =
+        course.steps.iter().map(|step| StepRecord::pending(step.name.as_str(), step.effect)).collect();
+    true
 }

@@ -9,8 +9,9 @@
 
 mod attempt;
 #[cfg(all(feature = "process", unix))]
-mod command;
+pub(crate) mod command;
 mod cx;
+mod deciding;
 mod drive;
 mod during;
 mod failing;
@@ -18,6 +19,7 @@ mod fan_out;
 mod handing;
 mod holding;
 mod intake;
+mod interrupt;
 mod known;
 mod ready;
 mod step;
@@ -28,7 +30,9 @@ pub use cx::{Cx, Progress, REPORT_EVERY};
 pub(in crate::act) use drive::After;
 pub(in crate::act) use drive::{Course, drive};
 pub use fan_out::AT_ONCE_MAX;
-pub(in crate::act) use holding::{Edges, Hold, Holding, Hooks};
+pub(in crate::act) use holding::{AtEnd, Edges, Hold, Holding, Hooks};
+pub(in crate::act) use interrupt::Sent;
+pub(crate) use interrupt::{Interrupt, Wakeful};
 pub use known::Known;
 pub(in crate::act) use ready::{NotNow, Only};
 pub use step::{Flow, Step, StepError};

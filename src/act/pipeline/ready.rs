@@ -10,6 +10,7 @@ use crate::act::pipeline::{Course, Holding, Step, during, handing};
 use crate::base::explain::Explain;
 use crate::base::fault::chain;
 use crate::base::handover::HandedOver;
+use crate::base::subject::Subject;
 use crate::base::time::{Now, later};
 use crate::remember::file::{self, Lock};
 use crate::remember::runs::{CHAIN_MAX, Error, Reason, shortened};
@@ -32,6 +33,27 @@ pub(in crate::act) struct Only {
 
 /// Held while a run is worked on.
 pub(super) struct Alone(#[allow(dead_code, reason = "it is held, not looked at")] Option<Lock>);
+
+/// Where a person holds the job, puts the run down until the hold ends; says whether it did. What an earlier holder had in the middle
+/// stays marked: whoever takes the run then sees to that. What this one has marked ahead of time has not begun.
+pub(super) async fn held_by_a_person(course: &Course<'_>, holding: &Arc<Holding>) -> Result<bool, Error> {
+    let now = holding.env.now();
+    let Some(standing) = holding.runs.held(&Subject::job(holding.job.as_str()), now).await? else {
+        return Ok(false);
+    };
+    let put = standing.handed_over(now.wall);
+    let mut until = put.until.max(later(now.wall, PUT_OFF_MIN));
+    if let Some(deadline) = holding.expires_at().filter(|deadline| *deadline > now.wall) {
+        until = until.min(deadline);
+    }
+    if course.begun {
+        handing::unmark_next(holding);
+    }
+    let next = holding.body().next_step().map(|step| step.name.clone()).unwrap_or_default();
+    holding.body().give_attempt_back();
+    put_off(holding, &next, Reason::new(put.code, shortened(put.why, CHAIN_MAX)), until).await?;
+    Ok(true)
+}
 
 /// Takes the job's lock, if it has one; where somebody else holds it, puts the run down.
 pub(super) async fn alone(course: &Course<'_>, holding: &Arc<Holding>) -> Result<Option<Alone>, Error> {

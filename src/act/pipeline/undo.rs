@@ -123,6 +123,7 @@ async fn undo_step(
             return Ok(false);
         }
         let now = holding.env.now();
+        let error = failing::without_secrets(holding, error);
         failing::keep_fault(holding, &step.name, attempt, &error, now);
         let data = failing::fault_data(&error, &cx, None);
         let reached = error.handed.as_ref().map_or(error.fault.reached, |handed| handed.reached);

@@ -1,15 +1,24 @@
 //! What stands in the store of one subject.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::act::statistics::note::{Noted, Stream, Subject};
+use crate::act::statistics::durations::Durations;
+use crate::act::statistics::note::{Ended, Happened, Noted, Stream, Subject};
 use crate::act::statistics::raised::{Raised, What};
+use crate::base::text::head;
 use crate::base::time::{Now, Timestamp, forward};
 use crate::decide::trend::{self, Measure, Measured, Observed, SavedMeasure, Trend};
+use crate::remember::store::BODY_MAX;
 
 const VERSION: u32 = 1;
+/// So many codes of refusals, and so many steps, are told apart.
+const CODES_MAX: usize = 64;
+const STEPS_MAX: usize = 16;
+/// Of a code, or of a step's name, so many bytes are kept.
+const CODE_MAX: usize = 100;
 
 /// How a subject did.
 #[derive(Clone, Debug)]
@@ -31,6 +40,12 @@ pub struct Report {
     pub dead_lettered: Trend,
     /// Whether they take longer, in seconds.
     pub durations: Measure,
+    /// How often something was not done now, by the code of the reason.
+    pub refusals: BTreeMap<String, u64>,
+    /// How long those took that succeeded.
+    pub took: Durations,
+    /// How long its steps took, by their names.
+    pub steps: BTreeMap<String, Durations>,
 }
 
 /// How many there were.
@@ -45,6 +60,17 @@ pub struct Counts {
     pub retried: u64,
     /// Those that ended with a person.
     pub dead_lettered: u64,
+    /// Those that were asked for once more and had been done.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub duplicates: u64,
+    /// Those that somebody else took over in the middle.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub leases_lost: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// As it is saved.
@@ -58,6 +84,25 @@ pub(super) struct Kept {
     retried: trend::Saved,
     dead_lettered: trend::Saved,
     durations: SavedMeasure,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    refusals: BTreeMap<String, u64>,
+    #[serde(default, skip_serializing_if = "Durations::is_empty")]
+    took: Durations,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    steps: BTreeMap<String, Durations>,
+}
+
+impl Kept {
+    /// Lets go of what is least missed, a step before the next, until it has room in a record.
+    pub(super) fn fit(&mut self) {
+        let size = |kept: &Self| serde_json::to_string(kept).map_or(0, |json| json.len());
+        if size(self) <= BODY_MAX {
+            return;
+        }
+        self.steps.values_mut().for_each(Durations::forget_older);
+        self.took.forget_older();
+        while size(self) > BODY_MAX && self.steps.pop_last().is_some() {}
+    }
 }
 
 impl Report {
@@ -72,6 +117,9 @@ impl Report {
             retried: trend.clone(),
             dead_lettered: trend,
             durations: Measure::new(policy),
+            refusals: BTreeMap::new(),
+            took: Durations::default(),
+            steps: BTreeMap::new(),
         }
     }
 
@@ -104,8 +152,31 @@ impl Report {
     /// Counts one, and gives what it has moved.
     pub(super) fn count(&mut self, noted: &Noted) -> Vec<Raised> {
         let now = Now { moment: noted.moment, wall: noted.wall };
-        let ended = noted.ended;
         self.last = forward(Some(self.last), noted.wall);
+        match &noted.happened {
+            Happened::Ended(ended) => return self.ended(*ended, now),
+            Happened::Duplicate => self.counts.duplicates = self.counts.duplicates.saturating_add(1),
+            Happened::LeaseLost => self.counts.leases_lost = self.counts.leases_lost.saturating_add(1),
+            Happened::Refused(code) => {
+                let room = self.refusals.len() < CODES_MAX || self.refusals.contains_key(code);
+                let code = if room { head(code, CODE_MAX) } else { "other" };
+                let count = self.refusals.entry(code.to_owned()).or_insert(0);
+                *count = count.saturating_add(1);
+            }
+            Happened::Step(step, took) => {
+                let step = head(step, CODE_MAX);
+                if self.steps.len() < STEPS_MAX || self.steps.contains_key(step) {
+                    self.steps.entry(step.to_owned()).or_default().add_coarsely(*took, now.wall);
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    fn ended(&mut self, ended: Ended, now: Now) -> Vec<Raised> {
+        if let Some(took) = ended.duration {
+            self.took.add(took, now.wall);
+        }
         let one = |counter: &mut u64, on: bool| *counter = counter.saturating_add(u64::from(on));
         one(&mut self.counts.ended, true);
         one(&mut self.counts.failed, ended.failed);
@@ -142,6 +213,9 @@ impl Report {
             retried: self.retried.save(),
             dead_lettered: self.dead_lettered.save(),
             durations: self.durations.save(),
+            refusals: self.refusals.clone(),
+            took: self.took.clone(),
+            steps: self.steps.clone(),
         }
     }
 
@@ -162,6 +236,9 @@ impl Report {
             retried: Trend::restore(policy, &kept.retried)?,
             dead_lettered: Trend::restore(policy, &kept.dead_lettered)?,
             durations: Measure::restore(policy, &kept.durations)?,
+            refusals: kept.refusals.clone(),
+            took: kept.took.clone(),
+            steps: kept.steps.clone(),
         })
     }
 }

@@ -36,6 +36,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod durations;
 mod kept;
 mod note;
 mod raised;
@@ -47,6 +48,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use durations::Durations;
 pub use kept::{Counts, Report};
 pub use note::{Ended, Stream, Subject};
 pub use raised::{Raised, What};
@@ -56,7 +58,7 @@ use crate::base::time::Now;
 use crate::decide::trend;
 use crate::remember::snapshots::Snapshots;
 use crate::remember::store::{self, Store};
-use note::Pending;
+use note::{Happened, Pending};
 pub(in crate::act) use write::{STORE_WAIT, not_written};
 
 /// Why statistics could not be read or written.
@@ -85,6 +87,7 @@ pub struct Statistics {
 }
 
 struct Inner {
+    store: Arc<dyn Store>,
     snapshots: Snapshots,
     policy: trend::Policy,
     every: Duration,
@@ -104,7 +107,7 @@ impl std::fmt::Debug for Statistics {
 /// Statistics that are being described.
 #[must_use = "it does nothing until it is built"]
 pub struct Builder {
-    snapshots: Snapshots,
+    store: Arc<dyn Store>,
     policy: trend::Policy,
     every: Duration,
     batch: usize,
@@ -146,9 +149,12 @@ impl Builder {
     /// The statistics. Reads nothing yet.
     #[must_use]
     pub fn build(self) -> Statistics {
-        let Self { snapshots, policy, every, batch, tell } = self;
+        let Self { store, policy, every, batch, tell } = self;
         let (pending, writing) = (Mutex::default(), AtomicBool::new(false));
-        Statistics { inner: Arc::new(Inner { snapshots, policy, every, batch, tell, pending, writing }) }
+        let snapshots = Snapshots::new(Arc::clone(&store));
+        Statistics {
+            inner: Arc::new(Inner { store, snapshots, policy, every, batch, tell, pending, writing }),
+        }
     }
 }
 
@@ -157,13 +163,34 @@ impl Statistics {
     #[allow(clippy::new_ret_no_self, reason = "it begins with its builder, as every policy here does")]
     pub fn new(store: Arc<dyn Store>) -> Builder {
         let (policy, every) = (trend::Policy::default(), Duration::from_secs(30));
-        Builder { snapshots: Snapshots::new(store), policy, every, batch: 64, tell: None }
+        Builder { store, policy, every, batch: 64, tell: None }
     }
 
     /// Notes how something has ended; jobs and calls that were given these statistics do it by themselves. What was noted last of more
     /// than 4,096 that could not be written is kept, the others are counted as [lost](Self::lost).
     pub fn note(&self, subject: &Subject, ended: Ended, now: Now) {
-        self.pending().push(subject, ended, now);
+        self.pending().push(subject, Happened::Ended(ended), now);
+    }
+
+    /// Notes that something was asked for once more that had been done.
+    pub fn duplicate(&self, subject: &Subject, now: Now) {
+        self.pending().push(subject, Happened::Duplicate, now);
+    }
+
+    /// Notes that something was not done now, for the reason with this code, and that nothing was tried. Of one subject 64 codes are
+    /// told apart; what is refused by more of them is counted together, as `other`.
+    pub fn refused(&self, subject: &Subject, code: impl Into<String>, now: Now) {
+        self.pending().push(subject, Happened::Refused(code.into()), now);
+    }
+
+    /// Notes that somebody else took over what was worked on here.
+    pub fn lease_lost(&self, subject: &Subject, now: Now) {
+        self.pending().push(subject, Happened::LeaseLost, now);
+    }
+
+    /// Notes how long a step took. Of one subject 16 steps are told apart; others are not kept.
+    pub fn step(&self, subject: &Subject, step: impl Into<String>, took: Duration, now: Now) {
+        self.pending().push(subject, Happened::Step(step.into(), took), now);
     }
 
     /// Whether what was noted is to be written: there are enough, or the first is old enough.
@@ -213,6 +240,14 @@ impl Statistics {
     /// As there.
     pub fn read_blocking(&self, subject: &Subject) -> Result<Option<Report>, Error> {
         block_on(self.read(subject))
+    }
+
+    /// How everything did that is known, jobs first, by name; up to 10,000. What cannot be read is left out, and counted beside it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn read_all(&self) -> Result<(Vec<Report>, u64), Error> {
+        self.load_all().await
     }
 
     /// Forgets what was learned of a subject, and alerts that stand: what comes from now on is what is usual. The counts stay.

@@ -6,56 +6,18 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::base::subject::Subject;
 use crate::base::time::{Moment, Now, Timestamp};
 
 /// More are not kept.
 const PENDING_MAX: usize = 4096;
-/// The most bytes of a name that stand in a key.
-const NAME_MAX: usize = 400;
-
-/// What statistics are about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Subject {
-    /// A job, by its name.
-    Job(String),
-    /// A dependency, by its name.
-    Dependency(String),
-}
 
 impl Subject {
-    /// The job called `name`.
-    #[must_use]
-    pub fn job(name: impl Into<String>) -> Self {
-        Self::Job(name.into())
-    }
-
-    /// The dependency called `name`.
-    #[must_use]
-    pub fn dependency(name: impl Into<String>) -> Self {
-        Self::Dependency(name.into())
-    }
-
     /// Under which name its statistics are saved, among the `snapshots` of the store: `statistics/job/NAME`. Of a name of more
     /// than 400 bytes only so many count.
     #[must_use]
     pub fn key(&self) -> String {
-        let (of, name) = match self {
-            Self::Job(name) => ("job", name),
-            Self::Dependency(name) => ("dependency", name),
-        };
-        let end = (0..=NAME_MAX.min(name.len())).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
-        // No store takes a NUL in a key.
-        format!("statistics/{of}/{}", name[..end].replace('\0', "?"))
-    }
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Job(name) => write!(f, "job {name}"),
-            Self::Dependency(name) => write!(f, "dependency {name}"),
-        }
+        format!("statistics/{}", self.path())
     }
 }
 
@@ -137,11 +99,25 @@ impl Ended {
     }
 }
 
+/// Something that happened to a subject.
+#[derive(Clone, Debug)]
+pub(super) enum Happened {
+    Ended(Ended),
+    /// It was asked for once more, and had been done.
+    Duplicate,
+    /// It was not done now, and nothing was tried: the code says why.
+    Refused(String),
+    /// Somebody else took over what was worked on here.
+    LeaseLost,
+    /// A step of it took so long.
+    Step(String, Duration),
+}
+
 /// What was noted of a subject.
 #[derive(Clone, Debug)]
 pub(super) struct Noted {
     pub(super) subject: Subject,
-    pub(super) ended: Ended,
+    pub(super) happened: Happened,
     pub(super) moment: Moment,
     pub(super) wall: Timestamp,
 }
@@ -154,8 +130,13 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn push(&mut self, subject: &Subject, ended: Ended, now: Now) {
-        self.noted.push_back(Noted { subject: subject.clone(), ended, moment: now.moment, wall: now.wall });
+    pub(super) fn push(&mut self, subject: &Subject, happened: Happened, now: Now) {
+        self.noted.push_back(Noted {
+            subject: subject.clone(),
+            happened,
+            moment: now.moment,
+            wall: now.wall,
+        });
         self.bound();
     }
 

@@ -16,7 +16,7 @@ use crate::base::fault::chain;
 use crate::base::park::block_on_for;
 use crate::base::race::before;
 use crate::remember::snapshots::Saved;
-use crate::remember::store::{self, BODY_MAX, Event};
+use crate::remember::store::{self, BODY_MAX, Event, Ns, Order, PAGE_MAX, Query};
 
 /// How often a write is tried when others write too.
 const TRIES_MAX: u32 = 16;
@@ -25,6 +25,8 @@ pub(in crate::act) const STORE_WAIT: Duration = Duration::from_secs(5);
 /// How long, and how often, the end of a process waits for another thread of it that writes.
 const TURN: Duration = Duration::from_millis(50);
 const TURNS_MAX: u32 = 100;
+/// More subjects are not listed.
+const SUBJECTS_MAX: usize = 10_000;
 /// Who tells.
 const ACTOR: &str = "statistics";
 
@@ -120,6 +122,33 @@ impl Statistics {
         Ok(Some((report, found.version)))
     }
 
+    /// All that is known, by subject: one page of records after another. What cannot be read is left out, and counted.
+    pub(super) async fn load_all(&self) -> Result<(Vec<Report>, u64), Error> {
+        let mut query = Query {
+            kinds: vec![String::from("statistics")],
+            order: Order::Oldest,
+            limit: PAGE_MAX,
+            ..Query::all(Ns::SNAPSHOT)
+        };
+        let (mut reports, mut unreadable) = (Vec::new(), 0_u64);
+        loop {
+            let page = self.inner.store.scan(query.clone()).await?;
+            for record in page.records {
+                let Some(subject) = subject_of(&record.key) else { continue };
+                let kept = serde_json::from_str::<Kept>(&record.body).ok();
+                match kept.and_then(|kept| Report::restore(&subject, self.inner.policy, &kept).ok()) {
+                    Some(report) => reports.push(report),
+                    None => unreadable = unreadable.saturating_add(1),
+                }
+            }
+            query.cursor = page.next;
+            if query.cursor.is_none() || reports.len() >= SUBJECTS_MAX {
+                reports.sort_by(|one, other| one.subject.cmp(&other.subject));
+                return Ok((reports, unreadable));
+            }
+        }
+    }
+
     async fn save(
         &self,
         report: &Report,
@@ -127,11 +156,17 @@ impl Statistics {
         event: Option<Event>,
     ) -> Result<Saved, Error> {
         let key = report.subject.key();
-        Ok(self.inner.snapshots.save_and_tell(&key, "statistics", &report.save(), version, event).await?)
+        let mut kept = report.save();
+        kept.fit();
+        Ok(self.inner.snapshots.save_and_tell(&key, "statistics", &kept, version, event).await?)
     }
 
     fn tell(&self, raised: &Raised) {
-        runlog::trend(&raised.subject.to_string(), raised.stream.as_str(), raised.code(), raised);
+        let of = match &raised.subject {
+            Subject::Job(name) => (Some(name.as_str()), None),
+            Subject::Dependency(name) => (None, Some(name.as_str())),
+        };
+        runlog::trend(of, raised.stream.as_str(), raised.code(), raised);
         if let Some(tell) = &self.inner.tell {
             tell(raised);
         }
@@ -157,6 +192,16 @@ impl Statistics {
         let mine = !matches!(written, Some(Ok(false)));
         not_written(written.map(|written| written.map(drop)));
         mine
+    }
+}
+
+/// What the statistics under a key are about.
+fn subject_of(key: &str) -> Option<Subject> {
+    let (of, name) = key.strip_prefix("statistics/")?.split_once('/')?;
+    match of {
+        "job" => Some(Subject::job(name)),
+        "dependency" => Some(Subject::dependency(name)),
+        _ => None,
     }
 }
 

@@ -25,12 +25,14 @@ use crate::decide::quota;
 
 mod limits;
 mod saved;
+mod switches;
 #[cfg(test)]
 mod tests;
 mod turn;
 
 pub use saved::PersistError;
 pub(crate) use saved::Saved;
+use switches::Switches;
 use turn::Turn;
 
 /// How often a write is tried when others write too.
@@ -63,6 +65,7 @@ pub(super) struct Keeper {
     successes: AtomicU32,
     /// How often the store gave no answer.
     silences: AtomicU32,
+    switches: Switches,
 }
 
 /// What is known of the store, for one gate.
@@ -142,6 +145,7 @@ impl Keeper {
             accounts: Mutex::default(),
             successes: AtomicU32::new(0),
             silences: AtomicU32::new(0),
+            switches: Switches::default(),
         }
     }
 
@@ -152,11 +156,19 @@ impl Keeper {
         gate: Gate<'_>,
         clock: &K,
     ) -> Result<Permit, Refused> {
+        let switched = self.switched(face, gate, clock.now()).await;
         let turn = self.with(gate, |cell| {
             cell.used = true;
             Arc::clone(&cell.turn)
         });
-        let mine = match self.admit_quietly(face, gate, clock).await {
+        // A store that gave no answer to the one question is not asked the next.
+        let quietly = match switched {
+            Ok(Ok(Some(permit))) => return Ok(permit),
+            Ok(Err(refused)) => return Err(refused),
+            Ok(Ok(None)) => self.admit_quietly(face, gate, clock).await,
+            Err(error) => Err(error),
+        };
+        let mine = match quietly {
             Ok(Some(permit)) => return Ok(permit),
             Ok(None) if self.together.is_some() => self.wait(face, &turn).await.map(Some),
             Ok(None) => Ok(None),

@@ -1,0 +1,99 @@
+//! What a program wrote, beside the run whose step it was: the beginning and the end of each stream, without their secrets.
+
+use serde::Serialize;
+
+use crate::act::command::{Captured, Outcome};
+use crate::act::pipeline::Cx;
+use crate::act::pipeline::command::{Around, kept};
+use crate::decide::run;
+use crate::remember::blocking::block_on;
+use crate::remember::runs::{Move, Reason};
+use crate::remember::store::BODY_MAX;
+
+/// The event that has it in its data.
+const CODE: &str = "run.output";
+/// What is kept of each stream, in bytes, unless it needs more room as JSON.
+const STREAM_MAX: usize = 60 * 1024;
+/// Less is not tried.
+const STREAM_MIN: usize = 1024;
+
+/// What the event's data is.
+#[derive(Default, Serialize)]
+struct Output<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stderr: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stderr_bytes: Option<u64>,
+}
+
+/// Writes it down. It is the step's end that counts: an output that cannot be stored fails nothing.
+pub(super) fn save(cx: &Cx, around: &dyn Around, outcome: &Outcome) {
+    let (out, err) = (&outcome.stdout, &outcome.stderr);
+    if out.bytes == 0 && err.bytes == 0 {
+        return;
+    }
+    let text =
+        |stream: &Captured, max: usize| Some(around.scrubbed(kept(stream, max))).filter(|_| stream.bytes > 0);
+    let whole = |max: usize| {
+        let (stdout, stderr) = (text(out, max), text(err, max));
+        let (stdout, stderr) = (stdout.as_deref(), stderr.as_deref());
+        let output = Output {
+            stdout,
+            stdout_bytes: stdout.map(|_| out.bytes),
+            stderr,
+            stderr_bytes: stderr.map(|_| err.bytes),
+        };
+        written(&output)
+    };
+    if let Some(data) = whole(STREAM_MAX) {
+        tell(cx, out.bytes, err.bytes, data);
+        return;
+    }
+    // Each stream has room by itself, unless it is more escapes than text.
+    for (is_out, stream) in [(true, out), (false, err)] {
+        let mut max = STREAM_MAX;
+        while max >= STREAM_MIN && stream.bytes > 0 {
+            let text = around.scrubbed(kept(stream, max));
+            let output = if is_out {
+                Output { stdout: Some(&text), stdout_bytes: Some(stream.bytes), ..Output::default() }
+            } else {
+                Output { stderr: Some(&text), stderr_bytes: Some(stream.bytes), ..Output::default() }
+            };
+            if let Some(data) = written(&output) {
+                let bytes = if is_out { (stream.bytes, 0) } else { (0, stream.bytes) };
+                tell(cx, bytes.0, bytes.1, data);
+                break;
+            }
+            max = max / 8 * 7;
+        }
+    }
+}
+
+fn written(output: &Output<'_>) -> Option<String> {
+    serde_json::to_string(output).ok().filter(|data| data.len() <= BODY_MAX)
+}
+
+fn tell(cx: &Cx, out: u64, err: u64, data: String) {
+    let why = match (out, err) {
+        (out, 0) => format!("it wrote {out} bytes to stdout"),
+        (0, err) => format!("it wrote {err} bytes to stderr"),
+        (out, err) => format!("it wrote {out} bytes to stdout and {err} to stderr"),
+    };
+    let holding = cx.holding();
+    let asked = cx.now().moment;
+    let (from, event) = (holding.state(), run::Event::Checkpoint);
+    let step = Move {
+        actor: &holding.actor,
+        step: Some(cx.step()),
+        lease: Some(holding.lease),
+        data: Some(data),
+        ..Move::new(&holding.id, from, event, holding.expect(), Reason::new(CODE, why))
+    };
+    if let Ok(applied) = block_on(holding.runs.apply(step)) {
+        holding.heard(asked, applied.first());
+    }
+}
