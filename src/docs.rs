@@ -22,3 +22,6 @@ mod architecture {}
 
 #[doc = include_str!("../README.md")]
 mod readme {}
+
+#[doc = include_str!("../docs/operating.md")]
+mod operating {}

@@ -77,7 +77,7 @@ mod decide;
 #[cfg(doctest)]
 mod docs;
 mod observe;
-#[cfg(feature = "store")]
+#[cfg(any(feature = "store", feature = "log"))]
 mod operate;
 #[cfg(feature = "store")]
 mod remember;
@@ -100,24 +100,26 @@ pub use act::{call, credential, exchange, isolate, readiness, shutdown};
 #[cfg(all(feature = "process", unix))]
 pub use act::{command, supervise};
 #[cfg(feature = "store")]
-pub use act::{fallback, job, monitor, once, pipeline, statistics, timer, worker};
+pub use act::{fallback, job, monitor, notify, once, pipeline, statistics, timer, worker};
 #[cfg(feature = "store")]
 pub use base::canonical;
 pub use base::{backoff, effect, explain, fault, redact, rng, secret, text, time, zone};
 pub use decide::{
-    baseline, breaker, budget, claim, contract, gate, heartbeat, intent, queue, quota, restart, retry, run,
-    schedule, similarity, trend, window,
+    alert, baseline, breaker, budget, claim, contract, gate, heartbeat, intent, queue, quota, restart, retry,
+    run, schedule, similarity, trend, window,
 };
 #[cfg(feature = "lines")]
 pub use observe::lines;
 pub use observe::{files, host};
-#[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", unix))]
 pub use operate::cli;
+#[cfg(feature = "log")]
+pub use operate::log;
 #[cfg(feature = "store")]
-pub use operate::{operator, timeline};
+pub use operate::{doctor, metrics, operator, timeline};
 #[cfg(feature = "postgres")]
 pub use remember::postgres;
 #[cfg(feature = "sqlite")]
 pub use remember::sqlite;
 #[cfg(feature = "store")]
-pub use remember::{blocking, file, leases, ledger, memory, payload, runs, snapshots, store};
+pub use remember::{blocking, file, holds, leases, ledger, memory, payload, runs, snapshots, store};

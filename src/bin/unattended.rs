@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[cfg(not(unix))]
+compile_error!("the tool is for Unix: it runs and supervises other programs");
+
 fn main() -> ExitCode {
     unattended::cli::run_tool(std::env::args_os()).into()
 }

@@ -32,8 +32,9 @@ pub struct Moment {
 
 /// The events as moments, in the order given.
 ///
-/// An event's data may be any JSON; a member `fault` with `code`, `class` and `chain` becomes the moment's fault, the
-/// other members of an object become its details, and whatever is no object is one detail called `data`.
+/// An event's data may be any JSON; a member `fault` with `code`, `class` and `chain` becomes the moment's fault, an
+/// `action` with `numbers` what was done about it (`why -> action`), the other members of an object become its details,
+/// and whatever is no object is one detail called `data`.
 #[must_use]
 pub fn of(history: &[StoredEvent]) -> Vec<Moment> {
     let mut before: Option<(&str, &str)> = None;
@@ -44,7 +45,10 @@ pub fn of(history: &[StoredEvent]) -> Vec<Moment> {
         // A record begins, or a takeover keeps the state and changes the hands: both are worth the word.
         let changed = state_before != Some(event.to.as_str()) || event.code == "run.taken_over";
         let told = told(event.data.as_deref());
-        let (text, names_actor) = sentence(stored, told.step_attempt);
+        let (mut text, names_actor) = sentence(stored, told.step_attempt);
+        if let Some(action) = &told.action {
+            text.push_str(&format!(" -> {action}"));
+        }
         let fault = told.fault.map(|fault| fault.beside(&text));
         moments.push(Moment {
             at: stored.at,
@@ -93,6 +97,8 @@ fn sentence(stored: &StoredEvent, step_attempt: Option<u64>) -> (String, bool) {
 struct Told {
     fault: Option<Seen>,
     step_attempt: Option<u64>,
+    /// What was done about it, of a decision of the application's own.
+    action: Option<String>,
     details: Vec<(String, String)>,
 }
 
@@ -112,6 +118,7 @@ fn told(data: Option<&str>) -> Told {
     if step_attempt.is_some() {
         members.remove("step_attempt");
     }
+    let action = decided(&mut members);
     let exchanges = members.get("exchanges").and_then(|value| Vec::<Recorded>::deserialize(value).ok());
     if exchanges.is_some() {
         members.remove("exchanges");
@@ -119,7 +126,16 @@ fn told(data: Option<&str>) -> Told {
     let rest = members.iter().filter(|(_, value)| !value.is_null());
     let mut details: Vec<_> = rest.map(|(name, value)| detail(name, value)).collect();
     details.extend(exchanges.iter().flatten().flat_map(exchange));
-    Told { fault, step_attempt, details }
+    Told { fault, step_attempt, action, details }
+}
+
+/// What a decision of the application's own has done; its numbers become members like others.
+fn decided(members: &mut serde_json::Map<String, Value>) -> Option<String> {
+    let action = members.get("action")?.as_str()?.to_owned();
+    let Value::Object(numbers) = members.get("numbers")?.clone() else { return None };
+    members.clear();
+    members.extend(numbers);
+    Some(action)
 }
 
 /// A member as it is told: what is named as milliseconds becomes a duration.
@@ -246,6 +262,22 @@ mod tests {
         assert_eq!(with(r#"{"fault":7}"#).details, [(String::from("fault"), String::from("7"))]);
         let fatal = with(r#"{"fault":{"severity":"fatal","code":"io.storage_full"}}"#);
         assert_eq!(fatal.fault.as_deref(), Some("io.storage_full (fatal)"));
+    }
+
+    #[test]
+    fn a_decision_of_the_application_is_why_and_what_was_done() {
+        let with = |data: &str| {
+            let why = "disk space below the safe threshold";
+            let mut event = event("processing", "worker:a/1", "disk.low", why);
+            event.data = Some(data.to_owned());
+            told_as(vec![event]).remove(0)
+        };
+        let told = with(r#"{"action":"cleanup","numbers":{"free_bytes":1200,"waited_ms":5000}}"#);
+        assert_eq!(told.text, "disk space below the safe threshold -> cleanup");
+        let details =
+            [("free_bytes", "1200"), ("waited", "5.0 s")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        assert_eq!(told.details, details);
+        assert_eq!(with(r#"{"action":"cleanup"}"#).text, "disk space below the safe threshold", "not ours");
     }
 
     #[test]

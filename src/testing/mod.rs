@@ -2,4 +2,7 @@
 
 pub mod conformance;
 pub mod faults;
+mod idempotent;
 pub mod sim;
+
+pub use idempotent::{Effects, assert_idempotent};

@@ -7,13 +7,15 @@ use crate::base::text::{relative, rfc3339, shown};
 use crate::base::time::between;
 use crate::decide::run::State;
 use crate::operate::cli::args::{self, One, ReplayMode};
+use crate::operate::cli::exec;
 use crate::operate::cli::failure::{Exit, Failure, Stop, chain};
 use crate::operate::cli::look;
 use crate::operate::cli::session::{Need, Session};
-use crate::operate::cli::{Mode, Replay};
+use crate::operate::cli::{Mode, Replay, Replayer};
 use crate::operate::operator::{Operator, Outcome, RUNS_MAX, Spread};
 use crate::remember::blocking::block_on;
 use crate::remember::runs::Run;
+use std::sync::Arc;
 
 /// What became of a run: the keys that every changing verb answers with, and more.
 #[derive(Serialize)]
@@ -181,15 +183,21 @@ pub(super) fn report(
 }
 
 pub(super) fn replay(session: &mut Session<'_, '_>, asked: args::Replay) -> Result<Exit, Stop> {
-    let Some(replayer) = &session.host.replayer else {
-        let message = format!("{} does not know the jobs' code, so it cannot run one", session.host.program);
-        return Err(Failure::usage(message)
-            .hint("use the application's own command, or `requeue RUN` to hand the run to its worker")
-            .into());
-    };
     let operator = session.operator(Need::Write)?;
-    let found = asked.one.run.parse().map_err(Into::into).and_then(|run| block_on(operator.find(&run)));
-    let run = found.map_err(|error| session.failed(&error))?;
+    let run = session.find(&operator, &asked.one)?;
+    let commands = exec::Replayer { clock: Arc::clone(&session.host.clock) };
+    let knows = |replayer: &&dyn Replayer| replayer.knows(&run);
+    let hosts = session.host.replayer.as_deref();
+    let Some(replayer) = [Some(&commands as &dyn Replayer), hosts].into_iter().flatten().find(knows) else {
+        let (program, job) = (&session.host.program, run.job());
+        let message = format!("{program} does not have the code of job {job}, so it cannot run it");
+        let hint = format!(
+            "use the application's own command, or `{} requeue {}` to hand the run to its worker",
+            session.program(),
+            run.id()
+        );
+        return Err(Failure::new(Exit::Failed, "replay.no_code", message).hint(hint).into());
+    };
     if asked.same_version {
         same_version(session, &run)?;
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::base::fault::{Class, Classify};
 use crate::base::text::shown;
 use crate::decide::run::State;
+use crate::operate::cli::place::Place;
 use crate::operate::operator;
 use crate::remember::{runs, store};
 
@@ -27,6 +28,9 @@ pub enum Exit {
     NotNow,
     /// The configuration is not right, such as a store that is none: 78.
     Config,
+    /// A command was run, and this is its own: as a shell says it, 124 for a time-out, 126 and 127 where it cannot start,
+    /// 128 + N for signal N.
+    Program(u8),
 }
 
 impl Exit {
@@ -40,6 +44,7 @@ impl Exit {
             Self::OtherArguments => 65,
             Self::NotNow => 75,
             Self::Config => 78,
+            Self::Program(code) => code,
         }
     }
 }
@@ -109,24 +114,61 @@ impl Failure {
         }
     }
 
+    /// The same of a server's.
+    pub(super) fn of_remote(error: &store::Error, place: &Place, note: Option<&str>) -> Self {
+        let mut failure = Self::of_store(error);
+        failure.message = format!("{place}: {}", failure.message);
+        let hint = match error {
+            store::Error::Unreachable { .. } => {
+                failure.exit = Exit::NotNow;
+                Some(
+                    "is the server up, and the address right? PGHOST and PGPORT are read where it names none",
+                )
+            }
+            store::Error::Setting { name: "format", .. } => {
+                failure.exit = Exit::Config;
+                Some("`store migrate` brings it up to date")
+            }
+            store::Error::Setting { .. } | store::Error::Invalid { .. } => {
+                failure.exit = Exit::Config;
+                Some("credentials are read from the address, PGUSER and PGPASSWORD, and ~/.pgpass")
+            }
+            _ => None,
+        };
+        match (note, hint) {
+            (Some(note), _) => failure.hint(note),
+            (None, Some(hint)) if failure.hint.is_none() => failure.hint(hint),
+            _ => failure,
+        }
+    }
+
     /// An operator's error; `program` is what the person typed before the verb.
     pub(super) fn of_operator(error: &operator::Error, program: &str) -> Self {
         let (id, state) = match error {
             operator::Error::Runs(error) => return Self::of_runs(error, program),
             operator::Error::Invalid { .. } => return Self::new(Exit::Usage, "usage", error.to_string()),
+            operator::Error::Alerts(_) => {
+                return Self::new(Exit::Failed, error.fault().code, error.to_string())
+                    .hint(format!("`{program} alerts --all` lists them"));
+            }
             operator::Error::DoneBefore { .. } => {
                 return Self::new(Exit::Failed, error.fault().code, error.to_string());
             }
             operator::Error::NotPossible { id, state, .. } => (id, *state),
         };
+        // A filter that names such a state is of no run.
+        let id = if id.contains(' ') { "RUN" } else { id };
         let hint = match state {
             State::Queued => String::from("it waits for a worker already"),
             State::Processing | State::Compensating => {
                 format!("somebody works on it; `{program} explain {id}` says who")
             }
             State::WaitingExternal => String::from("it waits for an answer from outside"),
-            _ => String::from(
-                "it has ended; the application's own `replay RUN --mode rerun` makes a new run of the same input",
+            State::FailedTransient | State::FailedPermanent | State::NeedsReview => {
+                format!("`{program} show {id}` says what it takes")
+            }
+            _ => format!(
+                "it has ended; `{program} replay {id} --mode rerun` makes a new run of the same input"
             ),
         };
         Self::new(Exit::Failed, error.fault().code, error.to_string()).hint(hint)
@@ -146,6 +188,15 @@ impl Failure {
             )),
             runs::Error::Ambiguous { .. } => failure.hint("give more of the end of the id"),
             runs::Error::Lost { .. } | runs::Error::Contended { .. } => failure.hint("try again"),
+            runs::Error::Forestalled { id, .. } => failure.hint(format!("`{program} explain {id}` tells the rest")),
+            runs::Error::NotOffered { id, .. } => failure.hint(format!("`{program} show {id}` lists the answers")),
+            runs::Error::NotFor { id, .. } => failure.hint(format!("`{program} show {id}` says what it takes")),
+            runs::Error::Live { id, .. } => {
+                failure.hint(format!("wait for its end, or `{program} cancel {id}` first"))
+            }
+            runs::Error::InDoubt { id, .. } | runs::Error::UnsafeAgain { id, .. } => failure.hint(format!(
+                "`{program} show {id}` lists the answers; `replay {id} --mode force --reason R` does it once more"
+            )),
             runs::Error::Unreadable { .. } => failure.hint(format!(
                 "a newer release may have written it; `{program} store check` says which runs cannot be read"
             )),

@@ -1,11 +1,14 @@
 //! The JSON of each answer: a public contract, key by key.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::base::redact::{Names, Redact as _};
 use crate::base::text::rfc3339;
 use crate::base::time::Timestamp;
-use crate::remember::runs::{FaultRecord, Question, Run, StepRecord, Wait};
+use crate::remember::runs::{Body, FaultRecord, Question, Run, StepRecord, Wait};
 use crate::remember::store::StoredEvent;
 
 /// A run in a list.
@@ -72,7 +75,7 @@ pub(super) struct Shown<'a> {
     steps: Vec<Step<'a>>,
     faults: &'a [FaultRecord],
     question: Option<&'a Question>,
-    answers: Vec<&'a str>,
+    answers: Vec<String>,
     wait: Option<&'a Wait>,
     crash_count: u32,
     generation: u32,
@@ -90,19 +93,19 @@ pub(super) struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    pub(super) fn of(run: &'a Run, whole: Whole<'a>, answers: Vec<&'a str>) -> Self {
+    pub(super) fn of(run: &'a Run, whole: Whole<'a>, answers: Vec<String>) -> Self {
         let (record, body) = (&run.record, &run.body);
         let instant = |at: Option<Timestamp>| at.map(rfc3339);
         Self {
             whole,
             key: body.key.as_deref(),
             fingerprint: record.fingerprint.as_deref(),
-            input: raw(body.input.get()),
-            output: body.output.as_ref().map(|text| raw(text.get())),
-            config: body.config.as_ref().map(|text| raw(text.get())),
+            input: kept(&body.safe_input()),
+            output: body.output.as_ref().map(|text| kept(&body.safe(text.get()))),
+            config: body.config.as_ref().map(|text| kept(text.get())),
             schema: body.schema,
             code_version: body.code_version.as_deref(),
-            steps: body.steps.iter().map(Step::of).collect(),
+            steps: body.steps.iter().map(|step| Step::of(step, body)).collect(),
             faults: &body.faults,
             question: body.question.as_ref(),
             answers,
@@ -134,13 +137,13 @@ struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    fn of(step: &'a StepRecord) -> Self {
+    fn of(step: &'a StepRecord, body: &Body) -> Self {
         Self {
             name: &step.name,
             effect: step.effect.as_str(),
             state: step.state,
-            output: step.output.as_ref().map(|text| raw(text.get())),
-            cursor: step.cursor.as_ref().map(|text| raw(text.get())),
+            output: step.output.as_ref().map(|text| kept(&body.safe(text.get()))),
+            cursor: step.cursor.as_ref().map(|text| kept(&body.safe(text.get()))),
         }
     }
 }
@@ -172,9 +175,20 @@ impl<'a> Event<'a> {
             step: event.step.as_deref(),
             attempt: event.attempt,
             at: rfc3339(stored.at),
-            data: event.data.as_deref().map(raw),
+            data: event.data.as_deref().map(kept),
         }
     }
+}
+
+/// What may be shown of JSON that a job has stored: whatever stands under the name of a secret is left out.
+pub(super) fn hidden(json: &str) -> Cow<'_, str> {
+    const NAMES: Names = Names::new();
+    NAMES.body(json.as_bytes())
+}
+
+/// The same as JSON on one line.
+fn kept(json: &str) -> Box<RawValue> {
+    raw(&hidden(json))
 }
 
 /// JSON text on one line, every digit kept; what is not JSON becomes a string.
@@ -209,6 +223,10 @@ mod tests {
 
     #[test]
     fn an_object_stays_on_its_line_and_keeps_its_digits() {
+        assert_eq!(
+            kept(r#"{ "api_key": "s3cr3t", "page": 1 }"#).get(),
+            r#"{"api_key":"[redacted]","page":1}"#
+        );
         let pretty = "{\n  \"a b\": 9007199254740993,\t\"q\": \"x \\\" \\\\\",\r\n \"n\": 1.50 }";
         assert_eq!(raw(pretty).get(), r#"{"a b":9007199254740993,"q":"x \" \\","n":1.50}"#);
         assert_eq!(raw("not json").get(), r#""not json""#);

@@ -2,16 +2,15 @@
 
 use std::io::{self, Write};
 
-use crate::base::text::{about, relative, rfc3339, second, shortened, shown};
-use crate::base::time::{Timestamp, between};
+use crate::base::text::{about, relative, rfc3339, shortened, shown};
+use crate::base::time::Timestamp;
 use crate::decide::run::State;
 use crate::operate::cli::args::{Filters, One};
 use crate::operate::cli::failure::{Exit, Stop};
-use crate::operate::cli::forms;
 use crate::operate::cli::print::{Facts, Paint, Table, When, end, ends, plain};
-use crate::operate::cli::session::{Need, Session, quoted};
+use crate::operate::cli::session::{Need, Session};
+use crate::operate::cli::{exec, forms, next, story};
 use crate::operate::operator::{RUNS_MAX, Whole};
-use crate::operate::timeline;
 use crate::remember::blocking::block_on;
 use crate::remember::runs::{Run, StepState};
 
@@ -19,8 +18,6 @@ use crate::remember::runs::{Run, StepState};
 const WHY_WIDTH: usize = 72;
 /// Characters of an input, an output or a detail for people; `--json` has the whole.
 const JSON_WIDTH: usize = 400;
-/// A story that paused for this long goes on with a date of its own.
-const PAUSE_SECONDS: u64 = 3600;
 
 pub(super) fn runs(session: &mut Session<'_, '_>, filters: Filters, limit: u32) -> Result<Exit, Stop> {
     let filter = filters.filter(session.now)?;
@@ -78,7 +75,7 @@ fn took(millis: i64) -> String {
     about(std::time::Duration::from_millis(millis.unsigned_abs()))
 }
 
-fn reason(code: &str, why: &str) -> String {
+pub(super) fn reason(code: &str, why: &str) -> String {
     match (code, why) {
         ("", why) => why.to_owned(),
         (code, "") => code.to_owned(),
@@ -89,9 +86,9 @@ fn reason(code: &str, why: &str) -> String {
 
 pub(super) fn show(session: &mut Session<'_, '_>, one: &One) -> Result<Exit, Stop> {
     let whole = read(session, one)?;
-    let (answers, next) = (answers(&whole.run), next(session, &whole.run));
+    let (answers, next) = (next::answers(&whole.run), next::next(session, &whole.run));
     if session.json() {
-        let outer = forms::Whole::of(&whole.run, &whole.history, whole.cut, commands(next));
+        let outer = forms::Whole::of(&whole.run, &whole.history, whole.cut, next::commands(next));
         session.object(&forms::Shown::of(&whole.run, outer, answers))?;
         return Ok(Exit::Done);
     }
@@ -101,28 +98,29 @@ pub(super) fn show(session: &mut Session<'_, '_>, one: &One) -> Result<Exit, Sto
     steps(&whole.run, paint, out)?;
     faults(&whole.run, when, paint, out)?;
     question(&whole.run, &answers, paint, out)?;
-    to_type(&next, paint, out)?;
+    next::to_type(&next, paint, out)?;
     Ok(Exit::Done)
 }
 
 pub(super) fn explain(session: &mut Session<'_, '_>, one: &One) -> Result<Exit, Stop> {
     let whole = read(session, one)?;
-    let next = next(session, &whole.run);
+    let next = next::next(session, &whole.run);
     if session.json() {
-        session.object(&forms::Whole::of(&whole.run, &whole.history, whole.cut, commands(next)))?;
+        session.object(&forms::Whole::of(&whole.run, &whole.history, whole.cut, next::commands(next)))?;
         return Ok(Exit::Done);
     }
     let (paint, when) = (session.paint(), session.when());
     let run = &whole.run;
     let out = session.out();
     let (job, id) = (shown(run.job()), shown(run.id()));
-    writeln!(out, "run {} of job {}\n", paint.bold(&id), paint.bold(&job))?;
-    story(&whole, when, paint, out)?;
+    writeln!(out, "run {} of job {}", paint.bold(&id), paint.bold(&job))?;
+    writeln!(out, "{}\n", story::summary(run))?;
+    story::story(&whole, when, paint, out)?;
     writeln!(out)?;
     let state = run.state().as_str();
     writeln!(out, "{} {}", paint.bold("now"), ending(run, when, paint.state(state, state)))?;
-    question(run, &answers(run), paint, out)?;
-    to_type(&next, paint, out)?;
+    question(run, &next::answers(run), paint, out)?;
+    next::to_type(&next, paint, out)?;
     Ok(Exit::Done)
 }
 
@@ -161,14 +159,31 @@ fn facts(whole: &Whole, when: When, paint: Paint) -> Facts {
     facts.text("host", &body.host);
     facts.text("version", body.code_version.as_deref().unwrap_or_default());
     facts.text("replay of", body.replay_of.as_deref().unwrap_or_default());
-    for (name, json) in
-        [("input", Some(&body.input)), ("output", body.output.as_ref()), ("config", body.config.as_ref())]
-    {
-        let json = json.map(|json| shortened(&forms::on_one_line(json.get()), JSON_WIDTH));
+    // What a person typed is shown as it was typed; `--json` has the whole.
+    let typed = exec::typed(run);
+    let input = typed.is_none().then(|| body.safe_input());
+    if let Some((command, folder)) = typed {
+        facts.text("command", &shortened(&command, JSON_WIDTH));
+        facts.text("folder", &folder);
+    }
+    let output = body.output.as_ref().map(|json| body.safe(json.get()));
+    for (name, json) in [
+        ("input", input.as_deref()),
+        ("output", output.as_deref()),
+        ("config", body.config.as_ref().map(|json| json.get())),
+    ] {
+        let json = json.map(|json| shortened(&forms::on_one_line(&forms::hidden(json)), JSON_WIDTH));
         facts.text(name, &json.unwrap_or_default());
     }
     let events = if whole.cut { "more than " } else { "" };
-    facts.painted("history", format!("{events}{} events; explain tells them", whole.history.len()));
+    facts.painted(
+        "history",
+        format!(
+            "{events}{} {}; explain tells them",
+            whole.history.len(),
+            if whole.history.len() == 1 { "event" } else { "events" }
+        ),
+    );
     facts
 }
 
@@ -232,7 +247,11 @@ fn steps(run: &Run, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
             StepState::Skipped => ("skipped", paint.dim("skipped")),
             StepState::Pending => ("pending", String::from("pending")),
         };
-        let output = step.output.as_ref().or(step.cursor.as_ref()).map(|json| forms::on_one_line(json.get()));
+        let output = step
+            .output
+            .as_ref()
+            .or(step.cursor.as_ref())
+            .map(|json| forms::on_one_line(&forms::hidden(&run.body.safe(json.get()))));
         let output = shortened(&output.unwrap_or_default(), WHY_WIDTH);
         table.row([
             (String::new(), String::new()),
@@ -264,130 +283,18 @@ fn faults(run: &Run, when: When, paint: Paint, out: &mut dyn Write) -> io::Resul
     table.write(out)
 }
 
-/// The answers that the run accepts; none if nothing is asked.
-pub(super) fn answers(run: &Run) -> Vec<&str> {
-    match &run.body.question {
-        Some(question) if run.state() == State::NeedsReview => {
-            question.options.iter().map(String::as_str).collect()
-        }
-        _ => Vec::new(),
+fn question(run: &Run, answers: &[String], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(question) = run.body.question.as_ref().filter(|_| run.state() == State::NeedsReview) {
+        writeln!(out, "\n{}  {}", paint.bold("question"), shown(&question.text))?;
     }
-}
-
-fn question(run: &Run, answers: &[&str], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let Some(question) = run.body.question.as_ref().filter(|_| run.state() == State::NeedsReview) else {
-        return Ok(());
-    };
-    writeln!(out, "\n{}  {}", paint.bold("question"), shown(&question.text))?;
     if answers.is_empty() {
         return Ok(());
     }
-    writeln!(out, "{}", paint.bold("answers"))?;
+    writeln!(out, "\n{}", paint.bold("answers"))?;
     let mut table = Table::default();
     for answer in answers {
         let (text, _) = plain(answer);
-        table.row([(String::new(), String::new()), (text.clone(), text), plain(meaning(answer))]);
+        table.row([(String::new(), String::new()), (text.clone(), text), plain(next::meaning(answer))]);
     }
     table.write(out)
-}
-
-/// What an answer means; nothing for one that an application made up.
-fn meaning(answer: &str) -> &'static str {
-    match answer.split([' ', ':', '=']).next().unwrap_or_default() {
-        "requeue" => "send it round again from its last checkpoint",
-        "dismiss" => "leave it as failed",
-        "applied" => "it was done: go on behind the step, with what it gave",
-        "not_applied" => "it was not done: do the step again",
-        "skip" | "skip_step" => "go on without the step",
-        "fixed_input" | "input" => "go on with another input",
-        _ => "",
-    }
-}
-
-/// Commands that can be typed next: each with what it does.
-pub(super) fn next(session: &Session<'_, '_>, run: &Run) -> Vec<(String, &'static str)> {
-    let program = session.program();
-    let id = run.id();
-    let mut next = Vec::new();
-    let asked = run.body.question.as_ref().filter(|_| run.state() == State::NeedsReview);
-    let accepts =
-        |word: &str| asked.is_none_or(|question| question.options.iter().any(|option| option == word));
-    if matches!(run.state(), State::FailedTransient | State::FailedPermanent | State::NeedsReview)
-        && accepts("requeue")
-    {
-        next.push((format!("{program} requeue {id}"), "a worker takes it up from its last checkpoint"));
-    }
-    if session.host.replayer.is_some() && (!run.state().is_held()) {
-        match run.state() {
-            state if !state.is_terminal() || state == State::FailedPermanent => {
-                next.push((format!("{program} replay {id}"), "goes on with it here and now"));
-            }
-            _ => next.push((
-                format!("{program} replay {id} --mode rerun"),
-                "a new run of the same input; its key still holds",
-            )),
-        }
-    }
-    if let (State::WaitingExternal, Some(wait)) = (run.state(), &run.body.wait)
-        && let Some(name) = wait.token.strip_prefix("credential:")
-    {
-        let command = format!("{program} credential ok {}", quoted(name));
-        next.push((command, "once a person has seen to it: this run and the others go on"));
-    }
-    next.push((format!("{program} note {id} TEXT"), "writes into its history"));
-    next
-}
-
-pub(super) fn commands(next: Vec<(String, &'static str)>) -> Vec<String> {
-    next.into_iter().map(|(command, _)| command).collect()
-}
-
-fn to_type(next: &[(String, &'static str)], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\n{}", paint.bold("next"))?;
-    let mut table = Table::default();
-    for (command, what) in next {
-        table.row([(String::new(), String::new()), plain(command), (String::from(*what), paint.dim(what))]);
-    }
-    table.write(out)
-}
-
-fn story(whole: &Whole, when: When, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    const DATE: usize = "2026-11-22 01:02:03".len();
-    let moments = timeline::of(&whole.history);
-    let states = moments.iter().filter_map(|moment| moment.state.as_ref());
-    let width = states.map(|state| state.chars().count()).max().unwrap_or(0);
-    let mut anchor: Option<Timestamp> = None;
-    let mut before = None;
-    for moment in &moments {
-        let pause = before.is_some_and(|before| between(before, moment.at).as_secs() >= PAUSE_SECONDS);
-        let at = match anchor.filter(|anchor| !when.absolute && !pause && *anchor <= moment.at) {
-            Some(anchor) => format!("+{}", about(between(anchor, moment.at))),
-            None => {
-                anchor = Some(moment.at);
-                second(moment.at).to_string()
-            }
-        };
-        before = Some(moment.at);
-        let state = moment.state.as_deref().unwrap_or_default();
-        let pad = " ".repeat(width.saturating_sub(state.chars().count()));
-        let state = paint.state(state, shown(state));
-        let mut tail = format!("[{}", shown(&moment.code));
-        if let Some(actor) = &moment.actor {
-            tail.push_str(&format!(", by {}", shown(actor)));
-        }
-        tail.push(']');
-        writeln!(out, "{at:>DATE$}  {state}{pad}  {}  {}", shown(&moment.text), paint.dim(tail))?;
-        let indent = " ".repeat(DATE + width + 6);
-        if let Some(fault) = &moment.fault {
-            writeln!(out, "{indent}{}", paint.bad(shown(&shortened(fault, JSON_WIDTH))))?;
-        }
-        for (name, value) in &moment.details {
-            let value = shortened(value, JSON_WIDTH);
-            writeln!(out, "{indent}{}", paint.dim(format!("{}: {}", shown(name), shown(&value))))?;
-        }
-    }
-    if whole.cut {
-        writeln!(out, "{:>DATE$}  … and more than is shown here", "")?;
-    }
-    Ok(())
 }

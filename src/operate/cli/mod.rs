@@ -36,19 +36,47 @@
 //! `{"error":{"code","message","hint"}}` on stderr. Exit codes are those of [`Exit`]. A reader that goes away early
 //! (`| head`) is no failure.
 
+mod alerts;
+mod anomaly;
 mod args;
+mod backup;
+mod beat;
 mod change;
+mod check;
+mod config;
+mod dead_letters;
+mod doctor;
+mod exec;
 mod failure;
 mod forms;
+mod gate;
+mod generate;
+mod hold;
 mod keep;
 mod look;
+mod metrics;
+mod next;
+mod outside;
 mod place;
 mod plumbing;
 mod print;
+mod progress;
 mod release;
+mod remote;
+mod review;
+mod schedule;
 mod session;
+mod similarity;
+mod simulate;
+mod status;
+mod steer;
+mod story;
+mod supervise;
+mod tick;
 mod tool;
+mod unit;
 
+use std::cell::{OnceCell, RefCell};
 use std::error::Error;
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
@@ -59,9 +87,12 @@ pub use failure::Exit;
 pub use tool::run_tool;
 
 use crate::base::time::{Clock, System};
-use crate::operate::cli::args::{Credential as CredentialVerb, Global, Store as StoreVerb, Verb};
+use crate::operate::cli::args::{
+    Config as ConfigVerb, Credential as CredentialVerb, Global, Store as StoreVerb, Verb,
+};
 use crate::operate::cli::failure::{Failure, Stop};
 use crate::operate::cli::session::Session;
+use crate::operate::doctor::Application;
 pub use crate::operate::operator::Mode;
 use crate::remember::runs::Run;
 use crate::remember::store::Store;
@@ -72,13 +103,13 @@ use crate::remember::store::Store;
     subcommand_required = true,
     arg_required_else_help = true,
     disable_help_subcommand = true,
-    help_template = tool::TEMPLATE_MOUNTED
+    help_template = tool::TEMPLATE
 )]
 pub struct Command {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    verb: Verb,
+    verb: Box<Verb>,
 }
 
 /// The program that the verbs are mounted in.
@@ -87,6 +118,7 @@ pub struct Host {
     home: Home,
     replayer: Option<Box<dyn Replayer>>,
     code_version: Option<String>,
+    application: Option<Application>,
     clock: Arc<dyn Clock>,
 }
 
@@ -107,7 +139,14 @@ impl Host {
     #[must_use]
     pub fn new(program: impl Into<String>) -> Self {
         let clock = Arc::new(System);
-        Self { program: program.into(), home: Home::Search, replayer: None, code_version: None, clock }
+        Self {
+            program: program.into(),
+            home: Home::Search,
+            replayer: None,
+            code_version: None,
+            application: None,
+            clock,
+        }
     }
 
     /// The same program with its store in this file (or, of a folder, in `unattended.db` there) unless `--store` names
@@ -118,8 +157,8 @@ impl Host {
         self
     }
 
-    /// The same program on a store that is open already, unless `--store` names another. The verbs `store info` and
-    /// `store check` need a file, and so `--store`.
+    /// The same program on a store that is open already, unless `--store` names another. The verbs of `store` look at a
+    /// file or a database themselves, and so need `--store`.
     #[must_use]
     pub fn store_open(mut self, store: Arc<dyn Store>) -> Self {
         self.home = Home::Open(store);
@@ -137,6 +176,14 @@ impl Host {
     #[must_use]
     pub fn code_version(mut self, version: impl Into<String>) -> Self {
         self.code_version = Some(version.into());
+        self
+    }
+
+    /// The same program, which says what it is: its own jobs are what the verb `doctor` looks at. Where it names no store,
+    /// that of the other verbs is looked at.
+    #[must_use]
+    pub fn application(mut self, application: Application) -> Self {
+        self.application = Some(application);
         self
     }
 
@@ -189,6 +236,12 @@ pub trait Replayer: Send + Sync + 'static {
     /// # Errors
     /// When the run could not be run at all. A run that ran and failed is not an error: its state says so.
     fn replay(&self, replay: Replay) -> Result<String, Box<dyn Error + Send + Sync>>;
+
+    /// Whether it has the code of this run's job. By default it has; where not, `replay` refuses and says so.
+    fn knows(&self, run: &Run) -> bool {
+        let _any = run;
+        true
+    }
 }
 
 impl<F> Replayer for F
@@ -246,8 +299,11 @@ impl Command {
 
     fn dispatch(self, host: &Host, io: &mut Io<'_>) -> Result<Exit, Stop> {
         let Self { global, verb } = self;
-        let session = &mut Session { host, global: &global, io, now: host.clock.now().wall };
-        match verb {
+        global.log.begin()?;
+        let (now, config) = (host.clock.now().wall, OnceCell::new());
+        let kept = RefCell::default();
+        let session = &mut Session { host, global: &global, io, now, config, kept };
+        match *verb {
             Verb::Runs { filters, limit } => look::runs(session, filters, limit),
             Verb::Show(one) => look::show(session, &one),
             Verb::Explain(one) => look::explain(session, &one),
@@ -257,10 +313,44 @@ impl Command {
             Verb::Credential(CredentialVerb::Ok { name, rate }) => {
                 release::credential_ok(session, &name, rate)
             }
+            Verb::Status(asked) => status::status(session, asked),
+            Verb::Alerts(asked) => alerts::alerts(session, asked),
+            Verb::Ack(asked) => alerts::ack(session, asked),
+            Verb::DeadLetters(asked) => dead_letters::dead_letters(session, asked),
+            Verb::Review(asked) => review::review(session, asked),
+            Verb::Cancel(asked) => steer::cancel(session, asked),
+            Verb::Pause(asked) => steer::pause(session, asked),
+            Verb::Resume(asked) => steer::resume(session, asked),
+            Verb::Compensate(asked) => steer::compensate(session, asked),
+            Verb::Submit(asked) => outside::submit(session, asked),
+            Verb::Resolve(asked) => outside::resolve(session, asked),
+            Verb::Hold(asked) => hold::hold(session, asked),
+            Verb::Release(asked) => hold::release(session, asked),
+            Verb::Breaker(asked) => hold::breaker(session, asked),
+            Verb::Exec(asked) => exec::exec(session, asked),
+            Verb::Tick(asked) => tick::tick(session, asked),
+            Verb::Supervise(asked) => supervise::supervise(session, asked),
+            Verb::Beat(asked) => beat::beat(session, asked),
+            Verb::Forget(asked) => beat::forget(session, asked),
+            Verb::Gate(asked) => gate::gate(session, asked),
+            Verb::Backup(asked) => backup::backup(session, asked),
+            Verb::Anomaly(asked) => anomaly::anomaly(session, asked),
+            Verb::Metrics(asked) => metrics::metrics(session, asked),
+            Verb::Unit(asked) => unit::unit(session, asked),
+            Verb::Doctor(asked) => doctor::doctor(session, asked),
+            Verb::Config(ConfigVerb::Show) => config::show(session),
+            Verb::Similarity(asked) => similarity::similarity(session, asked),
+            Verb::Schedule(asked) => schedule::schedule(session, asked),
+            Verb::Window(asked) => schedule::window(session, asked),
+            Verb::Simulate(asked) => simulate::simulate(session, asked),
+            Verb::Completions(asked) => generate::completions(session, asked),
+            Verb::Man(asked) => generate::man(session, asked),
             Verb::Canonical => plumbing::canonical(session),
             Verb::Key { scope, kind, id } => plumbing::key(session, &scope, &kind, &id),
             Verb::Store(StoreVerb::Info) => keep::info(session),
             Verb::Store(StoreVerb::Check) => keep::check(session),
+            Verb::Store(StoreVerb::Migrate) => keep::migrate(session),
+            Verb::Store(StoreVerb::Prune(asked)) => keep::prune(session, asked),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Where the store is: what was given, else the first of the places that an operator would look at.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::operate::cli::failure::{Exit, Failure};
+use crate::operate::cli::remote::{Remote, is_remote};
 
 /// The file's name where only a folder is given.
 pub(super) const FILE: &str = "unattended.db";
@@ -13,9 +15,27 @@ const SYSTEM: &str = "/var/lib/unattended";
 /// A place, and why it is this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) path: PathBuf,
+    pub(super) at: At,
     /// Why there, such as `$STATE_DIRECTORY`.
     pub(super) from: &'static str,
+}
+
+/// What kind of place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    /// A file of SQLite.
+    File(PathBuf),
+    /// A schema in PostgreSQL.
+    Remote(Box<Remote>),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.at {
+            At::File(path) => write!(f, "{} ({})", path.display(), self.from),
+            At::Remote(remote) => write!(f, "{remote} ({})", self.from),
+        }
+    }
 }
 
 /// What the process is asked about itself.
@@ -29,8 +49,15 @@ impl Surroundings<'_> {
         Self { var: &|name| std::env::var_os(name), root: is_root() }
     }
 
-    fn set(&self, name: &str) -> Option<OsString> {
+    /// A variable that is there and not empty.
+    pub(super) fn set(&self, name: &str) -> Option<OsString> {
         (self.var)(name).filter(|value| !value.is_empty())
+    }
+
+    /// Whose process it is.
+    pub(super) fn user_here(&self) -> Option<String> {
+        let names = ["USER", "LOGNAME"];
+        names.into_iter().find_map(|name| self.set(name)).map(|name| name.to_string_lossy().into_owned())
     }
 
     /// Who sits at the terminal, also behind sudo.
@@ -49,56 +76,64 @@ pub(super) fn find(
     around: &Surroundings<'_>,
 ) -> Result<Place, Failure> {
     if let Some(given) = given {
-        return parse(given, "--store");
+        return parse(given, "--store", around);
     }
     if let Some(default) = default {
         return Ok(file_in(default.to_owned(), "the application's own"));
     }
     if let Some(given) = around.set("UNATTENDED_STORE") {
-        return parse(&given, "$UNATTENDED_STORE");
+        return parse(&given, "$UNATTENDED_STORE", around);
     }
     if let Some(list) = around.set("STATE_DIRECTORY") {
         // systemd separates several with a colon; the first is the main one.
         let first = std::env::split_paths(&list).next().unwrap_or_default();
-        return Ok(Place { path: first.join(FILE), from: "$STATE_DIRECTORY" });
+        return Ok(file(first.join(FILE), "$STATE_DIRECTORY"));
     }
     if around.root {
-        return Ok(Place { path: Path::new(SYSTEM).join(FILE), from: "the default for root" });
+        return Ok(file(Path::new(SYSTEM).join(FILE), "the default for root"));
     }
     let absolute = |name: &str| around.set(name).map(PathBuf::from).filter(|path| path.is_absolute());
     if let Some(state) = absolute("XDG_STATE_HOME") {
-        return Ok(Place { path: state.join("unattended").join(FILE), from: "$XDG_STATE_HOME" });
+        return Ok(file(state.join("unattended").join(FILE), "$XDG_STATE_HOME"));
     }
     if let Some(home) = absolute("HOME") {
         let path = home.join(".local/state/unattended").join(FILE);
-        return Ok(Place { path, from: "the default in $HOME" });
+        return Ok(file(path, "the default in $HOME"));
     }
     Err(Failure::new(Exit::Config, "store.no_place", "nothing says where the store is")
-        .hint("name it with --store PATH or $UNATTENDED_STORE"))
+        .hint("name it with --store or $UNATTENDED_STORE: a path, sqlite:PATH or postgres://…"))
 }
 
-fn parse(text: &OsStr, from: &'static str) -> Result<Place, Failure> {
+fn parse(text: &OsStr, from: &'static str, around: &Surroundings<'_>) -> Result<Place, Failure> {
+    const ALLOWED: &str = "allowed is a path, sqlite:PATH or postgres://…";
     let Some(utf8) = text.to_str() else { return Ok(file_in(PathBuf::from(text), from)) };
+    if is_remote(utf8) {
+        let remote = Remote::parse(utf8, from, around)?;
+        return Ok(Place { at: At::Remote(Box::new(remote)), from });
+    }
     let path = match utf8.split_once(':') {
         Some(("sqlite", path)) => path.strip_prefix("//").unwrap_or(path),
         // What follows may hold a password: it is not repeated.
         Some((scheme, rest)) if rest.starts_with("//") || matches!(scheme, "postgres" | "postgresql") => {
             let message =
                 format!("{from} names a store of kind {scheme:?}, which this program does not have");
-            return Err(Failure::new(Exit::Config, "store.unknown_kind", message)
-                .hint("allowed is a path or sqlite:PATH"));
+            return Err(Failure::new(Exit::Config, "store.unknown_kind", message).hint(ALLOWED));
         }
         _ => utf8,
     };
     if path.is_empty() {
-        return Err(Failure::usage(format!("{from} is empty; allowed is a path or sqlite:PATH")));
+        return Err(Failure::usage(format!("{from} is empty; {ALLOWED}")));
     }
     Ok(file_in(PathBuf::from(path), from))
 }
 
 fn file_in(path: PathBuf, from: &'static str) -> Place {
     let path = if path.is_dir() || path.to_string_lossy().ends_with('/') { path.join(FILE) } else { path };
-    Place { path, from }
+    file(path, from)
+}
+
+const fn file(path: PathBuf, from: &'static str) -> Place {
+    Place { at: At::File(path), from }
 }
 
 #[cfg(unix)]
@@ -115,8 +150,11 @@ const fn is_root() -> bool {
 mod tests {
     use super::*;
 
-    fn found(vars: &[(&str, &str)], root: bool, given: Option<&str>, default: Option<&str>) -> Place {
-        try_found(vars, root, given, default).unwrap()
+    fn found(vars: &[(&str, &str)], root: bool, given: Option<&str>, default: Option<&str>) -> PathBuf {
+        match try_found(vars, root, given, default).unwrap().at {
+            At::File(path) => path,
+            At::Remote(remote) => PathBuf::from(remote.to_string()),
+        }
     }
 
     fn try_found(
@@ -137,35 +175,33 @@ mod tests {
             ("XDG_STATE_HOME", "/x"),
             ("HOME", "/h"),
         ];
-        let path = |skip: usize, root| found(&vars[skip..], root, None, None).path;
+        let path = |skip: usize, root| found(&vars[skip..], root, None, None);
         assert_eq!(path(0, true), Path::new("/e/store"));
         assert_eq!(path(1, true), Path::new("/s/one/unattended.db"));
         assert_eq!(path(2, true), Path::new("/var/lib/unattended/unattended.db"));
         assert_eq!(path(2, false), Path::new("/x/unattended/unattended.db"));
         assert_eq!(path(3, false), Path::new("/h/.local/state/unattended/unattended.db"));
-        assert_eq!(found(&vars, true, Some("/g"), Some("/d")).path, Path::new("/g"));
-        assert_eq!(found(&vars, true, None, Some("/d")).path, Path::new("/d"));
+        assert_eq!(found(&vars, true, Some("/g"), Some("/d")), Path::new("/g"));
+        assert_eq!(found(&vars, true, None, Some("/d")), Path::new("/d"));
         assert_eq!(try_found(&[], false, None, None).unwrap_err().exit, Exit::Config);
     }
 
     #[test]
     fn what_is_empty_or_relative_where_it_must_not_be_is_as_if_not_set() {
         let vars = [("UNATTENDED_STORE", ""), ("XDG_STATE_HOME", "rel"), ("HOME", "/h")];
-        assert_eq!(
-            found(&vars, false, None, None).path,
-            Path::new("/h/.local/state/unattended/unattended.db")
-        );
+        assert_eq!(found(&vars, false, None, None), Path::new("/h/.local/state/unattended/unattended.db"));
     }
 
     #[test]
     fn urls() {
-        let path = |given| found(&[], false, Some(given), None).path;
+        let path = |given| found(&[], false, Some(given), None);
         assert_eq!(path("sqlite:/a/b"), Path::new("/a/b"));
         assert_eq!(path("sqlite:///a/b"), Path::new("/a/b"));
         assert_eq!(path("odd:name"), Path::new("odd:name"));
         assert_eq!(path("/tmp/"), Path::new("/tmp/unattended.db"));
         assert_eq!(try_found(&[], false, Some("sqlite:"), None).unwrap_err().exit, Exit::Usage);
-        let secret = try_found(&[], false, Some("postgres://ada:hunter2@db/x"), None).unwrap_err();
+        assert_eq!(path("postgres://ada:hunter2@db/x"), Path::new("postgres://ada@db/x"));
+        let secret = try_found(&[], false, Some("mysql://ada:hunter2@db/x"), None).unwrap_err();
         assert_eq!(secret.exit, Exit::Config);
         assert!(!secret.json().contains("hunter2"), "{}", secret.json());
     }

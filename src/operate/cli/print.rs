@@ -101,16 +101,16 @@ impl Table {
 
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| {
+        let widest = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.text.chars().count()).max().unwrap_or(0)
+            cells.map(|cell| width(&cell.text)).max().unwrap_or(0)
         };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let widths: Vec<usize> = (0..columns).map(widest).collect();
         for row in &self.rows {
             let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
+            for (cell, column) in row.iter().zip(&widths) {
                 line.push_str(&cell.painted);
-                let pad = width.saturating_sub(cell.text.chars().count()).saturating_add(2);
+                let pad = column.saturating_sub(width(&cell.text)).saturating_add(2);
                 line.extend(std::iter::repeat_n(' ', pad));
             }
             writeln!(out, "{}", line.trim_end())?;
@@ -145,11 +145,55 @@ impl Facts {
     }
 
     pub(super) fn write(&self, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
-        let width = self.lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        let widest = self.lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         for (name, value) in &self.lines {
-            writeln!(out, "{}{}  {value}", paint.dim(name), " ".repeat(width - name.len()))?;
+            writeln!(out, "{}{}  {value}", paint.dim(name), " ".repeat(widest - name.len()))?;
         }
         Ok(())
+    }
+}
+
+/// How many columns of a terminal `text` takes, as the common terminals draw it.
+pub(super) fn width(text: &str) -> usize {
+    text.chars().map(columns_of).sum()
+}
+
+/// Two for East Asian wide and for emoji (Unicode, UAX 11), none for marks that sit on the character before.
+fn columns_of(c: char) -> usize {
+    const WIDE: [(u32, u32); 14] = [
+        (0x1100, 0x115f),
+        (0x231a, 0x231b),
+        (0x2e80, 0x303e),
+        (0x3041, 0x33ff),
+        (0x3400, 0x4dbf),
+        (0x4e00, 0x9fff),
+        (0xa000, 0xa4cf),
+        (0xa960, 0xa97f),
+        (0xac00, 0xd7a3),
+        (0xf900, 0xfaff),
+        (0xfe30, 0xfe6f),
+        (0xff00, 0xff60),
+        (0x1f300, 0x1faff),
+        (0x20000, 0x3fffd),
+    ];
+    const NONE: [(u32, u32); 9] = [
+        (0x0300, 0x036f),
+        (0x0483, 0x0489),
+        (0x0591, 0x05bd),
+        (0x064b, 0x065f),
+        (0x1ab0, 0x1aff),
+        (0x1dc0, 0x1dff),
+        (0x200b, 0x200f),
+        (0x20d0, 0x20ff),
+        (0xfe00, 0xfe0f),
+    ];
+    let code = u32::from(c);
+    let within = |ranges: &[(u32, u32)]| ranges.iter().any(|(from, to)| (*from..=*to).contains(&code));
+    match code {
+        ..0x300 => 1,
+        _ if within(&NONE) => 0,
+        _ if within(&WIDE) || (0xffe0..=0xffe6).contains(&code) => 2,
+        _ => 1,
     }
 }
 
@@ -185,6 +229,20 @@ mod tests {
         let plain = String::from_utf8(out).unwrap();
         let stripped: Vec<String> = plain.lines().map(strip).collect();
         assert_eq!(stripped, ["A     B", "four  x"]);
+    }
+
+    #[test]
+    fn columns_stay_aligned_with_wide_characters() {
+        assert_eq!(
+            [width("job"), width("日本"), width("e\u{301}"), width("🚀"), width("ｆｕ")],
+            [3, 4, 1, 2, 4]
+        );
+        let mut table = Table::default();
+        table.row([plain("日本語"), plain("x")]);
+        table.row([plain("sixsix"), plain("y")]);
+        let mut out = Vec::new();
+        table.write(&mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "日本語  x\nsixsix  y\n");
     }
 
     fn strip(line: &str) -> String {

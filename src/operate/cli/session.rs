@@ -1,33 +1,52 @@
 //! One verb being carried out: where it reads and writes, on which store, for whom, when.
 
+use std::cell::{OnceCell, RefCell};
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::base::time::Timestamp;
-use crate::operate::cli::args::Global;
+use crate::operate::cli::args::{Global, One};
+use crate::operate::cli::config::Config;
 use crate::operate::cli::failure::{Exit, Failure, Stop};
-use crate::operate::cli::place::{self, Surroundings};
+use crate::operate::cli::place::{self, At, Place, Surroundings};
 use crate::operate::cli::print::{Paint, When};
+use crate::operate::cli::remote::{Remote, is_remote};
 use crate::operate::cli::{Home, Host, Io};
 use crate::operate::operator::{self, Operator};
+use crate::remember::blocking::block_on;
+use crate::remember::postgres::Postgres;
+use crate::remember::runs::{Json, Run};
 use crate::remember::sqlite::Sqlite;
 use crate::remember::store::{self, Store};
+
+/// The most bytes of an input that are read; a store takes much less.
+const INPUT_MAX: u64 = 16 * 1024 * 1024;
 
 pub(super) struct Session<'a, 'io> {
     pub(super) host: &'a Host,
     pub(super) global: &'a Global,
     pub(super) io: &'a mut Io<'io>,
     pub(super) now: Timestamp,
+    /// What is written down, once it was read.
+    pub(super) config: OnceCell<Option<Arc<Config>>>,
+    /// The store, once it was opened: a verb of several parts opens it once.
+    pub(super) kept: RefCell<Option<(Need, Arc<dyn Store>)>>,
 }
 
 /// How a verb needs the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
+    /// Only to look: the store must be there.
     Read,
+    /// To change what is there: the store must be there too, since one that was just made has nothing to change.
     Write,
+    /// To begin something: a store that is not there is made, for its owner alone.
+    Create,
 }
 
 impl Session<'_, '_> {
@@ -65,12 +84,56 @@ impl Session<'_, '_> {
         let name = &self.host.program;
         match &self.global.store {
             None => name.clone(),
-            Some(store) => format!("{name} --store {}", quoted(&store.to_string_lossy())),
+            Some(store) => {
+                let text = store.to_string_lossy();
+                // The password of an address is not written on a screen; whoever has it gives it by a variable.
+                let remote = is_remote(&text).then(|| {
+                    Remote::parse(&text, "--store", &Surroundings::of_process()).ok().map(|at| at.to_string())
+                });
+                let text = remote.map_or_else(|| text.into_owned(), Option::unwrap_or_default);
+                format!("{name} --store {}", quoted(&text))
+            }
         }
     }
 
     pub(super) fn failed(&self, error: &operator::Error) -> Failure {
         Failure::of_operator(error, &self.program())
+    }
+
+    /// The run that was meant.
+    pub(super) fn find(&self, operator: &Operator, one: &One) -> Result<Run, Stop> {
+        let found = one.run.parse().map_err(Into::into).and_then(|run| block_on(operator.find(&run)));
+        found.map_err(|error| self.failed(&error).into())
+    }
+
+    /// `text`, which `what` is, as JSON.
+    pub(super) fn json_of(&self, what: &str, text: &str) -> Result<Json, Stop> {
+        serde_json::from_str::<&RawValue>(text).map(RawValue::to_owned).map_err(|error| {
+            Failure::usage(format!("{what}: it is no JSON: {error}"))
+                .hint("text needs quotes of its own, such as '\"done\"'")
+                .into()
+        })
+    }
+
+    /// What is in a file, or on stdin for `-`, as JSON.
+    pub(super) fn json_in(&mut self, path: &Path) -> Result<Json, Stop> {
+        let (what, mut text) = (path.display().to_string(), Vec::new());
+        let read = if path.as_os_str() == "-" {
+            self.say_that_input_is_read()?;
+            self.io.input.take(INPUT_MAX).read_to_end(&mut text)
+        } else {
+            File::open(path).and_then(|file| file.take(INPUT_MAX).read_to_end(&mut text))
+        };
+        let what = if what == "-" { String::from("stdin") } else { what };
+        read.map_err(|error| {
+            Failure::new(Exit::Failed, "input.unreadable", format!("{what} cannot be read: {error}"))
+        })?;
+        if text.len() as u64 >= INPUT_MAX {
+            return Err(Failure::usage(format!("{what} has more than {INPUT_MAX} bytes")).into());
+        }
+        let text = String::from_utf8(text)
+            .map_err(|_| Failure::usage(format!("{what} is not UTF-8, so it is no JSON")))?;
+        self.json_of(&what, &text)
     }
 
     /// A person who typed the command without a pipe would wait for an answer, and the program for input.
@@ -102,14 +165,60 @@ impl Session<'_, '_> {
     }
 
     pub(super) fn store(&self, need: Need) -> Result<Arc<dyn Store>, Stop> {
-        match (&self.host.home, &self.global.store) {
-            (Home::Open(store), None) => Ok(Arc::clone(store)),
-            _ => Ok(Arc::new(self.sqlite(need)?)),
+        if let (Home::Open(store), None) = (&self.host.home, &self.global.store) {
+            return Ok(Arc::clone(store));
+        }
+        if let Some((had, store)) = &*self.kept.borrow()
+            && (*had != Need::Read || need == Need::Read)
+        {
+            return Ok(Arc::clone(store));
+        }
+        let store: Arc<dyn Store> = match self.opened(need)? {
+            Opened::Sqlite(store) => Arc::new(store),
+            Opened::Postgres(store, _) => Arc::new(store),
+        };
+        *self.kept.borrow_mut() = Some((need, Arc::clone(&store)));
+        Ok(store)
+    }
+
+    /// Whether the store is one that the program has opened itself.
+    pub(super) fn open_store_of_host(&self) -> bool {
+        matches!((&self.host.home, &self.global.store), (Home::Open(_), None))
+    }
+
+    /// The store as what it is.
+    pub(super) fn opened(&self, need: Need) -> Result<Opened, Stop> {
+        let place = self.place()?;
+        match &place.at {
+            At::File(path) => open_file(&place, path, need).map(Opened::Sqlite),
+            At::Remote(remote) => {
+                let store = open_remote(&place, remote, need)?;
+                Ok(Opened::Postgres(store, remote.to_string()))
+            }
         }
     }
 
-    /// The store as the file that it is. None of the verbs makes one: a place where nothing is holds no run either.
-    pub(super) fn sqlite(&self, need: Need) -> Result<Sqlite, Stop> {
+    /// Brings the store to this release's format: the one that stood there before, and the one that stands there now.
+    pub(super) fn migrate(&self) -> Result<(Option<u32>, u32), Stop> {
+        let place = self.place()?;
+        match &place.at {
+            At::File(path) => {
+                let of_store = |error: store::Error| Failure::of_store(&error);
+                let from = open_file(&place, path, Need::Read)?.info().map_err(of_store)?.format;
+                let open = Sqlite::options().create(false).migrate(true).open(path);
+                let to = open.and_then(|store| store.info()).map_err(of_store)?.format;
+                Ok((Some(from), to))
+            }
+            At::Remote(remote) => {
+                let of_remote = |error| Failure::of_remote(&error, &place, remote.note.as_deref());
+                let from = remote.migrate(Postgres::options()).map_err(of_remote)?;
+                Ok((from, crate::remember::postgres::FORMAT.max(from.unwrap_or(0))))
+            }
+        }
+    }
+
+    /// Where the store is looked for.
+    pub(super) fn place(&self) -> Result<Place, Stop> {
         let given = self.global.store.as_deref();
         let default = match &self.host.home {
             Home::At(path) => Some(path.as_path()),
@@ -120,28 +229,65 @@ impl Session<'_, '_> {
                 return Err(failure.hint("name the file with --store").into());
             }
         };
-        let place = place::find(given, default, &Surroundings::of_process())?;
-        let missing = || -> Stop {
-            let message = format!("there is no store at {} ({})", place.path.display(), place.from);
-            let hint =
-                "name another with --store PATH or $UNATTENDED_STORE; the first job that runs makes one";
-            Failure::new(Exit::Config, "store.missing", message).hint(hint).into()
-        };
-        // Also where the engine would say something less clear of a folder that is not there.
-        match place.path.try_exists() {
-            Ok(true) => {}
-            Ok(false) => return Err(missing()),
-            Err(source) => return Err(unreadable(place.path, source).into()),
-        }
-        let options = match need {
-            Need::Read => Sqlite::options().read_only(),
-            Need::Write => Sqlite::options().create(false),
-        };
-        options.open(&place.path).map_err(|error| match error {
-            store::Error::Missing { .. } => missing(),
-            error => Failure::of_store(&error).into(),
-        })
+        Ok(place::find(given, default, &Surroundings::of_process())?)
     }
+}
+
+/// A store as what it is.
+pub(super) enum Opened {
+    /// A file.
+    Sqlite(Sqlite),
+    /// A schema in a database, and its address as it may be shown.
+    Postgres(Postgres, String),
+}
+
+fn missing(place: &Place) -> Stop {
+    Failure::new(Exit::Config, "store.missing", format!("there is no store at {place}"))
+        .hint(
+            "name another with --store URL or $UNATTENDED_STORE; `exec` or the first job that runs makes one",
+        )
+        .into()
+}
+
+fn open_file(place: &Place, path: &Path, need: Need) -> Result<Sqlite, Stop> {
+    // Also where the engine would say something less clear of a folder that is not there.
+    match path.try_exists() {
+        Ok(true) => {}
+        Ok(false) if need == Need::Create => make_folder_of(path)?,
+        Ok(false) => return Err(missing(place)),
+        Err(source) => return Err(unreadable(path.to_owned(), source).into()),
+    }
+    let options = match need {
+        Need::Read => Sqlite::options().read_only(),
+        // Its format is changed by `store migrate` alone.
+        Need::Write => Sqlite::options().create(false).migrate(false),
+        Need::Create => Sqlite::options().migrate(false),
+    };
+    options.open(path).map_err(|error| match error {
+        store::Error::Missing { .. } => missing(place),
+        error => Failure::of_store(&error).into(),
+    })
+}
+
+/// Makes the folder of a store that is about to be made, for its owner alone. One that is there stays as it is.
+fn make_folder_of(path: &Path) -> Result<(), Stop> {
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    let mut builder = DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
+    builder.create(folder).map_err(|source| {
+        let error =
+            store::Error::Io { action: "cannot make the store's folder", path: folder.to_owned(), source };
+        Failure::of_store(&error).into()
+    })
+}
+
+fn open_remote(place: &Place, remote: &Remote, need: Need) -> Result<Postgres, Stop> {
+    let options = Postgres::options();
+    let options = if need == Need::Create { options } else { options.migrate(false) };
+    remote.open(options).map_err(|error| match error {
+        store::Error::Missing { .. } => missing(place),
+        error => Failure::of_remote(&error, place, remote.note.as_deref()).into(),
+    })
 }
 
 fn unreadable(path: PathBuf, source: io::Error) -> Failure {

@@ -1,4 +1,4 @@
-//! The tool `unattended` itself: the same verbs as in an application, without `replay`.
+//! The tool `unattended` itself: the same verbs as in an application.
 
 use std::ffi::OsString;
 
@@ -8,34 +8,63 @@ use crate::operate::cli::failure::{Exit, Failure};
 use crate::operate::cli::{Command, Host, Io, with_process_streams};
 
 /// The verbs in groups: what clap lists would be one long row. A test holds them against the verbs.
-macro_rules! template {
-    ($replay:expr) => {
-        concat!(
-            "{about-with-newline}\n{usage-heading} {usage}\n\n",
-            "Incident:\n",
-            "  runs       List runs, newest first\n",
-            "  show       Show all that is known of one run, the answers it accepts and the next commands to type\n",
-            "  explain    Tell the story of one run: what was seen, decided and done, and why\n",
-            "  note       Write a note into a run's history\n",
-            "  requeue    Send failed runs round again, each from its last checkpoint\n",
-            $replay,
-            "  credential Say that a credential was seen to, and release the runs that wait for it\n",
-            "\nSet up:\n",
-            "  store      The store itself: info, check\n",
-            "\nPlumbing:\n",
-            "  key        The idempotency key of a piece of work, and its payload's fingerprint\n",
-            "  canonical  Canonical JSON: reads JSON on stdin, writes its one canonical form\n",
-            "\nOptions:\n{options}\n\n",
-            "RUN is an id, a unique end of one (4 characters or more), a job's name (its last run),\n",
-            "JOB~1 (the one before it), or @failed (the last dead letter).\n\n",
-            "Exit codes: 0 done; 1 failed, or needs a person; 2 usage; 65 same key, other arguments;\n",
-            "75 not now; 78 bad configuration, such as no store.{after-help}",
-        )
-    };
-}
-
-pub(super) const TEMPLATE: &str = template!("");
-pub(super) const TEMPLATE_MOUNTED: &str = template!("  replay     Run a run again, here and now\n");
+pub(super) const TEMPLATE: &str = concat!(
+    "{about-with-newline}\n{usage-heading} {usage}\n",
+    "\nIncident:\n",
+    "  status       How everything stands; exit code 1 if anything is overdue or open\n",
+    "  alerts       List alerts\n",
+    "  ack          Acknowledge an alert: it is seen to\n",
+    "  runs         List runs, newest first\n",
+    "  show         All that is known of one run, and what to type next\n",
+    "  explain      The story of one run: what was seen, decided and done, and why\n",
+    "  dead-letters What has failed for good or asks a person\n",
+    "  replay       Run a run again, here and now\n",
+    "  requeue      Send failed runs round again, each from its last checkpoint\n",
+    "  review       Answer what a run asks\n",
+    "  cancel       End a run\n",
+    "  pause        Keep a run from being gone on with\n",
+    "  resume       Let a paused run go on\n",
+    "  compensate   Undo the finished steps of a run\n",
+    "  note         Write a note into a run's history\n",
+    "  hold         Hold a job or a dependency until it is released\n",
+    "  release      Release what is held\n",
+    "  breaker      Open or close a breaker by hand, or let it decide again\n",
+    "  credential   A person has seen to a credential: its runs go on\n",
+    "\nWrap:\n",
+    "  exec         Run a command as a recorded run: once for each key, retried, explained\n",
+    "  supervise    Keep a command alive, and say when that is no use\n",
+    "  beat         Say that a job is well, has begun or has failed\n",
+    "  forget       Forget a heartbeat\n",
+    "  gate         Whether the machine is ready: exit code 0 if it is, 75 if not\n",
+    "  tick         One pass for cron or a timer: what is due, overdue or unsent\n",
+    "  submit       Hand a job's input to its workers\n",
+    "  resolve      Answer what a run waits for\n",
+    "\nWatch:\n",
+    "  backup       Versions of files that have changed meaningfully\n",
+    "  anomaly      Rare kinds of log lines\n",
+    "  metrics      Numbers for Prometheus\n",
+    "\nSet up:\n",
+    "  unit         A service and a timer of systemd from the same policies\n",
+    "  doctor       The production-readiness checklist\n",
+    "  store        The store itself: info, check, migrate, prune\n",
+    "  config       What is written down about jobs\n",
+    "  completions  Completions for a shell\n",
+    "  man          The manual page, of all verbs or of one\n",
+    "\nPlumbing:\n",
+    "  similarity   Whether a change of a text means something\n",
+    "  schedule     When something is next\n",
+    "  window       Whether a window is open, and when it opens or closes\n",
+    "  simulate     What would this policy have done? Decides about a trace\n",
+    "  key          The idempotency key of a piece of work, and its payload's fingerprint\n",
+    "  canonical    Canonical JSON: one form for every spelling\n",
+    "\n`VERB --help` says more of each, with an example.\n",
+    "\nOptions:\n{options}\n\n",
+    "RUN is an id, a unique end of one (4 characters or more), a job's name (its last run),\n",
+    "JOB~1 (the one before it), or @failed (the last dead letter).\n\n",
+    "Durations are 90s, 5m, 12h, 7d; sizes 512MiB; instants 2026-11-22T02:10:00Z or a duration ago.\n\n",
+    "Exit codes: 0 done; 1 failed, or needs a person; 2 usage; 65 same key, other arguments;\n",
+    "75 not now; 78 bad configuration, such as no store.{after-help}",
+);
 
 /// Look at what runs without you, find out why, and send it round again
 #[derive(Debug, Parser)]
@@ -62,8 +91,30 @@ fn run(args: &[OsString], io: &mut Io<'_>) -> Exit {
 }
 
 fn tool() -> clap::Command {
-    // Known, so that whoever types it is told where it is to be found, and not offered.
-    Tool::command().help_template(TEMPLATE).mut_subcommand("replay", |replay| replay.hide(true))
+    spoken(Tool::command().help_template(TEMPLATE), "unattended ")
+}
+
+/// The command line as `program` has it, for what is made from it: completions and the manual.
+pub(super) fn shape(program: &str) -> clap::Command {
+    if program == "unattended" {
+        return tool();
+    }
+    // What an application has beside the verbs is not known here: the words before them become one name.
+    let command = Tool::command().help_template(TEMPLATE);
+    let command = command.display_name(program.replace(' ', "-")).bin_name(program);
+    spoken(command, &format!("{program} "))
+}
+
+/// The same command with examples that can be typed: behind the program's name.
+fn spoken(command: clap::Command, before: &str) -> clap::Command {
+    let example = command.get_after_help().map(ToString::to_string);
+    let example =
+        example.and_then(|help| Some(format!("Example: {before}{}", help.strip_prefix("Example: ")?)));
+    let command = match example {
+        Some(example) => command.after_help(example),
+        None => command,
+    };
+    command.mut_subcommands(|verb| spoken(verb, before))
 }
 
 /// Help and version are answers; everything else is a usage error.
@@ -99,18 +150,37 @@ mod tests {
 
     #[test]
     fn the_groups_name_every_verb_once() {
-        let listed = |template: &str| -> Vec<String> {
-            let verbs = template.lines().filter_map(|line| line.strip_prefix("  "));
-            verbs.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
-        };
+        let lines = TEMPLATE.lines().filter_map(|line| line.strip_prefix("  "));
+        let mut listed: Vec<_> =
+            lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
         let mut verbs: Vec<_> = tool().get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
-        let mut mounted = listed(TEMPLATE_MOUNTED);
-        mounted.sort_unstable();
+        listed.sort_unstable();
         verbs.sort_unstable();
-        assert_eq!(mounted, verbs);
-        verbs.retain(|verb| verb != "replay");
-        let mut plain = listed(TEMPLATE);
-        plain.sort_unstable();
-        assert_eq!(plain, verbs);
+        assert_eq!(listed, verbs);
+        assert!(TEMPLATE.lines().all(|line| line.chars().count() <= 100), "it fits a terminal");
+    }
+
+    #[test]
+    fn every_verb_says_what_it_does_and_shows_an_example_that_is_understood() {
+        let mut missing = Vec::new();
+        each(&tool(), &mut |verb| {
+            if verb.get_about().is_none() {
+                missing.push(format!("{}: what it does", verb.get_name()));
+            }
+        });
+        for verb in tool().get_subcommands().filter(|verb| !verb.has_subcommands()) {
+            let example = verb.get_after_help().map(ToString::to_string);
+            if !example.is_some_and(|example| example.starts_with("Example: unattended ")) {
+                missing.push(format!("{}: an example", verb.get_name()));
+            }
+        }
+        assert_eq!(missing, Vec::<String>::new());
+    }
+
+    fn each(command: &clap::Command, look: &mut impl FnMut(&clap::Command)) {
+        for verb in command.get_subcommands() {
+            look(verb);
+            each(verb, look);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! How a verb can fail.
 
+use crate::act::notify;
 use crate::base::fault::{Class, Classify, Fault, Reached};
 use crate::decide::run::State;
 use crate::remember::runs::{self, Verb, one_of};
@@ -33,6 +34,9 @@ pub enum Error {
         /// The run that did it, if one did.
         by: Option<String>,
     },
+    /// An alert could not be read or written.
+    #[error(transparent)]
+    Alerts(notify::Error),
     /// A field is outside its bounds.
     #[error("{field} is {given}; allowed is {allowed}")]
     Invalid {
@@ -66,11 +70,27 @@ impl From<runs::Error> for Error {
     }
 }
 
+impl From<notify::Error> for Error {
+    fn from(error: notify::Error) -> Self {
+        match error {
+            notify::Error::Store(error) => Self::Runs(error.into()),
+            notify::Error::Run(error) => error.into(),
+            error => Self::Alerts(error),
+        }
+    }
+}
+
 impl Classify for Error {
     fn fault(&self) -> Fault {
         let permanent = |code| Fault::new(Class::Permanent, code).reached(Reached::No);
         match self {
             Self::Runs(error) => error.fault(),
+            Self::Alerts(error) => permanent(match error {
+                notify::Error::NoSuchAlert { .. } => "alert.missing",
+                notify::Error::Ambiguous { .. } => "alert.ambiguous",
+                notify::Error::Over { .. } => "alert.over",
+                _ => "alert.failed",
+            }),
             Self::NotPossible { .. } => permanent("run.illegal"),
             Self::DoneBefore { .. } => permanent("replay.done_before"),
             Self::Invalid { .. } => permanent("operator.invalid"),

@@ -5,6 +5,7 @@ mod keep;
 mod replay;
 mod several;
 mod steer;
+mod switches;
 mod waiting;
 
 use std::fmt;
