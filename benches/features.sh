@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 echo "| features | crates besides this one | first debug build |"
 echo "|---|---|---|"
-for set in "" tracing tokio store sqlite postgres postgres-tls signals testing cli http reqwest anyhow tower rate-limit tz cron globs watch lines diff backup zstd process host layout systemd backoff full; do
+for set in "" tracing tokio store sqlite postgres postgres-tls signals testing cli http reqwest anyhow tower rate-limit tz cron globs watch lines diff backup zstd process host layout systemd log metrics webhook backoff full; do
     target=$(mktemp -d)
     crates=$(cargo tree --offline --edges normal,build --prefix none --no-default-features --features "$set" |
         sed 's/ (\*)$//' | sort -u | grep -cv '^unattended ')

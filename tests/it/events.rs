@@ -100,3 +100,39 @@ fn each_attempt_wait_and_refusal_is_an_event_with_whose_it_is() {
     assert_eq!(decisions.last().unwrap()["code"], "breaker.open");
     assert!(told.iter().any(|event| event.get("outcome").is_some_and(|outcome| outcome == "trip")));
 }
+
+/// The names that every event may use; what else an event says has a name that none of these could stand for.
+#[cfg(feature = "store")]
+#[test]
+fn what_happens_to_a_run_is_told_with_the_same_names() {
+    use unattended::job::Job;
+    use unattended::memory::Memory;
+    use unattended::pipeline::{Step, StepError};
+    use unattended::store::Store;
+
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let load = Step::blocking("load", Effect::Idempotent, |cx| {
+        cx.decide_blocking("disk.low", "too little room", "cleanup", &serde_json::json!({ "free": 7 }))?;
+        Err::<(), _>(StepError::permanent("feed.gone", "410"))
+    });
+    let fetch = Step::blocking("fetch", Effect::Pure, |_| Ok(1));
+    let key = |_: &u32| unattended::canonical::Key::new("feed", "page", 7);
+    let job = Job::new("ingest").key(key).step(fetch).step(load).build().unwrap();
+    let kept = Kept::default();
+    let run = tracing::subscriber::with_default(kept.clone(), || job.run_once_blocking(&store, &7));
+    let run = run.unwrap().run.unwrap();
+    let told = kept.0.lock().unwrap();
+    let about: Vec<_> = told.iter().filter(|event| event.contains_key("run_id")).collect();
+    assert!(about.len() >= 3, "{told:#?}");
+    for event in &about {
+        for name in ["idempotency_key", "job", "attempt", "outcome", "code", "why"] {
+            assert!(event.contains_key(name), "{name} is missing in {event:?}");
+        }
+        assert_eq!((&*event["run_id"], &*event["job"]), (run.id(), "ingest"), "{event:?}");
+        assert_eq!(event["idempotency_key"], "feed/page/7", "{event:?}");
+    }
+    let decided = about.iter().find(|event| event["outcome"] == "decided").unwrap();
+    assert_eq!((&*decided["action"], &*decided["step"]), ("cleanup", "load"));
+    let ended = about.iter().find(|event| event["outcome"] == "failed_permanent").unwrap();
+    assert!(ended["duration_ms"].parse::<u64>().is_ok(), "{ended:?}");
+}

@@ -29,6 +29,13 @@ fn the_stories_of_a_job_and_of_its_own_transaction_are_told_as_they_were() {
     prints_what_it_printed("own_transaction", &[]);
 }
 
+/// An application with the operator's verbs in it: what is broken, why, and how it is mended.
+#[cfg(unix)]
+#[test]
+fn the_dead_letter_is_explained_and_replayed_by_the_application_itself() {
+    prints_what_it_printed("operated", &[]);
+}
+
 /// What is prepared in the night is published when it is nine where its readers are.
 #[test]
 fn the_night_is_for_preparing_and_the_day_for_publishing() {

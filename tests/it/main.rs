@@ -7,11 +7,15 @@
     reason = "a test fails by panicking; in helpers, which carry no #[test], the lints do not see that they are tests"
 )]
 
+#[cfg(feature = "testing")]
+mod alerts;
 #[cfg(feature = "backup")]
 mod backup;
 mod baseline;
 #[cfg(all(feature = "testing", feature = "tokio"))]
 mod calls;
+#[cfg(all(feature = "sqlite", feature = "testing"))]
+mod checklist;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "testing")]
@@ -53,6 +57,8 @@ mod once;
 mod operator;
 #[path = "../support/pairs.rs"]
 mod pairs;
+#[cfg(all(feature = "store", unix))]
+mod parsers;
 #[cfg(feature = "store")]
 mod payloads;
 #[cfg(all(feature = "postgres", feature = "testing"))]

@@ -73,7 +73,7 @@ fn a_file_that_is_no_store_stays_as_it_is() {
 
 #[test]
 fn a_password_in_a_url_is_not_repeated() {
-    let given = run(&["runs", "--store", "postgres://ada:hunter2@db/x"]);
+    let given = run(&["runs", "--store", "mysql://ada:hunter2@db/x"]);
     assert_eq!(given.exit, 78);
     assert!(!given.err.contains("hunter2"), "{}", given.err);
 }
@@ -106,7 +106,7 @@ fn a_run_in_the_wrong_state_says_what_is_possible() {
         "{}",
         given.err
     );
-    assert!(given.err.contains("replay RUN --mode rerun"), "{}", given.err);
+    assert!(given.err.contains("--mode rerun`"), "{}", given.err);
     assert_eq!(fixture.run(&["requeue", "--all", "--state", "succeeded", "--yes"]).exit, 1);
 }
 
@@ -140,7 +140,6 @@ fn usage_errors_are_two() {
         &["requeue", "--all", "--rate", "fast"],
         &["note", "report", " "],
         &["note", "report", "x", "--by", " "],
-        &["replay", "report"],
     ] {
         assert_eq!(fixture.json(wrong).failure(), (2, String::from("usage")), "{wrong:?}");
     }

@@ -331,7 +331,7 @@ fn help_is_grouped_and_offers_what_is_there() {
     for part in ["Incident:", "Plumbing:", "  requeue ", "--store <URL>", "Exit codes: 0 done"] {
         assert!(help.out.contains(part), "{part}: {}", help.out);
     }
-    assert!(!help.out.contains("replay"), "{}", help.out);
+    assert!(help.out.contains("\n  replay "), "{}", help.out);
     assert!(!help.out.contains('\x1b'), "no colours in a pipe");
     let version = run(&["--version"]);
     assert_eq!(version.out, format!("unattended {}\n", env!("CARGO_PKG_VERSION")));

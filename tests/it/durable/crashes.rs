@@ -126,7 +126,7 @@ fn what_is_left_of_a_step_after_its_run_has_ended_changes_nothing() {
         let cx = kept.lock().unwrap().take().unwrap();
         assert!(cx.should_stop(), "{state}");
         assert!(cx.save_cursor_blocking(&9).is_err(), "{state}");
-        assert!(cx.decide_blocking("test.late", "too late").is_err(), "{state}");
+        assert!(cx.decide_blocking("test.late", "too late", "stop", &()).is_err(), "{state}");
         assert_eq!(world.run(run.id()).record, run.record, "{state}");
         world.check();
     }

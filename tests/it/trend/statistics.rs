@@ -13,7 +13,7 @@ use unattended::job::{Job, Terms};
 use unattended::pipeline::{Step, StepError};
 use unattended::retry;
 use unattended::shutdown::Shutdown;
-use unattended::statistics::{Builder, Ended, Error, Raised, Statistics, Stream, Subject};
+use unattended::statistics::{Builder, Counts, Ended, Error, Raised, Statistics, Stream, Subject};
 use unattended::store::{self, Batch, Expect, Ns, Put, Store, Write};
 use unattended::time::{Clock, Sleep, SleepBlocking};
 use unattended::worker::Worker;
@@ -240,7 +240,9 @@ fn a_run_that_is_handed_over_to_a_later_time_has_not_failed() {
         .unwrap();
     let report = job.run_once_blocking_on(world.sim.clone(), &world.store, "a").unwrap();
     assert_eq!(report.exit_code(), 75);
-    assert!(statistics.read_blocking(&Subject::job("publish")).unwrap().is_none());
+    let kept = statistics.read_blocking(&Subject::job("publish")).unwrap().unwrap();
+    assert_eq!(kept.counts, Counts::default());
+    assert_eq!(kept.refusals.values().sum::<u64>(), 1, "{:?}", kept.refusals);
 }
 
 #[test]

@@ -1,0 +1,8 @@
+//! What deciders have saved.
+#![no_main]
+
+#[allow(dead_code, reason = "each target feeds one of them")]
+#[path = "../../tests/support/parsers.rs"]
+mod parsers;
+
+libfuzzer_sys::fuzz_target!(|given: &str| parsers::saved(given));

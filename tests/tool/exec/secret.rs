@@ -1,0 +1,63 @@
+//! Secrets are never stored.
+
+use super::*;
+
+/// Whether any file of the store has these bytes.
+fn stands_in_the_store(shop: &Shop, secret: &str) -> bool {
+    let files = std::fs::read_dir(shop.folder()).unwrap().flatten();
+    files.filter(|file| file.file_name().to_string_lossy().starts_with("store.db")).any(|file| {
+        std::fs::read(file.path())
+            .is_ok_and(|bytes| bytes.windows(secret.len()).any(|window| window == secret.as_bytes()))
+    })
+}
+
+#[test]
+fn words_that_are_secret_are_not_stored_and_neither_is_what_repeats_them() {
+    let shop = Shop::sqlite();
+    let script = "echo using $1 $2 $3; echo again $1 >&2; exit 1";
+    let args = [
+        "exec",
+        "--json",
+        "--name",
+        "pay",
+        "--secret-arg",
+        "4",
+        "--secret-arg",
+        "pin=*",
+        "--",
+        "sh",
+        "-c",
+        script,
+        "x",
+        "tr0ub4dor",
+        "pin=48151623",
+        "--api-key=abcdef123",
+    ];
+    // The fourth word after the program is the first that the script is given.
+    let given = shop.run(&args).ended(1);
+    assert!(given.err.contains("using tr0ub4dor pin=48151623"), "the command has them: {given:?}");
+    for secret in ["tr0ub4dor", "48151623", "abcdef123"] {
+        assert!(!stands_in_the_store(&shop, secret), "{secret}");
+    }
+    assert!(stands_in_the_store(&shop, "[redacted]"));
+    let answer: Value = serde_json::from_str(given.out.trim()).unwrap();
+    assert!(!given.out.contains("tr0ub4dor"), "{answer}");
+    let replayed = shop.run(&["replay", "--json", "pay"]).ended(1);
+    assert!(replayed.error()["message"].as_str().unwrap().contains("not stored"), "{replayed:?}");
+}
+
+#[test]
+fn a_secret_in_a_variable_is_not_stored() {
+    let shop = Shop::sqlite();
+    let mut command = typed(
+        &shop,
+        &["--json"],
+        "env",
+        &["--env", "API_TOKEN", "--env", "PLACE"],
+        "echo $API_TOKEN; exit 1",
+    );
+    command.env("API_TOKEN", "s3cr3tvalue").env("PLACE", "here-it-is");
+    crate::kit::given(command, "").ended(1);
+    assert!(!stands_in_the_store(&shop, "s3cr3tvalue"));
+    assert!(stands_in_the_store(&shop, "here-it-is"));
+}
