@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Metadata, Subscriber, span};
+use tracing::{Dispatch, Event, Metadata, Subscriber, span};
 use unattended::call::Call;
 use unattended::effect::Effect;
 use unattended::fault::Fault;
@@ -57,6 +57,19 @@ impl Subscriber for Kept {
     fn exit(&self, _: &span::Id) {}
 }
 
+/// What `work` tells.
+///
+/// A second subscriber lives beside the one that listens: where there is only one, whether anybody wants an event is
+/// asked of the thread that comes to it first, which may be another test's, and is remembered for all.
+fn listening<T>(work: impl FnOnce() -> T) -> (T, Vec<Fields>) {
+    static BESIDE: OnceLock<Dispatch> = OnceLock::new();
+    BESIDE.get_or_init(|| Dispatch::new(Kept::default()));
+    let kept = Kept::default();
+    let done = tracing::subscriber::with_default(kept.clone(), work);
+    let told = std::mem::take(&mut *kept.0.lock().unwrap());
+    (done, told)
+}
+
 #[test]
 fn each_attempt_wait_and_refusal_is_an_event_with_whose_it_is() {
     let sim = Sim::new(time::Timestamp::UNIX_EPOCH, 1);
@@ -68,8 +81,7 @@ fn each_attempt_wait_and_refusal_is_an_event_with_whose_it_is() {
         .on(sim.clone())
         .build()
         .unwrap();
-    let kept = Kept::default();
-    tracing::subscriber::with_default(kept.clone(), || {
+    let ((), told) = listening(|| {
         let calling = call.key("alice").of_run("run-7", Some("key-7"));
         let _done = calling.run_blocking(|_| {
             sim.advance(Duration::from_millis(20));
@@ -78,7 +90,6 @@ fn each_attempt_wait_and_refusal_is_an_event_with_whose_it_is() {
         let _failed = calling.run_blocking(|_| Err::<(), _>(Fault::transient("http.503")));
         let _refused = calling.run_blocking(|_| Ok::<_, Fault>(()));
     });
-    let told = kept.0.lock().unwrap();
     let decisions: Vec<_> = told.iter().filter(|event| event.contains_key("run_id")).collect();
     for event in &decisions {
         assert_eq!(
@@ -118,10 +129,8 @@ fn what_happens_to_a_run_is_told_with_the_same_names() {
     let fetch = Step::blocking("fetch", Effect::Pure, |_| Ok(1));
     let key = |_: &u32| unattended::canonical::Key::new("feed", "page", 7);
     let job = Job::new("ingest").key(key).step(fetch).step(load).build().unwrap();
-    let kept = Kept::default();
-    let run = tracing::subscriber::with_default(kept.clone(), || job.run_once_blocking(&store, &7));
-    let run = run.unwrap().run.unwrap();
-    let told = kept.0.lock().unwrap();
+    let (ended, told) = listening(|| job.run_once_blocking(&store, &7));
+    let run = ended.unwrap().run.unwrap();
     let about: Vec<_> = told.iter().filter(|event| event.contains_key("run_id")).collect();
     assert!(about.len() >= 3, "{told:#?}");
     for event in &about {
