@@ -22,6 +22,7 @@ mod pg;
 mod plumbing;
 mod runs;
 mod shop;
+mod shop_live;
 mod simulate;
 mod status;
 mod watch;

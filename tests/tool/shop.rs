@@ -18,7 +18,7 @@ use unattended::store::Store;
 use unattended::time::{Clock, Moment, Now, Timestamp, later};
 
 const MINUTE: Duration = Duration::from_secs(60);
-const MAPS: [&str; 5] = ["maps-tiles", "maps-routes", "maps-places", "maps-stops", "maps-names"];
+pub(crate) const MAPS: [&str; 5] = ["maps-tiles", "maps-routes", "maps-places", "maps-stops", "maps-names"];
 
 /// A clock that a test moves.
 #[derive(Default)]
@@ -69,14 +69,7 @@ impl Shop {
         let clock = Arc::new(Hand::default());
         let store: Arc<dyn Store> = Arc::new(Memory::on(Arc::clone(&clock) as Arc<dyn Clock>));
         let shop = Self { folder: tempfile::tempdir().unwrap(), clock, store };
-        let pager = shop.path("pager.sh");
-        fs::write(&pager, format!("cat >> {}\necho >> {0}\n", shop.path("pages").display())).unwrap();
-        let config = format!(
-            "[alerts]\ncommand = [\"/bin/sh\", \"{}\"]\n\n\
-             [jobs.crm-sync]\nalert = \"first\"\nowner = \"ada\"\n\n\
-             [jobs.thumbs]\nalert = \"first\"\nrunbook = \"https://wiki.example/disk\"\n",
-            pager.display()
-        );
+        let config = configured(shop.folder.path(), "30m");
         fs::write(shop.path("jobs.toml"), config).unwrap();
         shop
     }
@@ -124,46 +117,16 @@ impl Shop {
     }
 
     /// What cron types at this hour for this job.
-    fn exec(&self, name: &str, options: &[&str], script: &str) -> Said {
-        let key = format!("{name}-{}", self.hour());
-        let world = self.folder.path().display().to_string();
-        let mut args = vec!["--json", "exec", "--name", name, "--key", &key];
-        args.extend(options);
-        args.extend(["--", "/bin/sh", "-c", script, "sh", &world]);
-        self.say(&args)
+    fn exec(&self, job: &Job) -> Said {
+        let key = format!("{}-{}", job.name, self.hour());
+        let args = job.typed(&key, self.folder.path(), 2 * 60 * MINUTE);
+        self.say(&args.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// All jobs of this hour but those that are gone.
     fn cron(&self, gone: &[&str]) {
-        for index in 0..30 {
-            let name = format!("plain-{index}");
-            self.exec(&name, &["--effect", "idempotent"], "echo $0 >> $1/plain");
-        }
-        for name in MAPS {
-            let script = "echo call >> $1/maps.calls; if [ -e $1/maps.limited ]; then \
-                printf '{\"class\":\"rate_limited\",\"retry_after_ms\":7200000}' > $UNATTENDED_REPORT; exit 75; fi; \
-                echo $UNATTENDED_KEY >> $1/maps.done";
-            self.exec(name, &["--effect", "idempotent", "--dep", "maps"], script);
-        }
-        let others: [(&str, &[&str], &str); 5] = [
-            (
-                "crm-sync",
-                &["--effect", "idempotent"],
-                "if [ -e $1/crm.dead ]; then printf '{\"class\":\"unauthorized\",\"code\":\"crm.token_refused\"}' > $UNATTENDED_REPORT; exit 77; fi",
-            ),
-            ("backup", &["--effect", "pure", "--expect-every", "1h"], "true"),
-            (
-                "thumbs",
-                &["--effect", "unsafe"],
-                "if [ -e $1/disk.full ]; then echo 'cannot write: No space left on device' >&2; exit 1; fi; echo ok >> $1/thumbs.done",
-            ),
-            ("bill", &["--effect", "unsafe"], "echo $UNATTENDED_KEY >> $1/bill.done"),
-            ("report", &["--effect", "pure"], "echo $UNATTENDED_KEY >> $1/report.done"),
-        ];
-        for (name, options, script) in others {
-            if !gone.contains(&name) {
-                self.exec(name, options, script);
-            }
+        for job in jobs("1h").iter().filter(|job| !gone.contains(&&*job.name)) {
+            self.exec(job);
         }
     }
 
@@ -183,7 +146,73 @@ impl Shop {
     }
 }
 
-fn lines_of(path: &Path) -> Vec<String> {
+/// A line of the table of cron: what stands before the command, and the command.
+pub(crate) struct Job {
+    pub(crate) name: String,
+    options: Vec<String>,
+    script: &'static str,
+}
+
+impl Job {
+    fn new(name: &str, options: &[&str], script: &'static str) -> Self {
+        let options = options.iter().map(|&word| word.to_owned()).collect();
+        Self { name: name.to_owned(), options, script }
+    }
+
+    /// What is typed for it. The command is told where the world is, and for how long whoever is limited stays so.
+    pub(crate) fn typed(&self, key: &str, world: &Path, limited: Duration) -> Vec<String> {
+        let mut args: Vec<String> =
+            ["--json", "exec", "--name", &self.name, "--key", key].map(str::to_owned).into();
+        args.extend(self.options.iter().cloned());
+        let (world, limited) = (world.display().to_string(), limited.as_millis().to_string());
+        args.extend(["--", "/bin/sh", "-c", self.script, "sh", &world, &limited].map(str::to_owned));
+        args
+    }
+}
+
+/// The forty jobs of the shop; the backup is expected this often.
+pub(crate) fn jobs(expected: &str) -> Vec<Job> {
+    let plain = |index| {
+        Job::new(&format!("plain-{index}"), &["--effect", "idempotent"], "echo $UNATTENDED_KEY >> $1/plain")
+    };
+    let maps = |name: &&str| {
+        let script = "date +%s%3N >> $1/maps.calls; if [ -e $1/maps.limited ]; then \
+            printf '{\"class\":\"rate_limited\",\"retry_after_ms\":%s}' $2 > $UNATTENDED_REPORT; exit 75; fi; \
+            echo $UNATTENDED_KEY >> $1/maps.done";
+        Job::new(name, &["--effect", "idempotent", "--dep", "maps"], script)
+    };
+    let others: [(&str, &[&str], &str); 5] = [
+        (
+            "crm-sync",
+            &["--effect", "idempotent"],
+            "if [ -e $1/crm.dead ]; then printf '{\"class\":\"unauthorized\",\"code\":\"crm.token_refused\"}' > $UNATTENDED_REPORT; exit 77; fi",
+        ),
+        ("backup", &["--effect", "pure", "--expect-every", expected], "true"),
+        (
+            "thumbs",
+            &["--effect", "unsafe"],
+            "if [ -e $1/disk.full ]; then echo 'cannot write: No space left on device' >&2; exit 1; fi; echo ok >> $1/thumbs.done",
+        ),
+        ("bill", &["--effect", "unsafe"], "echo $UNATTENDED_KEY >> $1/bill.done"),
+        ("report", &["--effect", "pure"], "echo $UNATTENDED_KEY >> $1/report.done"),
+    ];
+    let others = others.iter().map(|&(name, options, script)| Job::new(name, options, script));
+    (0..30).map(plain).chain(MAPS.iter().map(maps)).chain(others).collect()
+}
+
+/// What pages are sent with, and what is told of the jobs; an alert is over after so long without it.
+pub(crate) fn configured(folder: &Path, healthy_for: &str) -> String {
+    let pager = folder.join("pager.sh");
+    fs::write(&pager, format!("cat >> {}\necho >> {0}\n", folder.join("pages").display())).unwrap();
+    format!(
+        "[alerts]\ncommand = [\"/bin/sh\", \"{}\"]\nhealthy_for = \"{healthy_for}\"\n\n\
+         [jobs.crm-sync]\nalert = \"first\"\nowner = \"ada\"\n\n\
+         [jobs.thumbs]\nalert = \"first\"\nrunbook = \"https://wiki.example/disk\"\n",
+        pager.display()
+    )
+}
+
+pub(crate) fn lines_of(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
 }
@@ -220,7 +249,7 @@ fn a_bad_day_of_forty_jobs_is_finished_by_ticks_alone_and_pages_once_for_each_ca
     let calls = shop.count("maps.calls") - calls_before;
     assert!((1..=2).contains(&calls), "one was told to leave it alone for two hours, {calls} have called");
     // Cron starts one twice: the same key again.
-    let twice = shop.exec("bill", &["--effect", "unsafe"], "echo $UNATTENDED_KEY >> $1/bill.done");
+    let twice = shop.exec(jobs("1h").iter().find(|job| job.name == "bill").unwrap());
     assert_eq!(twice.exit, Exit::Done, "{twice:?}");
     assert_eq!(shop.count("bill.done"), 2, "once in each of two hours");
     assert_eq!(shop.count("report.done"), 1, "it is held");
