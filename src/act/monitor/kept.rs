@@ -12,7 +12,7 @@ use crate::base::zone::Zone;
 use crate::decide::heartbeat::{Heart, Policy, Saved, State};
 use crate::decide::schedule::Schedule;
 use crate::remember::store::{
-    self, BODY_MAX, Event, Expect, Ns, Order, PAGE_MAX, Put, Query, Record, Store, Write,
+    self, BODY_MAX, Event, Expect, Ns, Order, PAGE_MAX, Pages, Put, Query, Record, Store, Write,
 };
 
 const VERSION: u32 = 1;
@@ -115,22 +115,19 @@ pub(super) fn unjudged() -> Result<Policy, crate::decide::heartbeat::Error> {
 
 /// The names of the monitors that keep heartbeats in a store.
 pub(super) async fn monitors(store: &dyn Store) -> Result<BTreeSet<String>, store::Error> {
-    let mut query = Query {
+    let query = Query {
         kinds: vec![DECLARED.to_owned(), UNDECLARED.to_owned()],
         order: Order::Oldest,
         limit: PAGE_MAX,
         ..Query::all(Ns::SNAPSHOT)
     };
     let mut names = BTreeSet::new();
-    loop {
-        let page = store.scan(query.clone()).await?;
-        let keys = page.records.iter().filter_map(|record| record.key.strip_prefix("heartbeat/"));
+    let mut pages = Pages::of(store, query);
+    while let Some(records) = pages.next().await? {
+        let keys = records.iter().filter_map(|record| record.key.strip_prefix("heartbeat/"));
         names.extend(keys.filter_map(|key| Some(key.split_once('/')?.0.to_owned())));
-        query.cursor = page.next;
-        if query.cursor.is_none() {
-            return Ok(names);
-        }
     }
+    Ok(names)
 }
 
 impl Inner {
@@ -152,7 +149,7 @@ impl Inner {
     pub(super) async fn load_all(&self) -> Result<Vec<(String, Result<Known, store::Error>)>, store::Error> {
         let prefix = self.key("");
         // By their kinds and in the order in which they were made, so that a page goes on where the one before ended.
-        let mut query = Query {
+        let query = Query {
             kinds: vec![DECLARED.to_owned(), UNDECLARED.to_owned()],
             order: Order::Oldest,
             limit: PAGE_MAX,
@@ -160,9 +157,9 @@ impl Inner {
         };
         let mut before = std::mem::take(&mut *self.known());
         let mut all = Vec::with_capacity(before.len());
-        loop {
-            let page = self.store.scan(query.clone()).await?;
-            for record in &page.records {
+        let mut pages = Pages::of(&*self.store, query);
+        while let Some(records) = pages.next().await? {
+            for record in &records {
                 let Some(job) = record.key.strip_prefix(&prefix) else { continue };
                 let known = before.remove(job).filter(|known| known.version == Some(record.version));
                 let known = match known {
@@ -171,11 +168,8 @@ impl Inner {
                 };
                 all.extend(known.transpose().map(|known| (job.to_owned(), known)));
             }
-            query.cursor = page.next;
-            if query.cursor.is_none() {
-                return Ok(all);
-            }
         }
+        Ok(all)
     }
 
     /// How many jobs nobody declared, up to one more than are kept.

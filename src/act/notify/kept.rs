@@ -10,7 +10,7 @@ use crate::base::time::Timestamp;
 use crate::decide::alert::{Alert, Kind, Rule, Saved, State, Subject};
 use crate::remember::runs::kinds_of;
 use crate::remember::store::{
-    self, ApplyError, Batch, Event, Expect, Ns, PAGE_MAX, Put, Query, Record, Write, apply_settled,
+    self, ApplyError, Batch, Event, Expect, Ns, PAGE_MAX, Pages, Put, Query, Record, Write, apply_settled,
 };
 
 const VERSION: u32 = 1;
@@ -270,7 +270,7 @@ impl Alerts {
 
     pub(super) async fn entries(&self, filter: &Filter, limit: u32) -> Result<Vec<Entry>, Error> {
         let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut query = Self::query(&[QUIET, UNSENT, HELD_BACK], &filter.states);
+        let query = Self::query(&[QUIET, UNSENT, HELD_BACK], &filter.states);
         let kinds = filter.job.as_deref().map(kinds_of);
         let is_of = |subject: &Subject| match (&kinds, subject) {
             (None, _) => true,
@@ -278,17 +278,13 @@ impl Alerts {
             (Some(_), Subject::Dependency(_)) => false,
         };
         let mut found = Vec::new();
-        for _ in 0..PAGES_MAX {
-            let page = self.inner.store.scan(query.clone()).await?;
-            for record in &page.records {
+        let mut pages = Pages::of(&*self.inner.store, query).most(PAGES_MAX);
+        while let Some(records) = pages.next().await? {
+            for record in &records {
                 let known = Known::read(record)?;
                 if is_of(&known.kept.subject) {
                     found.push(self.entry(&known));
                 }
-            }
-            query.cursor = page.next;
-            if query.cursor.is_none() {
-                break;
             }
         }
         found.sort_by(|a, b| b.last.cmp(&a.last).then_with(|| a.id.cmp(&b.id)));

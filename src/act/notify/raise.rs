@@ -13,7 +13,7 @@ use crate::base::redact::{Names, Redact};
 use crate::base::text::second;
 use crate::base::time::{Now, Timestamp};
 use crate::decide::alert::{Decision, State, Subject};
-use crate::remember::store::{self, Event, Write};
+use crate::remember::store::{self, Event, Pages, Write};
 
 /// Who writes what nobody in particular does.
 pub(super) const ACTOR: &str = "alerts";
@@ -172,16 +172,12 @@ impl Alerts {
     /// The alerts that are not over; of some ten thousand the last ones.
     pub(super) async fn open_alerts(&self) -> Result<Vec<Known>, Error> {
         const PAGES_MAX: u32 = 10;
-        let mut query = Self::query(&[QUIET, UNSENT, HELD_BACK], &[State::Open, State::Acknowledged]);
+        let query = Self::query(&[QUIET, UNSENT, HELD_BACK], &[State::Open, State::Acknowledged]);
         let mut open = Vec::new();
-        for _ in 0..PAGES_MAX {
-            let page = self.inner.store.scan(query.clone()).await?;
-            for record in &page.records {
+        let mut pages = Pages::of(&*self.inner.store, query).most(PAGES_MAX);
+        while let Some(records) = pages.next().await? {
+            for record in &records {
                 open.push(Known::read(record)?);
-            }
-            query.cursor = page.next;
-            if query.cursor.is_none() {
-                break;
             }
         }
         Ok(open)

@@ -16,7 +16,7 @@ use crate::base::fault::chain;
 use crate::base::park::block_on_for;
 use crate::base::race::before;
 use crate::remember::snapshots::Saved;
-use crate::remember::store::{self, BODY_MAX, Event, Ns, Order, PAGE_MAX, Query};
+use crate::remember::store::{self, BODY_MAX, Event, Ns, Order, PAGE_MAX, Pages, Query};
 
 /// How often a write is tried when others write too.
 const TRIES_MAX: u32 = 16;
@@ -124,16 +124,16 @@ impl Statistics {
 
     /// All that is known, by subject: one page of records after another. What cannot be read is left out, and counted.
     pub(super) async fn load_all(&self) -> Result<(Vec<Report>, u64), Error> {
-        let mut query = Query {
+        let query = Query {
             kinds: vec![String::from("statistics")],
             order: Order::Oldest,
             limit: PAGE_MAX,
             ..Query::all(Ns::SNAPSHOT)
         };
         let (mut reports, mut unreadable) = (Vec::new(), 0_u64);
-        loop {
-            let page = self.inner.store.scan(query.clone()).await?;
-            for record in page.records {
+        let mut pages = Pages::of(&*self.inner.store, query);
+        while let Some(records) = pages.next().await? {
+            for record in records {
                 let Some(subject) = subject_of(&record.key) else { continue };
                 let kept = serde_json::from_str::<Kept>(&record.body).ok();
                 match kept.and_then(|kept| Report::restore(&subject, self.inner.policy, &kept).ok()) {
@@ -141,12 +141,12 @@ impl Statistics {
                     None => unreadable = unreadable.saturating_add(1),
                 }
             }
-            query.cursor = page.next;
-            if query.cursor.is_none() || reports.len() >= SUBJECTS_MAX {
-                reports.sort_by(|one, other| one.subject.cmp(&other.subject));
-                return Ok((reports, unreadable));
+            if reports.len() >= SUBJECTS_MAX {
+                break;
             }
         }
+        reports.sort_by(|one, other| one.subject.cmp(&other.subject));
+        Ok((reports, unreadable))
     }
 
     async fn save(

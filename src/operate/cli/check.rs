@@ -8,7 +8,7 @@ use crate::remember::blocking::block_on;
 use crate::remember::postgres::Postgres;
 use crate::remember::runs::Run;
 use crate::remember::sqlite::Sqlite;
-use crate::remember::store::{self, Ns, PAGE_MAX, Query, Store};
+use crate::remember::store::{self, Ns, PAGE_MAX, Pages, Query, Store};
 
 /// The most findings that are told of one check.
 const FINDINGS_MAX: usize = 20;
@@ -112,19 +112,14 @@ fn of_schema(store: &Postgres) -> Result<Vec<Check>, store::Error> {
 
 /// Whether this release understands every run.
 fn readable(store: &dyn Store) -> Result<Check, store::Error> {
-    let mut query = Query { limit: PAGE_MAX, ..Query::all(Ns::RUN) };
     let (mut count, mut findings) = (0usize, Vec::new());
-    loop {
-        let page = block_on(store.scan(query.clone()))?;
-        for record in page.records {
+    let mut pages = Pages::of(store, Query { limit: PAGE_MAX, ..Query::all(Ns::RUN) });
+    while let Some(records) = block_on(pages.next())? {
+        for record in records {
             count += 1;
             if let Err(error) = Run::from_record(record) {
                 findings.push(error.to_string());
             }
-        }
-        query.cursor = page.next;
-        if query.cursor.is_none() {
-            break;
         }
     }
     Ok(Check::new("runs", findings, format!("{count} can be read")))

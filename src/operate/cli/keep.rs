@@ -14,7 +14,7 @@ use crate::operate::cli::print::{Facts, Table, plain};
 use crate::operate::cli::session::{Need, Opened, Session};
 use crate::remember::blocking::block_on;
 use crate::remember::runs::{Pruned, Retention};
-use crate::remember::store::{self, Ns, Order, PAGE_MAX, Query, Store};
+use crate::remember::store::{self, Ns, Order, PAGE_MAX, Pages, Query, Store};
 
 /// How often a prune that met its bound goes on; each deletes up to 100,000 runs of a kind.
 const ROUNDS_MAX: u32 = 1000;
@@ -266,17 +266,16 @@ pub(super) fn prune(session: &mut Session<'_, '_>, asked: Prune) -> Result<Exit,
 fn count(store: &dyn Store, until: Timestamp) -> Result<u64, store::Error> {
     let ended = State::ALL.into_iter().filter(|state| state.is_terminal());
     let states = ended.map(|state| state.as_str().to_owned()).collect();
-    let mut query = Query { states, limit: PAGE_MAX, order: Order::Oldest, ..Query::all(Ns::RUN) };
+    let query = Query { states, limit: PAGE_MAX, order: Order::Oldest, ..Query::all(Ns::RUN) };
     let mut count = 0_u64;
-    loop {
-        let page = block_on(store.scan(query.clone()))?;
-        // In the order in which they were made: none that comes after is older than its making.
-        let over = page.records.last().is_some_and(|record| record.created_at >= until);
-        let old = page.records.iter().filter(|record| record.updated_at < until).count();
+    let mut pages = Pages::of(store, query);
+    while let Some(records) = block_on(pages.next())? {
+        let old = records.iter().filter(|record| record.updated_at < until).count();
         count = count.saturating_add(old as u64);
-        query.cursor = page.next;
-        if over || query.cursor.is_none() {
-            return Ok(count);
+        // In the order in which they were made: none that comes after is older than its making.
+        if records.last().is_some_and(|record| record.created_at >= until) {
+            break;
         }
     }
+    Ok(count)
 }

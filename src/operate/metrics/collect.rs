@@ -12,7 +12,7 @@ use crate::decide::run::State;
 use crate::decide::{alert, breaker};
 use crate::operate::metrics::{Family, Kind, Queue, Report, Sample, queue};
 use crate::remember::runs::Run;
-use crate::remember::store::{self, Ns, Order, PAGE_MAX, Query, Store};
+use crate::remember::store::{self, Ns, Order, PAGE_MAX, Pages, Query, Store};
 
 const QUANTILES: [(f64, &str); 3] = [(0.5, "0.5"), (0.95, "0.95"), (0.99, "0.99")];
 const DURATION: Named = ("unattended_duration_seconds", "How long those took that succeeded");
@@ -84,11 +84,11 @@ struct Seen {
 
 /// The newest runs, by their jobs.
 async fn of_runs(store: &dyn Store) -> Result<BTreeMap<String, Seen>, store::Error> {
-    let mut query = Query { limit: PAGE_MAX, ..Query::all(Ns::RUN) };
+    let query = Query { limit: PAGE_MAX, ..Query::all(Ns::RUN) };
     let mut jobs: BTreeMap<String, Seen> = BTreeMap::new();
-    for _ in 0..RUN_PAGES_MAX {
-        let page = store.scan(query.clone()).await?;
-        for record in page.records {
+    let mut pages = Pages::of(store, query).most(RUN_PAGES_MAX);
+    while let Some(records) = pages.next().await? {
+        for record in records {
             let Ok(run) = Run::from_record(record) else { continue };
             let seen = jobs.entry(run.job().to_owned()).or_default();
             *seen.states.entry(run.state().as_str()).or_insert(0) += 1;
@@ -96,10 +96,6 @@ async fn of_runs(store: &dyn Store) -> Result<BTreeMap<String, Seen>, store::Err
             if let Some(took) = took.and_then(|millis| u64::try_from(millis).ok()) {
                 seen.took.add(Duration::from_millis(took), run.record.updated_at);
             }
-        }
-        query.cursor = page.next;
-        if query.cursor.is_none() {
-            break;
         }
     }
     Ok(jobs)
@@ -109,27 +105,27 @@ async fn of_runs(store: &dyn Store) -> Result<BTreeMap<String, Seen>, store::Err
 pub(in crate::operate) async fn breakers(
     store: &dyn Store,
 ) -> Result<Vec<(String, breaker::Snapshot)>, store::Error> {
-    let mut query = Query {
+    let query = Query {
         kinds: vec![String::from("breaker")],
         order: Order::Oldest,
         limit: PAGE_MAX,
         ..Query::all(Ns::SNAPSHOT)
     };
     let mut found = Vec::new();
-    loop {
-        let page = store.scan(query.clone()).await?;
-        for record in page.records {
+    let mut pages = Pages::of(store, query);
+    while let Some(records) = pages.next().await? {
+        for record in records {
             let Some(name) = record.key.strip_prefix("breaker/") else { continue };
             if let Ok(snapshot) = serde_json::from_str::<breaker::Snapshot>(&record.body) {
                 found.push((name.to_owned(), snapshot));
             }
         }
-        query.cursor = page.next;
-        if query.cursor.is_none() || found.len() >= BREAKERS_MAX {
-            found.sort_by(|one, other| one.0.cmp(&other.0));
-            return Ok(found);
+        if found.len() >= BREAKERS_MAX {
+            break;
         }
     }
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    Ok(found)
 }
 
 /// How the jobs of all monitors stand; `mine` is one that declares some itself.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::base::time::Timestamp;
 use crate::decide::run::State;
-use crate::remember::store::{Error, Ns, Order, PAGE_MAX, Query, Store};
+use crate::remember::store::{Error, Ns, Order, PAGE_MAX, Pages, Query, Store};
 
 /// Of a longer queue so many pages are counted.
 const PAGES_MAX: u32 = 100;
@@ -46,11 +46,9 @@ pub(in crate::operate) async fn queue(store: &dyn Store, now: Timestamp) -> Resu
         limit: PAGE_MAX,
         ..Query::all(Ns::RUN)
     };
-    let mut query = all(&LIVE, None);
-    let mut pages = 0;
-    loop {
-        let page = store.scan(query.clone()).await?;
-        for record in &page.records {
+    let mut pages = Pages::of(store, all(&LIVE, None)).most(PAGES_MAX);
+    while let Some(records) = pages.next().await? {
+        for record in &records {
             let Some(state) = LIVE.iter().find(|state| state.as_str() == record.state) else { continue };
             *queue.states.entry(state.as_str()).or_insert(0) += 1;
             queue.oldest.entry(state.as_str()).or_insert(record.created_at);
@@ -61,25 +59,11 @@ pub(in crate::operate) async fn queue(store: &dyn Store, now: Timestamp) -> Resu
             }
             queue.dead_letters += u64::from(*state == State::NeedsReview && record.reviewed_at.is_none());
         }
-        pages += 1;
-        query.cursor = page.next;
-        if query.cursor.is_none() {
-            break;
-        }
-        if pages == PAGES_MAX {
-            queue.cut = true;
-            break;
-        }
     }
-    let mut query = all(&[State::FailedPermanent], Some(false));
-    for page in 1..=PAGES_MAX {
-        let found = store.scan(query.clone()).await?;
-        queue.dead_letters += found.records.len() as u64;
-        query.cursor = found.next;
-        if query.cursor.is_none() {
-            break;
-        }
-        queue.cut |= page == PAGES_MAX;
+    let mut dead = Pages::of(store, all(&[State::FailedPermanent], Some(false))).most(PAGES_MAX);
+    while let Some(records) = dead.next().await? {
+        queue.dead_letters += records.len() as u64;
     }
+    queue.cut = pages.cut() || dead.cut();
     Ok(queue)
 }

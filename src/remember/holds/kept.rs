@@ -7,7 +7,7 @@ use crate::base::text::head;
 use crate::base::time::Timestamp;
 use crate::remember::holds::{Forced, Held, Holds, REASON_MAX, Standing, Switch};
 use crate::remember::store::{
-    ApplyError, Batch, Error, Event, Expect, Ns, PAGE_MAX, Put, Query, Record, Write, apply_settled,
+    ApplyError, Batch, Error, Event, Expect, Ns, PAGE_MAX, Pages, Put, Query, Record, Write, apply_settled,
 };
 
 const VERSION: u32 = 1;
@@ -92,21 +92,17 @@ impl Holds {
     }
 
     pub(super) async fn scan(&self) -> Result<Vec<Standing>, Error> {
-        let mut query = Query {
+        let query = Query {
             kinds: vec![HOLD.to_owned(), FORCED.to_owned()],
             states: vec![SET.to_owned()],
             limit: PAGE_MAX,
             ..Query::all(Ns::SNAPSHOT)
         };
         let mut found = Vec::new();
-        for _ in 0..PAGES_MAX {
-            let page = self.store.scan(query.clone()).await?;
-            for record in &page.records {
+        let mut pages = Pages::of(&*self.store, query).most(PAGES_MAX);
+        while let Some(records) = pages.next().await? {
+            for record in &records {
                 found.extend(read(record).unwrap_or_else(|error| unreadable(record, &error)));
-            }
-            query.cursor = page.next;
-            if query.cursor.is_none() {
-                break;
             }
         }
         Ok(found)

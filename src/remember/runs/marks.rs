@@ -7,7 +7,7 @@ use crate::base::time::Timestamp;
 use crate::decide::run::{self, State};
 use crate::remember::runs::{ATTEMPTS_MAX, Body, Error, Move, Reason, Run, Runs, Verb, kinds_of};
 use crate::remember::store::{
-    self, ApplyError, Batch, Event, Expect, Ns, PAGE_MAX, Put, Query, Write, apply_settled,
+    self, ApplyError, Batch, Event, Expect, Ns, PAGE_MAX, Pages, Put, Query, Write, apply_settled,
 };
 
 /// How many pages of runs are looked through for those that a switch had put down.
@@ -147,16 +147,16 @@ impl Runs {
             Subject::Dependency(_) => Vec::new(),
         };
         let states = [State::Queued, State::FailedTransient, State::Compensating];
-        let mut query = Query {
+        let query = Query {
             states: states.map(|state| state.as_str().to_owned()).into(),
             kinds: job,
             limit: PAGE_MAX,
             ..Query::all(Ns::RUN)
         };
-        for _ in 0..LET_GO_PAGES_MAX {
-            let page = self.store().scan(query.clone()).await?;
+        let mut pages = Pages::of(&**self.store(), query).most(LET_GO_PAGES_MAX);
+        while let Some(records) = pages.next().await? {
             let mut writes = Vec::new();
-            for record in page.records {
+            for record in records {
                 // One that this release cannot read is nobody's here.
                 let Ok(run) = Run::from_record(record) else { continue };
                 // Of a dependency a run says that it is held, not which: one that waits for another is put down again.
@@ -176,10 +176,6 @@ impl Runs {
                     Ok(_) | Err(ApplyError::Conflict(_)) => {}
                     Err(ApplyError::NotApplied(error) | ApplyError::Unknown(error)) => return Err(error),
                 }
-            }
-            query.cursor = page.next;
-            if query.cursor.is_none() {
-                break;
             }
         }
         Ok(())

@@ -8,7 +8,9 @@ use crate::decide::run::State;
 use crate::remember::ledger::{Outcome, entry};
 use crate::remember::runs::waits::{ANSWERED, OVER, WAITING, asked_by};
 use crate::remember::runs::{Error, Run, Runs};
-use crate::remember::store::{Batch, Event, Expect, Ns, Order, PAGE_MAX, Prune, Put, Query, Record, Write};
+use crate::remember::store::{
+    Batch, Event, Expect, Ns, Order, PAGE_MAX, Pages, Prune, Put, Query, Record, Write,
+};
 
 /// How many records one call of the store deletes, so that other writers get their turn.
 const BATCH: u32 = 500;
@@ -162,22 +164,18 @@ impl Runs {
     where
         F: Future<Output = Result<(), Error>> + Send,
     {
-        let mut query =
+        let query =
             Query { states: vec![state.to_owned()], order: Order::Oldest, limit: PAGE_MAX, ..Query::all(ns) };
-        for _ in 0..PAGES_MAX {
-            let page = self.store().scan(query.clone()).await?;
-            for record in page.records {
+        let mut pages = Pages::of(&**self.store(), query).most(PAGES_MAX);
+        while let Some(records) = pages.next().await? {
+            for record in records {
                 if record.created_at > until {
                     return Ok(true);
                 }
                 look(record).await?;
             }
-            query.cursor = page.next;
-            if query.cursor.is_none() {
-                return Ok(true);
-            }
         }
-        Ok(false)
+        Ok(!pages.cut())
     }
 
     /// Where the run of an entry or a token stands. One that cannot be read has not ended as far as this release knows.

@@ -9,7 +9,7 @@ use crate::remember::runs::expiry::expired;
 use crate::remember::runs::{
     ATTEMPTS_MAX, Error, Json, Move, Otherwise, Question, Reason, Run, Runs, StepState, Wait, Word,
 };
-use crate::remember::store::{Batch, Event, Expect, Ns, Order, PAGE_MAX, Put, Query, Record, Write};
+use crate::remember::store::{Batch, Event, Expect, Ns, Order, PAGE_MAX, Pages, Put, Query, Record, Write};
 
 /// The most bytes that a token may have.
 pub const TOKEN_MAX: usize = 256;
@@ -284,7 +284,7 @@ impl Runs {
         // A worker that claims a run looks at its time itself.
         let states =
             if kinds.is_empty() { [waiting].iter().chain(&idle).copied().collect() } else { vec![waiting] };
-        let mut query = Query {
+        let query = Query {
             states: states.iter().map(|state: &State| state.as_str().to_owned()).collect(),
             kinds: kinds.to_vec(),
             attention: true,
@@ -292,19 +292,15 @@ impl Runs {
             limit: PAGE_MAX,
             ..Query::all(Ns::RUN)
         };
-        for _ in 0..PAGES_MAX {
-            let page = self.store().scan(query.clone()).await?;
-            for record in page.records {
+        let mut pages = Pages::of(&**self.store(), query).most(PAGES_MAX);
+        while let Some(records) = pages.next().await? {
+            for record in records {
                 let Ok(run) = Run::from_record(record) else { continue };
                 match self.sweep_one(run, by, now).await {
                     Ok(done) => moved = moved.saturating_add(done.into()),
                     Err(Error::Lost { .. }) => {}
                     Err(error) => return Err(error),
                 }
-            }
-            query.cursor = page.next;
-            if query.cursor.is_none() {
-                break;
             }
         }
         Ok(moved)

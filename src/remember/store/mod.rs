@@ -8,6 +8,7 @@
 
 mod batch;
 mod error;
+mod pages;
 mod record;
 
 use std::collections::HashSet;
@@ -17,6 +18,7 @@ pub use batch::{
     Applied, Batch, Change, Event, Expect, Fencing, LeaseChange, Put, Stamp, Write, Written, to_millis,
 };
 pub use error::{ApplyError, Conflict, Error};
+pub(crate) use pages::Pages;
 pub use record::{BatchId, Lease, Ns, Record, StoredEvent};
 
 use crate::base::time::{BoxFuture, Timestamp};

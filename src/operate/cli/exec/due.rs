@@ -7,11 +7,11 @@ use crate::base::time::Moment;
 use crate::decide::run::State;
 use crate::operate::cli::exec::form::Form;
 use crate::operate::cli::exec::{lock, replay};
-use crate::operate::cli::failure::Stop;
+use crate::operate::cli::failure::{Failure, Stop};
 use crate::operate::cli::session::{Need, Session};
 use crate::remember::blocking::block_on;
 use crate::remember::runs::{Run, Runs};
-use crate::remember::store::{Ns, Order, Query, Store};
+use crate::remember::store::{Ns, Order, Pages, Query, Store};
 
 /// How many records are read at a time, and how often.
 const PAGE: u32 = 200;
@@ -56,17 +56,16 @@ pub(in crate::operate::cli) fn work_off_on(
     let monitor = session.config_or_none()?.monitor(Arc::clone(store))?;
     let mut worked = Worked::default();
     let states = [State::Queued, State::FailedTransient, State::Processing];
-    let mut query = Query {
+    let query = Query {
         states: states.map(|state| state.as_str().to_owned()).to_vec(),
         attention: true,
         order: Order::Oldest,
         limit: PAGE,
         ..Query::all(Ns::RUN)
     };
-    for _ in 0..PAGES_MAX {
-        let page = block_on(store.scan(query.clone()))
-            .map_err(|error| crate::operate::cli::failure::Failure::of_store(&error))?;
-        for record in page.records {
+    let mut pages = Pages::of(&**store, query).most(PAGES_MAX);
+    while let Some(records) = block_on(pages.next()).map_err(|error| Failure::of_store(&error))? {
+        for record in records {
             if interrupt.clock().moment() >= deadline || interrupt.signal().is_some() {
                 return Ok(worked);
             }
@@ -75,10 +74,6 @@ pub(in crate::operate::cli) fn work_off_on(
             let Some(form) = Form::of(&run) else { continue };
             let pulse = monitor.pulse(run.job()).ok();
             one(store, &run, &form, pulse, interrupt, &mut worked);
-        }
-        query.cursor = page.next;
-        if query.cursor.is_none() {
-            break;
         }
     }
     Ok(worked)

@@ -15,7 +15,7 @@ use crate::operate::cli::failure::{Exit, Failure, Stop, chain};
 use crate::remember::blocking::block_on;
 use crate::remember::runs::Run;
 use crate::remember::snapshots::{Saved, Snapshots};
-use crate::remember::store::{Error, Ns, Order, PAGE_MAX, Query, Store};
+use crate::remember::store::{Error, Ns, Order, PAGE_MAX, Pages, Query, Store};
 
 /// Where it is kept how far the runs are counted.
 const NAME: &str = "tick/tally";
@@ -67,7 +67,7 @@ async fn ended_since(
 ) -> Result<Vec<(Timestamp, Run)>, Error> {
     let from = earlier(upto.map_or(now.wall, |upto| upto.at), LOOK_BACK);
     let states = [State::Succeeded, State::FailedPermanent].map(|state| state.as_str().to_owned()).to_vec();
-    let mut query = Query {
+    let query = Query {
         states,
         created_from: Some(from),
         order: Order::Newest,
@@ -75,9 +75,9 @@ async fn ended_since(
         ..Query::all(Ns::RUN)
     };
     let mut ended = Vec::new();
-    for _ in 0..PAGES_MAX {
-        let page = store.scan(query.clone()).await?;
-        for record in page.records {
+    let mut pages = Pages::of(&**store, query).most(PAGES_MAX);
+    while let Some(records) = pages.next().await? {
+        for record in records {
             // What cannot be read here may be a newer release's.
             let Ok(run) = Run::from_record(record) else { continue };
             let Some(at) = run.body.finished_at else { continue };
@@ -85,10 +85,6 @@ async fn ended_since(
             if !counted && exec::is_command(&run) {
                 ended.push((at, run));
             }
-        }
-        query.cursor = page.next;
-        if query.cursor.is_none() {
-            break;
         }
     }
     ended.sort_by(|one, other| (one.0, one.1.id()).cmp(&(other.0, other.1.id())));
