@@ -237,9 +237,9 @@ fn summary(answer: &Answer) -> String {
         (live, false) => format!("{live} runs in the queue"),
         (live, true) => format!("more than {live} runs in the queue"),
     };
-    format!(
-        "{} well, {down} in trouble, {}, {live}",
-        several(well, "heartbeat", "heartbeats"),
-        several(open, "open alert", "open alerts"),
-    )
+    let beats = match (well, down) {
+        (0, 0) => String::from("no heartbeats"),
+        _ => format!("{} well, {down} in trouble", several(well, "heartbeat", "heartbeats")),
+    };
+    format!("{beats}, {}, {live}", several(open, "open alert", "open alerts"))
 }
