@@ -66,6 +66,7 @@ mod remote;
 mod review;
 mod schedule;
 mod session;
+mod shared;
 mod similarity;
 mod simulate;
 mod status;

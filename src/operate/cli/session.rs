@@ -16,6 +16,7 @@ use crate::operate::cli::failure::{Exit, Failure, Stop};
 use crate::operate::cli::place::{self, At, Place, Surroundings};
 use crate::operate::cli::print::{Paint, When};
 use crate::operate::cli::remote::{Remote, is_remote};
+use crate::operate::cli::shared;
 use crate::operate::cli::{Home, Host, Io};
 use crate::operate::operator::{self, Operator};
 use crate::remember::blocking::block_on;
@@ -179,6 +180,17 @@ impl Session<'_, '_> {
         };
         *self.kept.borrow_mut() = Some((need, Arc::clone(&store)));
         Ok(store)
+    }
+
+    /// Where files are that processes on this machine share about the store.
+    pub(super) fn shared_folder(&self) -> Result<PathBuf, Stop> {
+        if self.open_store_of_host() {
+            return Ok(shared::of_user());
+        }
+        Ok(match self.place()?.at {
+            At::File(path) => shared::beside(&path),
+            At::Remote(_) => shared::of_user(),
+        })
     }
 
     /// Whether the store is one that the program has opened itself.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
@@ -22,6 +23,7 @@ use crate::decide::restart::{Class, Evidence, Past, Policy};
 use crate::operate::cli::failure::{Exit, Failure, Stop, chain};
 use crate::operate::cli::print::{Table, plain};
 use crate::operate::cli::session::{Need, Session};
+use crate::operate::cli::shared;
 use crate::remember::store::Store;
 
 /// What was written and decided, and is not handed on yet.
@@ -87,7 +89,7 @@ pub(super) fn supervise(session: &mut Session<'_, '_>, asked: Supervise) -> Resu
         .map_err(|error| Failure::new(Exit::Failed, "supervise.no_signals", chain(&error)))?;
     let (sender, receiver) = mpsc::sync_channel(WAITING_MAX);
     let kept = match &asked.name {
-        Some(name) => Some(Kept { name: name.clone(), store: session.store(Need::Create)? }),
+        Some(name) => Some(Kept::open(session, name)?),
         None => None,
     };
     let mut supervisor = build(&asked, kept.as_ref(), sender)?;
@@ -124,6 +126,19 @@ fn drain(receiver: &Receiver<Message>) {
 struct Kept {
     name: String,
     store: Arc<dyn Store>,
+    /// What runs, so that whoever comes after a supervisor that was killed does not run it twice.
+    record: PathBuf,
+}
+
+impl Kept {
+    fn open(session: &Session<'_, '_>, name: &str) -> Result<Self, Stop> {
+        let store = session.store(Need::Create)?;
+        let folder = session.shared_folder()?;
+        shared::make(&folder).map_err(|error| {
+            Failure::new(Exit::Failed, "supervise.failed", format!("{}: {error}", folder.display()))
+        })?;
+        Ok(Self { name: name.to_owned(), store, record: shared::file_for(&folder, "supervise", name) })
+    }
 }
 
 fn build(asked: &Supervise, kept: Option<&Kept>, sender: SyncSender<Message>) -> Result<Supervisor, Stop> {
@@ -150,6 +165,10 @@ fn build(asked: &Supervise, kept: Option<&Kept>, sender: SyncSender<Message>) ->
         .escape_allowed()
         .on_output(move |stream, bytes| drop(output.send(Message::Written(stream, bytes.to_vec()))));
     let name = asked.name.clone().unwrap_or_else(|| program.to_string_lossy().into_owned());
+    let command = match kept {
+        Some(kept) if cfg!(target_os = "linux") => command.recorded(&kept.record),
+        _ => command,
+    };
     // The name of a program may be longer than what is kept under a name.
     let name = if asked.name.is_some() { name } else { text::head(&name, 100).to_owned() };
     let mut builder = Supervisor::new(name)
@@ -284,7 +303,7 @@ fn news(ended: &Ended, heard: &Heard) -> News {
 
 /// Writes into the store what `tick` sends. That it cannot be written is said, and changes nothing else.
 fn tell_alerts(session: &mut Session<'_, '_>, kept: Option<&Kept>, news: &News) {
-    let Some(Kept { name, store }) = kept else { return };
+    let Some(Kept { name, store, .. }) = kept else { return };
     let (subject, now) = (Subject::job(name), session.host.clock.now());
     let told =
         Alerts::new(Arc::clone(store)).program(&session.host.program).build().and_then(|alerts| match news {

@@ -143,6 +143,41 @@ fn a_signal_ends_it_and_all_that_it_has_started() {
     assert_eq!(lines[1]["state"], "shut_down", "{out}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_killed_supervisor_leaves_running_is_not_run_twice() {
+    let shop = Shop::sqlite();
+    let script = "echo $$ >> pids; echo up; exec sleep 300";
+    let begin = || {
+        let options = ["supervise", "--json", "--name", "worker", "--", "sh", "-c", script];
+        let mut child = started(shop.command(&options));
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let err = BufReader::new(child.stderr.take().unwrap());
+        (child, out, err)
+    };
+    let pids = || -> Vec<String> {
+        let text = std::fs::read_to_string(shop.path("pids")).unwrap();
+        text.lines().map(str::to_owned).collect()
+    };
+    let (mut first, _out, mut said) = begin();
+    said.read_line(&mut String::new()).unwrap();
+    signal(&first, "-KILL");
+    first.wait().unwrap();
+
+    let (mut second, mut out, mut said) = begin();
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    let waits: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&waits["decision"], &waits["code"]), (&json!("wait"), &json!("supervise.busy")), "{waits}");
+    assert_eq!(pids().len(), 1, "the first one still runs");
+    assert!(Command::new("kill").args(["-KILL", &pids()[0]]).status().unwrap().success());
+    said.read_line(&mut String::new()).unwrap();
+    assert_eq!(pids().len(), 2, "nobody runs it any more, so it is started");
+    signal(&second, "-TERM");
+    assert_eq!(second.wait().unwrap().code(), Some(0));
+    assert!(gone(&pids()[1]));
+}
+
 #[test]
 fn a_reader_that_goes_away_ends_it_quietly() {
     let shop = Shop::sqlite();

@@ -5,10 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::base::canonical::Fingerprint;
 use crate::operate::cli::exec::form::Form;
-use crate::operate::cli::exec::stage::{make_folder, shared_folder};
 use crate::operate::cli::failure::{Exit, Failure, chain};
+use crate::operate::cli::shared;
 use crate::remember::blocking::block_on;
 use crate::remember::file::{self, Lock};
 use crate::remember::leases::{Held, Leases, Taken};
@@ -43,7 +42,7 @@ pub(super) fn ask(job: &str, form: &Form, store: &Arc<dyn Store>) -> Result<Aske
     }
     match &form.locks {
         Some(folder) => by_file(job, folder.clone()),
-        None if store.caps().name == "sqlite" => by_file(job, shared_folder()),
+        None if store.caps().name == "sqlite" => by_file(job, shared::of_user()),
         None => by_lease(job, store),
     }
 }
@@ -52,11 +51,8 @@ fn by_file(job: &str, folder: PathBuf) -> Result<Asked, Failure> {
     let failed = |error: String| {
         Failure::new(Exit::Failed, "exec.lock", format!("the lock of {job} cannot be asked for: {error}"))
     };
-    make_folder(&folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
-    let name = Fingerprint::of_bytes(job).to_string();
-    let digits = name.rsplit(':').next().unwrap_or(&name);
-    let path = folder.join(format!("job-{}", digits.get(..24).unwrap_or(digits)));
-    match Lock::take(path, Duration::ZERO) {
+    shared::make(&folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
+    match Lock::take(shared::file_for(&folder, "job", job), Duration::ZERO) {
         Ok(lock) => Ok(Asked::Mine(Only::File(lock))),
         Err(file::Error::Busy { holder: Some(pid), .. }) => Ok(Asked::Busy(format!("process {pid}"))),
         Err(file::Error::Busy { .. }) => Ok(Asked::Busy(String::from("another process"))),

@@ -39,6 +39,7 @@ use crate::operate::cli::exec::plan::Plan;
 use crate::operate::cli::exec::stage::{Hear, Own, Stage};
 use crate::operate::cli::failure::{Exit, Failure, Stop};
 use crate::operate::cli::session::{Need, Opened, Session};
+use crate::operate::cli::shared;
 use crate::remember::memory::Memory;
 use crate::remember::runs::Run;
 use crate::remember::store::Store;
@@ -139,7 +140,7 @@ impl Place {
 
     /// Where what a command reads lies, if it is too large for its run.
     fn inputs(&self) -> PathBuf {
-        self.locks.clone().unwrap_or_else(stage::shared_folder).join("input")
+        self.locks.clone().unwrap_or_else(shared::of_user).join("input")
     }
 }
 
@@ -150,7 +151,7 @@ fn open(session: &mut Session<'_, '_>, asked: &Exec) -> Result<Place, Stop> {
     }
     let failure = match session.opened(Need::Create) {
         Ok(Opened::Sqlite(store)) => {
-            let locks = Some(plan::locks_beside(store.path()));
+            let locks = Some(shared::beside(store.path()));
             return Ok(Place { locks, ..Place::of(Arc::new(store)) });
         }
         Ok(Opened::Postgres(store, _)) => return Ok(Place::of(Arc::new(store))),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::base::canonical::Key;
@@ -254,13 +254,6 @@ where
         Ok(_) => Ok(Some(given.to_owned())),
         Err(error) => Err(Failure::usage(format!("--{name}: {error}"))),
     }
-}
-
-/// Where what processes of this machine share is: beside the store where it is a file.
-pub(super) fn locks_beside(store: &Path) -> PathBuf {
-    let mut name = store.as_os_str().to_owned();
-    name.push("-lock");
-    PathBuf::from(name)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::base::time::{Clock, later};
 use crate::decide::{breaker, quota, retry};
 use crate::operate::cli::exec::form::{Class, Form};
 use crate::operate::cli::exec::{codes, secrets};
+use crate::operate::cli::shared;
 use crate::remember::store::Store;
 
 /// A command that runs for so long has its beginning told to the monitor before its end.
@@ -141,12 +142,12 @@ impl Stage {
         if alive.is_some() {
             return Ok(());
         }
-        let folder = self.form.locks.clone().unwrap_or_else(shared_folder);
+        let folder = self.form.locks.clone().unwrap_or_else(shared::of_user);
         let failed = |error: std::io::Error| {
             let what = format!("whether it still runs cannot be told, in {}: {error}", folder.display());
             StepError::transient("exec.child_unknown", what)
         };
-        make_folder(&folder).map_err(failed)?;
+        shared::make(&folder).map_err(failed)?;
         let path = folder.join(format!("child-{run}"));
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
         if file.try_lock().is_err() {
@@ -324,21 +325,4 @@ impl Classify for Scored {
     fn fault(&self) -> Fault {
         self.0.clone()
     }
-}
-
-/// Where locks are that processes of one user on this machine share, where the store is no file.
-pub(super) fn shared_folder() -> PathBuf {
-    std::env::temp_dir().join(format!("unattended-{}", rustix::process::geteuid().as_raw()))
-}
-
-/// Makes it, for its owner alone.
-pub(super) fn make_folder(folder: &std::path::Path) -> std::io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let found = fs::symlink_metadata(folder)?;
-    let own = rustix::process::geteuid().as_raw();
-    if found.is_dir() && (found.uid() == own || found.uid() == 0 || own == 0) {
-        return Ok(());
-    }
-    Err(std::io::Error::other("it belongs to somebody else"))
 }
