@@ -68,6 +68,7 @@ pub fn init(format: Format) -> Result<(), Error> {
 /// As [`init`].
 pub fn init_with(format: Format, filter: &str) -> Result<(), Error> {
     let targets = targets(filter)?;
+    // Where nobody reads any more nothing is said of that either: it would be said there, and end the thread.
     let layer = match format {
         Format::Json => fmt::layer()
             .json()
@@ -75,11 +76,12 @@ pub fn init_with(format: Format, filter: &str) -> Result<(), Error> {
             .with_current_span(true)
             .with_span_list(false)
             .with_writer(io::stderr)
+            .log_internal_errors(false)
             .boxed(),
         Format::Human => {
             let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
             let colour = io::stderr().is_terminal() && !plain;
-            fmt::layer().with_ansi(colour).with_writer(io::stderr).boxed()
+            fmt::layer().with_ansi(colour).with_writer(io::stderr).log_internal_errors(false).boxed()
         }
     };
     let layer: Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync> = layer;

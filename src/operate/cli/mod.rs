@@ -364,15 +364,16 @@ fn tell(failure: &Failure, host: &Host, json: bool, io: &mut Io<'_>) -> Exit {
 }
 
 fn with_process_streams<T>(run: impl FnOnce(&mut Io<'_>) -> T) -> T {
-    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let (stdin, stdout, mut stderr) = (io::stdin(), io::stdout(), io::stderr());
     let terminal = stdout.is_terminal();
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let ask = stdin.is_terminal() && stderr.is_terminal();
     run(&mut Io {
         input: &mut stdin.lock(),
-        out: &mut BufWriter::new(stdout.lock()),
-        err: &mut stderr.lock(),
+        // Not locked: other threads log there while this one waits for them.
+        out: &mut BufWriter::new(stdout),
+        err: &mut stderr,
         terminal,
         colour: terminal && !set("NO_COLOR") && !dumb,
         ask,
