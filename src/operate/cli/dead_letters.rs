@@ -88,7 +88,7 @@ fn table(session: &mut Session<'_, '_>, runs: &[Run]) -> Result<(), Stop> {
             (id.clone(), paint.bold(&id)),
             plain(run.job()),
             (state.to_owned(), paint.state(state, state)),
-            plain(&run.body.attempt.to_string()),
+            plain(&run.tries().to_string()),
             plain(&when.short(since)),
             plain(&why),
             plain(&next),

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::base::redact::{Names, Redact as _};
 use crate::base::text::rfc3339;
 use crate::base::time::Timestamp;
 use crate::remember::runs::{Body, FaultRecord, Question, Run, StepRecord, Wait};
-use crate::remember::store::StoredEvent;
+use crate::remember::store::{self, StoredEvent};
 
 /// A run in a list.
 #[derive(Serialize)]
@@ -33,7 +33,7 @@ impl<'a> Line<'a> {
             run_id: run.id(),
             job: run.job(),
             state: run.state().as_str(),
-            attempts: run.body.attempt,
+            attempts: run.tries(),
             code: &run.body.code,
             why: &run.body.why,
             created_at: rfc3339(run.record.created_at),
@@ -56,7 +56,9 @@ pub(super) struct Whole<'a> {
 
 impl<'a> Whole<'a> {
     pub(super) fn of(run: &'a Run, history: &'a [StoredEvent], cut: bool, next: Vec<String>) -> Self {
-        Self { line: Line::of(run), history: history.iter().map(Event::of).collect(), history_cut: cut, next }
+        let mut count = Count::default();
+        let history = history.iter().map(|stored| Event::of(stored, &mut count)).collect();
+        Self { line: Line::of(run), history, history_cut: cut, next }
     }
 }
 
@@ -163,7 +165,7 @@ struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    fn of(stored: &'a StoredEvent) -> Self {
+    fn of(stored: &'a StoredEvent, count: &mut Count) -> Self {
         let event = &stored.event;
         Self {
             seq: stored.seq,
@@ -173,10 +175,46 @@ impl<'a> Event<'a> {
             why: &event.why,
             actor: &event.actor,
             step: event.step.as_deref(),
-            attempt: event.attempt,
+            attempt: count.of(event),
             at: rfc3339(stored.at),
             data: event.data.as_deref().map(kept),
         }
+    }
+}
+
+/// Counts the attempts of a history as [`Run::tries`] does: an attempt of the run may be several of a step.
+#[derive(Default)]
+struct Count {
+    /// The attempt of the run that is under way.
+    attempt: u32,
+    /// The tries of all attempts before it.
+    before: u32,
+    /// The step's own attempt within it.
+    step: u32,
+}
+
+impl Count {
+    fn of(&mut self, event: &store::Event) -> u32 {
+        #[derive(Deserialize)]
+        struct Data {
+            step_attempt: u32,
+            delay_ms: Option<u64>,
+        }
+        if event.attempt == 0 {
+            return 0;
+        }
+        if event.attempt > self.attempt {
+            // What lies before a history that was cut has left no numbers of its steps.
+            let unseen = event.attempt - self.attempt - 1;
+            self.before = self.before.saturating_add(self.step).saturating_add(unseen);
+            (self.attempt, self.step) = (event.attempt, 1);
+        }
+        let data = event.data.as_deref().and_then(|data| serde_json::from_str::<Data>(data).ok());
+        let Some(data) = data else { return self.before.saturating_add(self.step) };
+        let shown = self.before.saturating_add(data.step_attempt);
+        // After the wait it is tried once more.
+        self.step = self.step.max(data.step_attempt.saturating_add(u32::from(data.delay_ms.is_some())));
+        shown
     }
 }
 

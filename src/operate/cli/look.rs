@@ -61,7 +61,7 @@ pub(super) fn table(session: &mut Session<'_, '_>, runs: &[Run]) -> Result<(), S
             (id.clone(), paint.bold(&id)),
             plain(run.job()),
             (state.to_owned(), paint.state(state, state)),
-            plain(&run.body.attempt.to_string()),
+            plain(&run.tries().to_string()),
             plain(&when.short(run.record.created_at)),
             plain(&took),
             plain(&why),
@@ -144,7 +144,7 @@ fn facts(whole: &Whole, when: When, paint: Paint) -> Facts {
         1 => String::from(", 1 process died at it"),
         n => format!(", {n} processes died at it"),
     };
-    facts.painted("attempts", format!("{}{crashes}", body.attempt));
+    facts.painted("attempts", format!("{}{crashes}", run.tries()));
     facts.painted("created", when.long(record.created_at));
     for (name, at) in [
         ("started", body.started_at),

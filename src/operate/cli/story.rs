@@ -20,7 +20,7 @@ const DATE: usize = "2026-11-22 01:02:03".len();
 /// The whole in one sentence: how it stands, since when, and why.
 pub(super) fn summary(run: &Run) -> String {
     let body = &run.body;
-    let tries = match body.attempt {
+    let tries = match run.tries() {
         0 => String::from("not tried yet"),
         1 => String::from("tried once"),
         n => format!("tried {n} times"),

@@ -1,5 +1,6 @@
 //! Runs as they are read: one, a page, or the one that a person meant.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::base::time::Timestamp;
@@ -66,6 +67,23 @@ impl Run {
     #[must_use]
     pub const fn state(&self) -> State {
         self.state
+    }
+
+    /// How often it was tried, retries of a step within one attempt of the run among them: each attempt of the run counts as
+    /// often as the step that was tried most in it. Of a run whose older faults are not kept any more, at least so often.
+    #[must_use]
+    pub fn tries(&self) -> u32 {
+        let body = &self.body;
+        let mut most: BTreeMap<u32, u32> = BTreeMap::new();
+        for fault in body.faults.iter().filter(|fault| (1..=body.attempt).contains(&fault.attempt)) {
+            let tries = most.entry(fault.attempt).or_default();
+            *tries = fault.step_attempt.max(*tries);
+        }
+        // The last try of an attempt that ended well is no fault.
+        let well = self.state == State::Succeeded && most.contains_key(&body.attempt);
+        let more =
+            most.values().map(|tries| tries.saturating_sub(1)).fold(u32::from(well), u32::saturating_add);
+        body.attempt.saturating_add(more)
     }
 
     /// How long it took, from the first work on it to its end, in milliseconds; `None` while it has not ended.

@@ -89,8 +89,7 @@ impl Ended {
     }
 
     fn attempts(&self) -> u32 {
-        let before = self.run.as_ref().map_or(0, |run| run.body.attempt);
-        if self.ran() { before.saturating_sub(1).saturating_add(self.starts) } else { before }
+        self.run.as_ref().map_or(self.starts, Run::tries)
     }
 
     /// What to type next.

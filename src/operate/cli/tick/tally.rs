@@ -52,7 +52,7 @@ pub(super) fn tally(store: &Arc<dyn Store>, now: Now) -> Result<(), Stop> {
             (State::Succeeded, Some(took)) => Ended::ok(took),
             _ => Ended::failed(),
         };
-        let end = end.retried(run.body.attempt > 1).dead_lettered(run.is_dead_letter());
+        let end = end.retried(run.tries() > 1).dead_lettered(run.is_dead_letter());
         statistics.note(&Subject::job(run.job()), end, Now { wall: *at, ..now });
     }
     let written = statistics.flush_blocking();
