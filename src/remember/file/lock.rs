@@ -64,6 +64,13 @@ impl Lock {
         }
     }
 
+    /// Programs that are started from now on hold it too, as those of flock(1) do: it stays taken while one of them runs, should this
+    /// process be killed. Given back it is free, whoever still runs.
+    #[cfg(all(feature = "cli", unix))]
+    pub(crate) fn hand_on(&self) -> io::Result<()> {
+        Ok(rustix::io::fcntl_setfd(&self.file, rustix::io::FdFlags::empty())?)
+    }
+
     fn held(mut file: fs::File) -> Self {
         // Said as a help to those who wait; where it cannot be said, the lock holds all the same.
         drop(note(&mut file, &std::process::id().to_string()));

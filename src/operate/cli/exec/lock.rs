@@ -53,7 +53,10 @@ fn by_file(job: &str, folder: PathBuf) -> Result<Asked, Failure> {
     };
     shared::make(&folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
     match Lock::take(shared::file_for(&folder, "job", job), Duration::ZERO) {
-        Ok(lock) => Ok(Asked::Mine(Only::File(lock))),
+        Ok(lock) => {
+            lock.hand_on().map_err(|error| failed(error.to_string()))?;
+            Ok(Asked::Mine(Only::File(lock)))
+        }
         Err(file::Error::Busy { holder: Some(pid), .. }) => Ok(Asked::Busy(format!("process {pid}"))),
         Err(file::Error::Busy { .. }) => Ok(Asked::Busy(String::from("another process"))),
         Err(error) => Err(failed(chain(&error))),

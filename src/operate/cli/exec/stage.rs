@@ -135,7 +135,7 @@ impl Stage {
 
     /// What an earlier process has started for this run may live on though that is gone.
     fn alone(&self, run: &str) -> Result<(), StepError> {
-        if !matches!(self.form.effect, Class::Idempotent | Class::Verify) {
+        if self.form.effect == Class::Pure {
             return Ok(());
         }
         let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
