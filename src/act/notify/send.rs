@@ -72,23 +72,25 @@ impl Alerts {
             return Ok(sent);
         }
         let mut over = Vec::new();
+        // Who has not answered in this pass is not waited for with each page once more.
+        let mut silent = Vec::new();
         for known in self.unsent(UNSENT).await?.0 {
             let due = known.kept.page.as_ref().is_some_and(|page| page.tried.is_due(now.wall));
             if known.leased || !due {
                 sent.left = sent.left.saturating_add(1);
                 continue;
             }
-            self.send_one(known, now.wall, &mut over, &mut sent).await?;
+            self.send_one(known, now.wall, (&mut over, &mut silent), &mut sent).await?;
         }
         for chunk in over.chunks(CHUNK) {
             self.hold_back(chunk, now.wall).await?;
         }
-        self.send_digest(now.wall, &mut sent).await?;
+        self.send_digest(now.wall, &mut silent, &mut sent).await?;
         Ok(sent)
     }
 
     pub(super) async fn send_test(&self, now: Now) -> Vec<(String, Result<(), SinkError>)> {
-        deliver(&self.inner.outlets, &[], &Arc::new(self.test_page(now.wall))).await
+        deliver(&self.inner.outlets, &[], &mut Vec::new(), &Arc::new(self.test_page(now.wall))).await
     }
 
     /// The alerts of a kind, oldest first, and whether there are more than were read.
@@ -103,7 +105,7 @@ impl Alerts {
         &self,
         mut known: Known,
         now: Timestamp,
-        over: &mut Vec<Known>,
+        (over, silent): (&mut Vec<Known>, &mut Vec<String>),
         sent: &mut Sent,
     ) -> Result<(), Error> {
         let Some(page) = &mut known.kept.page else { return Ok(()) };
@@ -131,7 +133,8 @@ impl Alerts {
             sent.left = sent.left.saturating_add(1);
             return Ok(());
         };
-        let answers = deliver(&self.inner.outlets, &done, &Arc::new(self.page(&known, says))).await;
+        let page = Arc::new(self.page(&known, says));
+        let answers = deliver(&self.inner.outlets, &done, silent, &page).await;
         self.mark(&known, fence, says, &answers, now, sent).await
     }
 
@@ -226,7 +229,12 @@ impl Alerts {
         Ok(false)
     }
 
-    async fn send_digest(&self, now: Timestamp, sent: &mut Sent) -> Result<(), Error> {
+    async fn send_digest(
+        &self,
+        now: Timestamp,
+        silent: &mut Vec<String>,
+        sent: &mut Sent,
+    ) -> Result<(), Error> {
         let all = self.limit().await?;
         let due = all.limit.digest_due(&self.inner.policy).is_some_and(|due| due <= now);
         if !due || all.leased || !all.tried.is_due(now) {
@@ -238,7 +246,7 @@ impl Alerts {
         let answers = if held.is_empty() {
             Vec::new()
         } else {
-            deliver(&self.inner.outlets, &all.tried.done, &Arc::new(page)).await
+            deliver(&self.inner.outlets, &all.tried.done, silent, &Arc::new(page)).await
         };
         let whole = answers.iter().all(|(_, answer)| answer.is_ok());
         for (name, answer) in &answers {

@@ -70,6 +70,27 @@ fn what_a_killed_process_did_not_send_is_sent_by_the_next_once() {
 }
 
 #[test]
+fn a_sink_that_does_not_answer_is_waited_for_once_in_a_pass() {
+    let (store, now, asked) = (memory(), System.now(), Arc::new(AtomicU32::new(0)));
+    let (pager, counted) = (Pager::default(), Arc::clone(&asked));
+    let silent = move |_: &Page| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Err(SinkError::TimedOut { after: MINUTE })
+    };
+    let alerts = pager.on(alerts(&store)).sink("silent", silent).build().unwrap();
+    for job in ["mail", "feed", "bill"] {
+        let _decision = alerts.raise_blocking(&overdue(job, now), now).unwrap();
+    }
+    let sent = alerts.send_blocking(now).unwrap();
+    assert_eq!((sent.pages, sent.left, asked.load(Ordering::SeqCst)), (0, 3, 1), "{sent:?}");
+    assert_eq!(pager.take().len(), 3, "the other sink has all");
+    let later = Now { wall: now.wall + HOUR, ..now };
+    let _sent = alerts.send_blocking(later).unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 2, "the next pass asks it again");
+    assert_eq!(pager.take().len(), 0);
+}
+
+#[test]
 fn two_that_send_at_once_send_it_once() {
     let (store, now, sent) = (memory(), System.now(), Arc::new(AtomicU32::new(0)));
     let _decision = alerts(&store).build().unwrap().raise_blocking(&overdue("mail", now), now).unwrap();

@@ -44,7 +44,10 @@ impl Sink for Command {
         let mut line = serde_json::to_vec(page).map_err(SinkError::failed)?;
         line.push(b'\n');
         let command = self.command.clone().stdin(Stdin::Bytes(line)).timeout(self.timeout);
-        command.run_blocking().map(drop).map_err(|error| SinkError::failed(chain(&error)))
+        command.run_blocking().map(drop).map_err(|error| match error {
+            command::Error::Timeout { .. } => SinkError::TimedOut { after: self.timeout },
+            error => SinkError::failed(chain(&error)),
+        })
     }
 
     fn timeout(&self) -> Option<Duration> {

@@ -109,13 +109,19 @@ impl Drop for Back {
 
 type Answer = (String, Result<(), SinkError>);
 
-/// Sends a page by all that have not taken it, side by side; what each said.
-pub(super) async fn deliver(outlets: &[Outlet], done: &[String], page: &Arc<Page>) -> Vec<Answer> {
+/// Sends a page by all that have not taken it, side by side; what each said. Of those that are `silent` already none is waited for
+/// again, and each that does not answer becomes one.
+pub(super) async fn deliver(
+    outlets: &[Outlet],
+    done: &[String],
+    silent: &mut Vec<String>,
+    page: &Arc<Page>,
+) -> Vec<Answer> {
     let mut answers = Vec::new();
     let mut group = Group::threads("alerts").at_once(outlets.len().max(1));
     let mut asked = Vec::new();
     for outlet in outlets.iter().filter(|outlet| !done.contains(&outlet.name)) {
-        if outlet.busy.swap(true, Ordering::AcqRel) {
+        if silent.contains(&outlet.name) || outlet.busy.swap(true, Ordering::AcqRel) {
             answers.push((outlet.name.clone(), Err(SinkError::Hangs)));
             continue;
         }
@@ -145,6 +151,9 @@ pub(super) async fn deliver(outlets: &[Outlet], done: &[String], page: &Arc<Page
             Some(Outcome::Panicked { message }) => Err(SinkError::Panicked(message)),
             _ => Err(SinkError::failed("there is no thread to send it on")),
         };
+        if matches!(answer, Err(SinkError::TimedOut { .. })) {
+            silent.push(name.clone());
+        }
         answers.push((name, answer));
     }
     answers
