@@ -1,5 +1,6 @@
 //! `exec`: a command as a recorded run, through the real binary.
 
+mod asked_to_end;
 mod bad;
 mod cost;
 mod deps;

@@ -318,3 +318,34 @@ fn a_bad_day_of_forty_jobs_is_finished_by_ticks_alone_and_pages_once_for_each_ca
     let calm = shop.say(&["status"]);
     assert_eq!(calm.exit, Exit::Done, "{calm:?}");
 }
+
+#[test]
+fn what_only_who_typed_it_can_run_is_told_after_an_hour_and_over_when_it_is_typed_again() {
+    let shop = Shop::new();
+    let typed =
+        ["--json", "exec", "--name", "sec", "--key", "k", "--secret-arg", "2", "--", "sh", "-c", "true"];
+    shop.say(&["hold", "job:sec", "--reason", "later"]);
+    let exit = shop.say(&typed).exit;
+    assert_eq!(exit, Exit::NotNow);
+    shop.say(&["release", "job:sec"]);
+    shop.tick();
+    shop.pass(50 * MINUTE);
+    shop.tick();
+    assert_eq!(shop.pages().len(), 0, "whoever typed it may type it again");
+    shop.pass(11 * MINUTE);
+    for _ in 0..3 {
+        shop.tick();
+    }
+    let pages = shop.pages();
+    assert_eq!(pages.len(), 1, "{pages:#?}");
+    assert_eq!((&pages[0]["code"], &pages[0]["subject"]), (&"exec.not_runnable".into(), &"job:sec".into()));
+    assert!(pages[0]["why"].as_str().unwrap().contains("type the command again"), "{pages:#?}");
+    let exit = shop.say(&typed).exit;
+    assert_eq!(exit, Exit::Program(0));
+    for _ in 0..3 {
+        shop.pass(31 * MINUTE);
+        shop.tick();
+    }
+    let listed = shop.say(&["--json", "alerts"]).lines();
+    assert!(listed.is_empty(), "{listed:#?}");
+}

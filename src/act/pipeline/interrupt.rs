@@ -59,7 +59,7 @@ impl Interrupt {
     }
 
     /// The signal that nobody has taken yet.
-    pub(in crate::act) fn take(&self) -> Option<i32> {
+    pub(crate) fn take(&self) -> Option<i32> {
         number(self.shared.pending.swap(0, Ordering::SeqCst))
     }
 
@@ -115,7 +115,9 @@ pub(in crate::act) struct Sent(pub(in crate::act) i32);
 impl fmt::Display for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
+            1 => f.write_str("SIGHUP"),
             2 => f.write_str("SIGINT"),
+            3 => f.write_str("SIGQUIT"),
             15 => f.write_str("SIGTERM"),
             other => write!(f, "signal {other}"),
         }

@@ -151,7 +151,8 @@ pub(super) fn report(
         let was = outcome.chosen.state();
         match &outcome.result {
             Ok(run) if session.json() => {
-                session.object(&Answer { due_at: run.record.due_at.map(rfc3339), ..Answer::of(run) })?;
+                let why = exec::not_stored(run).map(str::to_owned);
+                session.object(&Answer { due_at: run.record.due_at.map(rfc3339), why, ..Answer::of(run) })?;
             }
             Ok(run) => {
                 let now = session.host.clock.now().wall;
@@ -159,6 +160,10 @@ pub(super) fn report(
                 let due = due.map(|due| format!(", due {}", relative(due, now))).unwrap_or_default();
                 let id = shown(run.id());
                 writeln!(session.io.out, "run {id} was {was} and is {}{due}", run.state())?;
+                if let Some(why) = exec::not_stored(run) {
+                    session.io.out.flush()?;
+                    writeln!(session.io.err, "run {id} waits for whoever typed it: {why}")?;
+                }
             }
             Err(error) => {
                 left += 1;
@@ -258,7 +263,7 @@ fn replayed(session: &mut Session<'_, '_>, run: &Run, before: Option<&str>) -> R
     let version = run.body.code_version.as_deref().or(session.host.code_version.as_deref());
     let state = run.state();
     if session.json() {
-        let (attempts, code, why) = (run.body.attempt, run.body.code.as_str(), run.body.why.as_str());
+        let (attempts, code, why) = (run.tries(), run.body.code.as_str(), run.body.why.as_str());
         session.object(&Replayed {
             run_id: run.id(),
             state: state.as_str(),

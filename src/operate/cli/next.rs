@@ -59,8 +59,8 @@ pub(super) fn first(session: &Session<'_, '_>, run: &Run, id: &str) -> Next {
 fn about(session: &Session<'_, '_>, run: &Run, id: &str) -> Vec<Next> {
     let (program, state) = (session.program(), run.state());
     let mut next = Vec::new();
-    let replays =
-        exec::is_command(run) || session.host.replayer.as_ref().is_some_and(|replayer| replayer.knows(run));
+    let replays = (exec::is_command(run) && exec::not_stored(run).is_none())
+        || session.host.replayer.as_ref().is_some_and(|replayer| replayer.knows(run));
     if replays && !state.is_held() {
         match state {
             State::NeedsReview => {}

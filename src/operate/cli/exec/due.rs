@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::act::monitor::Monitor;
 use crate::act::pipeline::Interrupt;
-use crate::base::time::Moment;
+use crate::base::time::Timestamp;
 use crate::decide::run::State;
 use crate::operate::cli::exec::form::Form;
-use crate::operate::cli::exec::{lock, replay};
-use crate::operate::cli::failure::{Failure, Stop};
-use crate::operate::cli::session::{Need, Session};
+use crate::operate::cli::exec::lock;
+use crate::operate::cli::exec::replay::{self, Again};
+use crate::operate::cli::failure::Failure;
 use crate::remember::blocking::block_on;
 use crate::remember::runs::{Run, Runs};
 use crate::remember::store::{Ns, Order, Pages, Query, Store};
@@ -22,38 +23,39 @@ const LEFT_MAX: usize = 100;
 /// What one pass did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::operate::cli) struct Worked {
-    /// So many commands were run.
+    /// So many runs' commands were run.
     pub(in crate::operate::cli) ran: u64,
     /// So many were not worth running any more.
     pub(in crate::operate::cli) expired: u64,
-    /// Runs that were left alone, and why.
-    pub(in crate::operate::cli) left: Vec<(String, String)>,
+    /// Runs that were left alone.
+    pub(in crate::operate::cli) left: Vec<Left>,
+    /// Whether all that was due was looked at.
+    pub(in crate::operate::cli) whole: bool,
 }
 
-/// Runs what is due of all jobs that are commands, oldest first, each of them once; begins none after `deadline`. Safe twice at once:
-/// who claims a run has it. What they write is kept with the runs, and shown nowhere.
+/// A run that was left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::operate::cli) struct Left {
+    pub(in crate::operate::cli) run: String,
+    pub(in crate::operate::cli) job: String,
+    /// Since when it is due.
+    pub(in crate::operate::cli) due: Timestamp,
+    pub(in crate::operate::cli) why: String,
+    /// Whether nothing but a person changes that: it is not just that somebody else is at it.
+    pub(in crate::operate::cli) stuck: bool,
+}
+
+/// Runs what is due of all jobs that are commands, oldest first, each of them once; begins none once `over` says so. Safe twice at
+/// once: who claims a run has it. What they write is kept with the runs, and shown nowhere. `interrupt` reaches the command that runs.
 ///
 /// # Errors
-/// When the store cannot be opened or read. One run that fails is no error.
+/// When the store cannot be read. One run that fails is no error.
 pub(in crate::operate::cli) fn work_off(
-    session: &mut Session<'_, '_>,
-    deadline: Moment,
-) -> Result<Worked, Stop> {
-    let store = session.store(Need::Write)?;
-    work_off_on(session, &store, deadline, &Interrupt::on(Arc::clone(&session.host.clock)))
-}
-
-/// The same on a store that is open already; `interrupt` ends it.
-///
-/// # Errors
-/// As there.
-pub(in crate::operate::cli) fn work_off_on(
-    session: &Session<'_, '_>,
     store: &Arc<dyn Store>,
-    deadline: Moment,
+    monitor: &Monitor,
+    over: &dyn Fn() -> bool,
     interrupt: &Interrupt,
-) -> Result<Worked, Stop> {
-    let monitor = session.config_or_none()?.monitor(Arc::clone(store))?;
+) -> Result<Worked, Failure> {
     let mut worked = Worked::default();
     let states = [State::Queued, State::FailedTransient, State::Processing];
     let query = Query {
@@ -66,7 +68,7 @@ pub(in crate::operate::cli) fn work_off_on(
     let mut pages = Pages::of(&**store, query).most(PAGES_MAX);
     while let Some(records) = block_on(pages.next()).map_err(|error| Failure::of_store(&error))? {
         for record in records {
-            if interrupt.clock().moment() >= deadline || interrupt.signal().is_some() {
+            if over() {
                 return Ok(worked);
             }
             // What cannot be read here may be a newer release's.
@@ -76,6 +78,7 @@ pub(in crate::operate::cli) fn work_off_on(
             one(store, &run, &form, pulse, interrupt, &mut worked);
         }
     }
+    worked.whole = !pages.cut();
     Ok(worked)
 }
 
@@ -87,15 +90,18 @@ fn one(
     interrupt: &Interrupt,
     worked: &mut Worked,
 ) {
-    let mut leave = |why: String| {
+    let mut leave = |why: String, stuck: bool| {
         if worked.left.len() < LEFT_MAX {
-            worked.left.push((run.id().to_owned(), why));
+            let due = run.record.due_at.unwrap_or(run.record.updated_at);
+            worked.left.push(Left { run: run.id().to_owned(), job: run.job().to_owned(), due, why, stuck });
         }
     };
     let _only = match lock::ask(run.job(), form, store) {
         Ok(lock::Asked::Mine(only)) => only,
-        Ok(lock::Asked::Busy(who)) => return leave(format!("one of its runs is being worked on, by {who}")),
-        Err(failure) => return leave(failure.message),
+        Ok(lock::Asked::Busy(who)) => {
+            return leave(format!("one of its runs is being worked on, by {who}"), false);
+        }
+        Err(failure) => return leave(failure.message, true),
     };
     let over = run.record.expires_at.is_some_and(|at| at <= interrupt.clock().now().wall);
     // One that is over is only ended, and one that was cut in the middle and is unsafe only asked about.
@@ -104,17 +110,19 @@ fn one(
         && !asks
         && let Err(why) = replay::replayable(form)
     {
-        return leave(why);
+        return leave(why, true);
     }
     match replay::again(store, run, form, pulse, None, interrupt) {
-        Ok(Some(after)) if after.state() == State::Expired => worked.expired += 1,
-        Ok(Some(_)) => worked.ran += 1,
-        Ok(None) => {
+        Ok(Again { run: Some(after), .. }) if after.state() == State::Expired => worked.expired += 1,
+        Ok(Again { run: Some(_), starts: 1.. }) => worked.ran += 1,
+        // Put off again, or asked about.
+        Ok(Again { run: Some(after), .. }) => leave(after.body.why, false),
+        Ok(Again { run: None, .. }) => {
             let after = block_on(Runs::new(Arc::clone(store)).get(run.id()));
             if after.is_ok_and(|after| after.is_some_and(|after| after.state() == State::Expired)) {
                 worked.expired += 1;
             }
         }
-        Err(error) => leave(error.to_string()),
+        Err(error) => leave(error.to_string(), true),
     }
 }

@@ -94,21 +94,23 @@ fn write_captured(to: &mut dyn Write, captured: &Captured) -> std::io::Result<()
     to.write_all(&captured.tail)
 }
 
-/// Listens to SIGTERM and SIGINT until it is dropped.
-pub(super) struct Listening {
-    pub(super) interrupt: Interrupt,
+/// Listens to what asks a program to end, until it is dropped: SIGTERM and SIGINT, SIGQUIT, and where it is not ignored SIGHUP, as
+/// the command has a process group of its own, which a terminal that is closed does not reach.
+pub(in crate::operate::cli) struct Listening {
+    pub(in crate::operate::cli) interrupt: Interrupt,
     ids: Vec<signal_hook::SigId>,
 }
 
 impl Listening {
-    pub(super) fn begin(clock: Arc<dyn Clock>) -> Result<Self, Failure> {
-        use signal_hook::consts::{SIGINT, SIGTERM};
+    pub(in crate::operate::cli) fn begin(clock: Arc<dyn Clock>) -> Result<Self, Failure> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
         let mut listening = Self { interrupt: Interrupt::on(clock), ids: Vec::new() };
-        for signal in [SIGINT, SIGTERM] {
+        let hangs_up = (!ignores_hang_up()).then_some(SIGHUP);
+        for signal in [SIGINT, SIGTERM, SIGQUIT].into_iter().chain(hangs_up) {
             for slot in listening.interrupt.slots() {
                 let number = usize::try_from(signal).unwrap_or_default();
                 let id = signal_hook::flag::register_usize(signal, slot, number).map_err(|error| {
-                    let message = format!("cannot listen to SIGTERM and SIGINT: {error}");
+                    let message = format!("cannot listen to signals: {error}");
                     Failure::new(Exit::Failed, "exec.no_signals", message)
                 })?;
                 listening.ids.push(id);
@@ -116,6 +118,13 @@ impl Listening {
         }
         Ok(listening)
     }
+}
+
+/// Whether whoever started this wants it to outlive the terminal, as nohup does. Where that cannot be known it may.
+fn ignores_hang_up() -> bool {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return true };
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_none_or(|mask| mask & 1 == 1)
 }
 
 impl Drop for Listening {

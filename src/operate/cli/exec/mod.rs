@@ -22,7 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use asked::Exec;
-pub(super) use replay::{Replayer, is_command, typed};
+pub(super) use front::Listening;
+pub(super) use replay::{Replayer, is_command, not_stored, typed};
 
 use crate::act::job::{self as jobs, Job, Verdict};
 use crate::act::monitor::Pulse;
@@ -34,7 +35,7 @@ use crate::operate::cli::config::Expected;
 use crate::operate::cli::exec::answer::Ended;
 use crate::operate::cli::exec::asked::{OnBusy, StoreDown};
 use crate::operate::cli::exec::form::Stored;
-use crate::operate::cli::exec::front::{Listening, Through};
+use crate::operate::cli::exec::front::Through;
 use crate::operate::cli::exec::plan::Plan;
 use crate::operate::cli::exec::stage::{Hear, Own, Stage};
 use crate::operate::cli::failure::{Exit, Failure, Stop};
@@ -44,6 +45,8 @@ use crate::remember::memory::Memory;
 use crate::remember::runs::Run;
 use crate::remember::store::Store;
 
+/// A run that waits, and that nothing but a person can go on with.
+pub(super) const NOT_RUNNABLE: &str = "exec.not_runnable";
 /// What is kept of each stream of the command while it runs, in bytes.
 const OUTPUT_MAX: usize = 64 * 1024;
 /// The same where it is shown only when the command fails.

@@ -20,6 +20,8 @@ use crate::remember::blocking::block_on;
 use crate::remember::runs::{Replayed, Run};
 use crate::remember::store::Store;
 
+const NOT_STORED: &str = "its command has words that were not stored, being secret or too long: type the command again, under the same key";
+
 /// Runs again what `exec` has run.
 pub(in crate::operate::cli) struct Replayer {
     pub(in crate::operate::cli) clock: Arc<dyn Clock>,
@@ -66,7 +68,7 @@ impl cli::Replayer for Replayer {
         let id = run.id().to_owned();
         let taken = again(&store, &run, &form, None, Some(hear), &listening.interrupt)?;
         drop(only);
-        match taken {
+        match taken.run {
             Some(_) => Ok(id),
             None => Err(format!("run {id} could not be taken: somebody holds it, or it is paused").into()),
         }
@@ -101,12 +103,15 @@ fn queued_anew(
     })
 }
 
+/// Why nobody but who types the command again can run it, if that is so.
+pub(in crate::operate::cli) fn not_stored(run: &Run) -> Option<&'static str> {
+    Form::of(run).filter(|form| !form.hidden.is_empty()).map(|_| NOT_STORED)
+}
+
 /// Why a run cannot be run again from its record, if it cannot.
 pub(super) fn replayable(form: &Form) -> Result<(), String> {
     if !form.hidden.is_empty() {
-        return Err(String::from(
-            "its command has words that were not stored, being secret or too long: type the command again, under the same key",
-        ));
+        return Err(String::from(NOT_STORED));
     }
     let here = rustix::process::geteuid().as_raw();
     if form.uid != here {
@@ -118,7 +123,15 @@ pub(super) fn replayable(form: &Form) -> Result<(), String> {
     Ok(())
 }
 
-/// Works on a run that is there; none if it could not be taken.
+/// What became of a run that was to be worked on.
+pub(super) struct Again {
+    /// None if it could not be taken.
+    pub(super) run: Option<Run>,
+    /// How often its command was started.
+    pub(super) starts: u32,
+}
+
+/// Works on a run that is there.
 pub(super) fn again(
     store: &Arc<dyn Store>,
     run: &Run,
@@ -126,7 +139,7 @@ pub(super) fn again(
     pulse: Option<Pulse>,
     hear: Option<Arc<Hear>>,
     interrupt: &Interrupt,
-) -> Result<Option<Run>, Box<dyn Error + Send + Sync>> {
+) -> Result<Again, Box<dyn Error + Send + Sync>> {
     let own = Own {
         words: form.argv.iter().map(Word::os).collect(),
         stdin: plan::stored_stdin(form)?,
@@ -139,5 +152,6 @@ pub(super) fn again(
     };
     let stage = Arc::new(Stage::new(run.job(), form, own, store)?);
     let job = job::of(run.job(), form, &stage, pulse, run.record.expires_at)?;
-    Ok(job.resume_in_front(store, run, interrupt)?)
+    let run = job.resume_in_front(store, run, interrupt)?;
+    Ok(Again { run, starts: stage.starts() })
 }

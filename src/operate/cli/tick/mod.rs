@@ -6,6 +6,7 @@
 mod prune;
 mod tally;
 mod watch;
+mod work;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +19,10 @@ use crate::base::text::shown;
 use crate::base::time::Moment;
 use crate::decide::heartbeat;
 use crate::operate::cli::config::{Config, Expected};
+use crate::operate::cli::exec::due::Worked;
 use crate::operate::cli::failure::{Exit, Failure, Stop, chain};
+use crate::operate::cli::metrics;
 use crate::operate::cli::session::{Need, Session};
-use crate::operate::cli::{exec, metrics};
 use crate::remember::blocking::block_on;
 use crate::remember::store::Store;
 
@@ -41,7 +43,7 @@ pub(super) struct Tick {
 
 #[derive(Debug, Default, Serialize)]
 struct Answer {
-    /// Runs that were worked on.
+    /// Runs whose commands were run.
     ran: u64,
     /// Runs and waits whose time is over.
     expired: u64,
@@ -55,7 +57,17 @@ struct Answer {
     unsent: u64,
     /// Runs and other records that were deleted.
     pruned: u64,
+    /// Runs that are due and were left alone.
+    left: Vec<Left>,
     failed: Vec<Part>,
+}
+
+/// A run that was left alone.
+#[derive(Debug, Serialize)]
+struct Left {
+    run_id: String,
+    job: String,
+    why: String,
 }
 
 /// A part that failed.
@@ -85,7 +97,11 @@ impl Pass {
     }
 
     fn failed(&mut self, part: &'static str, code: impl Into<String>, why: impl Into<String>) {
-        self.answer.failed.push(Part { part, code: code.into(), why: why.into() });
+        let (code, why) = (code.into(), why.into());
+        // What fails is looked at more than once in a pass.
+        if self.answer.failed.iter().all(|known| known.part != part || known.why != why) {
+            self.answer.failed.push(Part { part, code, why });
+        }
     }
 }
 
@@ -95,13 +111,21 @@ pub(super) fn tick(session: &mut Session<'_, '_>, asked: Tick) -> Result<Exit, S
     let store = session.store(Need::Create)?;
     let alerts = config.alerts(Arc::clone(&store), session)?;
     let mut pass = Pass { answer: Answer::default() };
-    work(session, &mut pass, (began, asked.time));
-    judge(session, &mut pass, &store, &config, &alerts);
+    sweep(session, &mut pass);
+    // Before anything runs, which may take long or hang.
+    tell_people(session, &mut pass, &store, &config, &alerts);
+    // What comes after has to come too.
+    let until = began.after(asked.time.saturating_sub(asked.time / KEPT_BACK));
+    let meanwhile = |session: &mut Session<'_, '_>| tell_people(session, &mut pass, &store, &config, &alerts);
+    let worked = work::work(session, &store, &config, until, meanwhile);
+    let something_ran = note_worked(session, &mut pass, worked, &alerts);
     if began_within(session, began, asked.time) {
         let pruned = prune::prune(session, &store, &config, began.after(asked.time));
         pass.answer.pruned = pass.part("retention", pruned).unwrap_or(0);
     }
-    send(session, &mut pass, &alerts);
+    if something_ran {
+        tell_people(session, &mut pass, &store, &config, &alerts);
+    }
     let written = config.metrics.as_ref().map(|path| {
         metrics::collected(session, &store)
             .and_then(|report| metrics::write(path, &report))
@@ -117,19 +141,42 @@ fn began_within(session: &Session<'_, '_>, began: Moment, time: Duration) -> boo
     session.host.clock.now().moment.since(began) < time
 }
 
-/// What is due is done: waits whose time is over, runs that were deferred or left behind.
-fn work(session: &mut Session<'_, '_>, pass: &mut Pass, (began, time): (Moment, Duration)) {
+/// Waits whose time is over.
+fn sweep(session: &Session<'_, '_>, pass: &mut Pass) {
     let swept = session
         .operator(Need::Write)
         .and_then(|operator| block_on(operator.sweep()).map_err(|error| session.failed(&error).into()));
     pass.answer.expired = pass.part("sweep", swept).unwrap_or(0).into();
-    // What comes after has to come too.
-    let until = began.after(time.saturating_sub(time / KEPT_BACK));
-    let worked = exec::due::work_off(session, until);
-    if let Some(worked) = pass.part("runs", worked) {
-        pass.answer.ran = worked.ran;
-        pass.answer.expired = pass.answer.expired.saturating_add(worked.expired);
-    }
+}
+
+/// What became of the runs that were deferred or left behind; whether that changed anything.
+fn note_worked(
+    session: &Session<'_, '_>,
+    pass: &mut Pass,
+    worked: Result<Worked, Stop>,
+    alerts: &notify::Alerts,
+) -> bool {
+    let Some(worked) = pass.part("runs", worked) else { return true };
+    pass.answer.ran = worked.ran;
+    pass.answer.expired = pass.answer.expired.saturating_add(worked.expired);
+    let told = work::tell_stuck(&worked, alerts, session.host.clock.now());
+    let _told = pass.part("runs", told.map_err(|error| watch::failed(&error).into()));
+    let something = worked.ran > 0 || worked.expired > 0 || !worked.left.is_empty();
+    let left = worked.left.into_iter();
+    pass.answer.left = left.map(|left| Left { run_id: left.run, job: left.job, why: left.why }).collect();
+    something
+}
+
+/// What ends with a person is written, and sent.
+fn tell_people(
+    session: &mut Session<'_, '_>,
+    pass: &mut Pass,
+    store: &Arc<dyn Store>,
+    config: &Config,
+    alerts: &notify::Alerts,
+) {
+    judge(session, pass, store, config, alerts);
+    send(session, pass, alerts);
 }
 
 /// What is silent, or worse than usual, or ends with a person, becomes an alert.
@@ -153,7 +200,7 @@ fn send(session: &Session<'_, '_>, pass: &mut Pass, alerts: &notify::Alerts) {
     // What falls due now is sent by whoever has somewhere to send it.
     let sent = alerts.send_blocking(session.host.clock.now()).map_err(|error| watch::failed(&error).into());
     if let Some(sent) = pass.part("pages", sent) {
-        pass.answer.sent = u64::from(sent.pages).saturating_add(u64::from(sent.digests));
+        pass.answer.sent += u64::from(sent.pages).saturating_add(u64::from(sent.digests));
         pass.answer.unsent = sent.left.into();
         for (sink, why) in sent.failed {
             pass.failed("pages", "alert.not_sent", format!("{sink}: {why}"));
@@ -208,6 +255,17 @@ fn tell(session: &mut Session<'_, '_>, answer: &Answer) -> Result<Exit, Stop> {
         count => format!("{count} {many}"),
     });
     let told: Vec<String> = told.collect();
+    if session.global.verbose {
+        for left in &answer.left {
+            writeln!(
+                session.io.err,
+                "run {} of {} is left alone: {}",
+                left.run_id,
+                shown(&left.job),
+                shown(&left.why)
+            )?;
+        }
+    }
     // Cron sends what is printed: where nothing was done nothing is said, unless more is wanted.
     if !told.is_empty() {
         writeln!(session.out(), "{}", told.join(", "))?;
