@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -19,7 +19,7 @@ use crate::operate::cli::config::Config;
 use crate::operate::cli::failure::{Exit, Failure, Stop};
 use crate::operate::cli::place::{self, At, Place, Surroundings};
 use crate::operate::cli::print::{Paint, When};
-use crate::operate::cli::remote::{Remote, is_remote};
+use crate::operate::cli::remote::Remote;
 use crate::operate::cli::shared;
 use crate::operate::cli::{Home, Host, Io};
 use crate::operate::operator::{self, Operator};
@@ -91,12 +91,12 @@ impl Session<'_, '_> {
             None => name.clone(),
             Some(store) => {
                 // The password of an address is not written on a screen; whoever has it gives it by a variable.
-                let text = store.to_string_lossy();
-                let remote = is_remote(&text).then(|| {
-                    Remote::parse(&text, "--store", &Surroundings::of_process()).ok().map(|at| at.to_string())
-                });
-                let text = remote.map_or_else(|| text.into_owned(), Option::unwrap_or_default);
-                format!("{name} --store {}", quoted(&text))
+                let text = match place::find(Some(store), None, &Surroundings::of_process()) {
+                    Ok(Place { at: At::Remote(remote), .. }) => OsString::from(remote.to_string()),
+                    Ok(_) => store.clone(),
+                    Err(_) => OsString::new(),
+                };
+                format!("{name} --store {}", quoted(text))
             }
         }
     }
