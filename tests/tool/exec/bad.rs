@@ -79,6 +79,28 @@ fn a_store_is_made_for_its_owner_alone() {
 }
 
 #[test]
+fn the_path_of_a_store_may_have_any_bytes() {
+    use std::os::unix::ffi::OsStringExt;
+    let shop = Shop::sqlite();
+    let path = shop.folder().join(std::ffi::OsString::from_vec(b"\xff.db".to_vec()));
+    let typed = |args: &[&str], input: &str| {
+        let mut command = shop.command(&[]);
+        command.arg("--store").arg(&path).args(args);
+        crate::kit::given(command, input)
+    };
+    typed(&["exec", "--name", "q", "--lock", "--effect", "idempotent", "--", "touch", "ran"], "").ended(0);
+    assert!(path.exists() && shop.path("ran").exists());
+    // What it reads lies in a file beside the store, and is found again.
+    let long = "x".repeat(100_000);
+    let read = ["exec", "--name", "r", "--stdin", "--", "sh", "-c", "cat > copy; test -e good"];
+    typed(&read, &long).ended(1);
+    std::fs::remove_file(shop.path("copy")).unwrap();
+    shop.file("good", "");
+    typed(&["replay", "r"], "").ended(0);
+    assert_eq!(std::fs::read_to_string(shop.path("copy")).unwrap(), long);
+}
+
+#[test]
 fn arguments_of_any_size_and_bytes_are_run() {
     use std::os::unix::ffi::OsStringExt;
     let shop = Shop::sqlite();

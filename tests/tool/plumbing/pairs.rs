@@ -153,6 +153,40 @@ fn a_missing_first_file_is_missed_where_any_of_the_first_lines_names_one() {
 }
 
 #[test]
+fn names_of_files_may_have_any_bytes() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt as _;
+    let shop = Shop::sqlite();
+    shop.file("a.txt", "x\n");
+    let name = OsString::from_vec(b"n\xff.txt".to_vec());
+    std::fs::write(shop.folder().join(&name), "x\n").unwrap();
+    let mut command = shop.command(&["similarity", "--json"]);
+    command.arg(&name).arg("a.txt");
+    let given = crate::kit::given(command, "").ended(0).object();
+    assert_eq!(
+        (of(&given, "old"), of(&given, "decided_by")),
+        (String::from("n\u{fffd}.txt"), String::from("equal"))
+    );
+    std::fs::write(shop.path("pairs"), b"n\xff.txt\ta.txt\n").unwrap();
+    let given = shop.run(&["similarity", "--pairs", "pairs", "--json"]).ended(0).object();
+    assert_eq!((of(&given, "of"), of(&given, "decided_by")), (String::from("files"), String::from("equal")));
+    for (verb, option) in [("exists", "--exists"), ("disk", "--disk-free")] {
+        let mut command = shop.command(&["gate", option]);
+        let mut path = shop.folder().join(&name).into_os_string();
+        if verb == "disk" {
+            path.push(":1B");
+        }
+        command.arg(path);
+        crate::kit::given(command, "").ended(0);
+    }
+    let policy = OsString::from_vec(b"p\xff.json".to_vec());
+    std::fs::write(shop.folder().join(&policy), "{}").unwrap();
+    let mut command = shop.command(&["simulate", "trend", "--policy"]);
+    command.arg(&policy);
+    crate::kit::given(command, "").ended(0);
+}
+
+#[test]
 fn a_line_without_a_tab_is_named_and_nothing_after_it_is_looked_at() {
     let shop = Shop::sqlite();
     for (line, says) in

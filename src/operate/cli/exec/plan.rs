@@ -120,7 +120,7 @@ impl Plan {
             let message = format!("what it reads cannot be stored: {}", crate::base::fault::chain(&error));
             Failure::new(Exit::Failed, "exec.stdin", message)
         })?;
-        self.form.stdin = Some(Given::File { base: folder.to_owned(), payload });
+        self.form.stdin = Some(Given::File { base: Word::of_os(folder.as_os_str()), payload });
         Ok(())
     }
 
@@ -142,7 +142,7 @@ pub(super) fn stored_stdin(form: &Form) -> Result<Option<Vec<u8>>, String> {
         Some(Given::Inline(word)) => Ok(Some(word.bytes())),
         Some(Given::File { base, payload }) => {
             let most = u64::try_from(STDIN_MAX).unwrap_or(u64::MAX);
-            payload.read(base, most).map(Some).map_err(|error| crate::base::fault::chain(&error))
+            payload.read(base.os(), most).map(Some).map_err(|error| crate::base::fault::chain(&error))
         }
     }
 }
