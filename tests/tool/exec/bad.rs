@@ -17,6 +17,8 @@ fn what_cannot_be_meant_is_a_usage_error_and_runs_nothing() {
         &["--attempts", "0"],
         &["--transient", "300"],
         &["--permanent", "5-3"],
+        &["--transient", "5,7", "--permanent", "6-7"],
+        &["--expect-every", "10ms"],
         &["--once-per", "week"],
         &["--key", "a", "--once-per", "day"],
         &["--schedule", "now and then"],
@@ -32,6 +34,9 @@ fn what_cannot_be_meant_is_a_usage_error_and_runs_nothing() {
         let given = shop.run(&args).ended(2);
         assert_eq!(given.error()["code"], "usage", "{options:?}: {given:?}");
     }
+    let both =
+        shop.run(&["exec", "--name", "x", "--transient", "5", "--permanent", "5", "--", "touch", "ran"]);
+    assert!(both.ended(2).err.contains("exit code 5 is given to --transient and to --permanent"));
     shop.run(&["exec", "--name", "x"]).ended(2);
     shop.run(&["exec", "--name", "x", "--"]).ended(2);
     shop.run(&["exec", "--", "true"]).ended(2);

@@ -82,6 +82,12 @@ impl Plan {
         let codes = |name: &str, given: &[String]| {
             codes::read(given).map_err(|why| Failure::usage(format!("--{name} {why}")))
         };
+        let (transient, permanent) =
+            (codes("transient", &asked.transient)?, codes("permanent", &asked.permanent)?);
+        if let Some(both) = transient.iter().find(|code| permanent.contains(code)) {
+            let message = format!("exit code {both} is given to --transient and to --permanent");
+            return Err(Failure::usage(message).hint("it is one of the two").into());
+        }
         let form = Form {
             hidden: places,
             env: variables(&asked.env, &mut found)?,
@@ -96,8 +102,8 @@ impl Plan {
             lock: asked.lock,
             during: checked::<Window>("during", asked.during.as_deref())?,
             gate: checked::<gate::Policy>("gate", asked.gate.as_deref())?,
-            transient: codes("transient", &asked.transient)?,
-            permanent: codes("permanent", &asked.permanent)?,
+            transient,
+            permanent,
             ..Form::blank(argv, digest, Word::of_os(cwd.as_os_str()), uid)
         };
         if let Some(key) = &form.key {
