@@ -164,6 +164,8 @@ fn a_heartbeat_is_new_up_late_and_overdue() {
     assert_eq!(field(&answers, "state"), ["new", "up", "up", "late", "overdue", "overdue", "up"]);
     assert_eq!(field(&answers, "decision"), ["none", "tell", "none", "tell", "tell", "none", "tell"]);
     assert!(answers.iter().all(|line| line["code"].is_string() && line["why"].is_string()), "{answers:?}");
+    let failed = decided(&["heartbeat"], &[r#"{"t":0,"success":false}"#]).lines();
+    assert_eq!(failed[0]["why"], "it has failed", "nobody said why");
 }
 
 #[test]
