@@ -227,6 +227,16 @@ fn a_restore_writes_over_nothing_without_force() {
     shop.run(&["backup", "restore", "kept", "one", "--path", "deep/notes.md"]).ended(0);
     assert!(shop.path("one/deep/notes.md").exists() && !shop.path("one/guide.md").exists());
     shop.run(&["backup", "restore", "kept", "one", "--path", "none"]).ended(1);
+    // A run that never was is not taken for the newest.
+    let never = shop.run(&["backup", "restore", "kept", "never", "--at", "99", "--json"]).ended(1);
+    assert_eq!(never.error()["code"], "backup.no_such_run");
+    assert_eq!(never.error()["message"], "there is no run 99; the newest is 1");
+    assert!(!shop.path("never").exists());
+    shop.run(&["backup", "restore", "kept", "first", "--at", "1"]).ended(0);
+    for args in [["--to", "99"], ["--from", "99"]] {
+        let args = [&["backup", "diff", "kept", "guide.md", "--json"][..], &args].concat();
+        assert_eq!(shop.run(&args).ended(1).error()["code"], "backup.no_such_run");
+    }
 }
 
 #[test]

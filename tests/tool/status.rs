@@ -189,6 +189,8 @@ fn a_job_beats_is_expected_fails_and_is_forgotten() {
             &["beat", "a", "--start", "--fail"][..],
             &["beat", "a", "--every", "soon"],
             &["beat", "a", "--every", "10ms"],
+            &["beat", "\u{1b}[31mred"],
+            &["beat", "two\nlines"],
             &["beat", "a", "--schedule", "61 * * * *"],
             &["beat", "a", "--tz", "utc"],
             &["beat", ""],
@@ -198,6 +200,18 @@ fn a_job_beats_is_expected_fails_and_is_forgotten() {
             shop.run(bad).ended(2);
         }
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_beat_is_said_of_what_was_typed() {
+    let shop = Shop::sqlite();
+    for args in [&["--every", "0s"][..], &["--every", "10ms"]] {
+        let given = shop.run(&[&["beat", "b"], args].concat()).ended(2);
+        assert!(given.err.contains("--every") && !given.err.contains("tick"), "{given:?}");
+    }
+    let red = shop.run(&["beat", "\u{1b}[31mred"]).ended(2);
+    assert!(!red.err.contains('\u{1b}') && red.err.contains("control characters"), "{red:?}");
+    assert!(!shop.path("store.db").exists());
 }
 
 #[test]

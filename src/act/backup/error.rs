@@ -87,6 +87,14 @@ pub enum Error {
         /// The version that was asked for; the latest, if none.
         sequence: Option<u64>,
     },
+    /// There never was such a run.
+    #[error("there is no run {run}; {}", newest_of(*.newest))]
+    NoSuchRun {
+        /// The run that was asked for.
+        run: u64,
+        /// The newest run; 0, if there was none.
+        newest: u64,
+    },
     /// The version is damaged, so nothing was restored from it.
     #[error("version {sequence} of {name} is damaged: {damage}")]
     Damaged {
@@ -131,6 +139,10 @@ fn which(sequence: Option<u64>) -> String {
     sequence.map_or_else(|| "at all".to_owned(), |sequence| sequence.to_string())
 }
 
+fn newest_of(newest: u64) -> String {
+    if newest == 0 { "nothing was backed up yet".to_owned() } else { format!("the newest is {newest}") }
+}
+
 impl Error {
     /// A write in the store failed.
     pub(super) fn writing(action: &'static str, path: &Path, source: io::Error) -> Self {
@@ -156,6 +168,7 @@ impl Classify for Error {
             Self::TooManyFiles { .. } => permanent("backup.too_many_files"),
             Self::IndexDamaged { .. } => permanent("backup.index_damaged").severity(Severity::Fatal),
             Self::NoSuchVersion { .. } => permanent("backup.no_such_version"),
+            Self::NoSuchRun { .. } => permanent("backup.no_such_run"),
             Self::Damaged { .. } => permanent("backup.damaged").severity(Severity::Fatal),
             Self::TooLarge { .. } => permanent("backup.too_large"),
             Self::File(error) => error.fault(),

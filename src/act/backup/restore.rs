@@ -131,9 +131,10 @@ impl Store {
     ) -> Result<Vec<Restored>, Error> {
         let to = to.as_ref();
         let index = Index::load(&self.folder)?;
+        let versions = tree(&index, which)?;
         let root = root(to)?;
         let mut restored = Vec::new();
-        for version in tree(&index, which) {
+        for version in versions {
             let path = to.join(version.name.as_path());
             restored.push(match self.folder_of(&root, &version, &path)? {
                 Ok((folder, file)) => self.write_back(&version, &folder, &file, &path, over)?,

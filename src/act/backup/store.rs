@@ -39,7 +39,7 @@ pub enum Which {
     /// That with the highest number.
     #[default]
     Latest,
-    /// The newest one that there was after that run.
+    /// The newest one that there was after that run, which must have been.
     At(u64),
 }
 
@@ -137,9 +137,9 @@ impl Store {
     /// The tree as it was: of each file the version that is meant, without those that were gone then.
     ///
     /// # Errors
-    /// As [`versions`](Self::versions).
+    /// [`Error::NoSuchRun`], and as [`versions`](Self::versions).
     pub fn tree(&self, which: Which) -> Result<Vec<Version>, Error> {
-        Ok(tree(&Index::load(&self.folder)?, which))
+        tree(&Index::load(&self.folder)?, which)
     }
 
     /// Changes that are seen and not stored yet.
@@ -255,14 +255,23 @@ impl Writing<'_> {
 }
 
 /// Of each file the version that is meant.
-pub(super) fn tree(index: &Index, which: Which) -> Vec<Version> {
+pub(super) fn tree(index: &Index, which: Which) -> Result<Vec<Version>, Error> {
+    check(index, which)?;
     let of = |history: &index::History| match which {
         Which::Latest => history.last().filter(|_| history.gone().is_none()).cloned(),
         Which::At(sequence) => at(history, sequence)
             .filter(|version| history.gone_after(version.sequence, sequence).is_none())
             .cloned(),
     };
-    index.files.values().filter_map(of).collect()
+    Ok(index.files.values().filter_map(of).collect())
+}
+
+/// Whoever names a run that never was would take the newest versions for older ones.
+const fn check(index: &Index, which: Which) -> Result<(), Error> {
+    match which {
+        Which::At(run) if run > index.sequence => Err(Error::NoSuchRun { run, newest: index.sequence }),
+        _ => Ok(()),
+    }
 }
 
 /// The newest version after that run.
@@ -272,6 +281,7 @@ pub(super) fn at(history: &index::History, sequence: u64) -> Option<&Version> {
 
 /// The version of a file that is meant.
 pub(super) fn find<'a>(index: &'a Index, name: &Name, which: Which) -> Result<&'a Version, Error> {
+    check(index, which)?;
     let history = index.files.get(name);
     let (found, sequence) = match which {
         Which::Latest => (history.and_then(index::History::last), None),

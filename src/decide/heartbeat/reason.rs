@@ -249,9 +249,9 @@ impl fmt::Display for Why {
                 second(*due),
                 Last(*last)
             ),
-            Self::Failed { in_a_row: 1, said, .. } => write!(f, "it has failed: {said}"),
+            Self::Failed { in_a_row: 1, said, .. } => write!(f, "it has failed{}", Said(said)),
             Self::Failed { in_a_row, limit, said } => {
-                write!(f, "it has failed {in_a_row} times in a row, the limit is {limit}: {said}")
+                write!(f, "it has failed {in_a_row} times in a row, the limit is {limit}{}", Said(said))
             }
             Self::RanTooLong { run, began, limit } => {
                 let limit = text::about(*limit);
@@ -290,6 +290,14 @@ impl fmt::Display for Last {
             Some(last) => write!(f, "and last did so at {}", second(last)),
             None => f.write_str("and was never seen to succeed"),
         }
+    }
+}
+
+struct Said<'a>(&'a str);
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, ": {}", self.0) }
     }
 }
 

@@ -22,9 +22,9 @@ const PERIOD_MAX: Duration = Duration::from_secs(3660 * 86_400);
 const COUNT_MAX: u64 = 10_000;
 
 /// Nothing is due before it: 1 June of the year 1. Some days inside the calendar, so that days beside it exist.
-pub(super) const START: Timestamp = edge(-62_122_550_400);
+pub(crate) const START: Timestamp = edge(-62_122_550_400);
 /// Nor after it: 1 June 9998.
-pub(super) const END: Timestamp = edge(253_352_275_200);
+pub(crate) const END: Timestamp = edge(253_352_275_200);
 
 /// When something is due, again and again.
 ///

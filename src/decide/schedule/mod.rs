@@ -69,6 +69,8 @@ pub(crate) use fields::Fields;
 #[cfg(all(feature = "systemd", unix))]
 pub(crate) use form::Parts;
 pub use form::Schedule;
+#[cfg(all(feature = "cli", unix))]
+pub(crate) use form::{END as LAST, START as FIRST};
 pub use occurrence::{Count, Note, Occurrence, Upcoming};
 pub use policy::{CatchUp, Clash, Overlap, Overlapping, Policy};
 pub use ticker::{Snapshot, Ticker};

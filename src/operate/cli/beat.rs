@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::act::monitor;
-use crate::base::text::{self, exact, rfc3339, shown};
+use crate::base::text::{exact, rfc3339, shown};
 use crate::base::zone::Zone;
 use crate::decide::heartbeat::{self, State};
 use crate::decide::schedule::Schedule;
-use crate::operate::cli::config::{Expected, MONITOR};
+use crate::operate::cli::config::{Expected, MONITOR, interval};
 use crate::operate::cli::failure::{Exit, Failure, Stop, chain};
 use crate::operate::cli::session::{Need, Session, quoted};
 use crate::remember::blocking::block_on;
@@ -40,7 +40,7 @@ pub(super) struct Beat {
     run: Option<String>,
 
     /// From now on it is expected to end well at least this often, such as 1h or 7d
-    #[arg(long, value_name = "D", value_parser = text::duration, conflicts_with = "schedule")]
+    #[arg(long, value_name = "D", value_parser = interval, conflicts_with = "schedule")]
     every: Option<Duration>,
 
     /// From now on it is expected to end well after each of these times: a cron expression
@@ -85,6 +85,11 @@ impl Beat {
 }
 
 pub(super) fn beat(session: &mut Session<'_, '_>, asked: Beat) -> Result<Exit, Stop> {
+    if asked.name.chars().any(char::is_control) {
+        let message =
+            format!("the job's name is {:?}; allowed is one without control characters", asked.name);
+        return Err(Failure::usage(message).into());
+    }
     let config = session.config_or_none()?;
     let expected = asked.expected()?;
     let written = config.job(&asked.name).is_some_and(|job| job.expected.is_some());

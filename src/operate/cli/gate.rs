@@ -1,5 +1,8 @@
 //! `gate`: whether the machine is ready.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -39,15 +42,15 @@ pub(super) struct Gate {
 
     /// Closed when less is free there: /var:10GiB or /var:10%
     #[arg(long, value_name = "PATH:SIZE")]
-    disk_free: Vec<String>,
+    disk_free: Vec<OsString>,
 
     /// Closed unless something is mounted there
     #[arg(long, value_name = "PATH")]
-    mounted: Vec<String>,
+    mounted: Vec<PathBuf>,
 
     /// Closed unless there is something at this path
     #[arg(long, value_name = "PATH")]
-    exists: Vec<String>,
+    exists: Vec<PathBuf>,
 
     /// Closed unless this port answers: localhost:5432
     #[arg(long, value_name = "HOST:PORT")]
@@ -142,7 +145,7 @@ fn policy_of(asked: Gate) -> Result<Policy, Failure> {
         }));
     }
     for disk in asked.disk_free {
-        let Some((path, size)) = disk.rsplit_once(':') else {
+        let Some((path, size)) = path_and_size(&disk) else {
             let message = format!("--disk-free: {disk:?} is no path, colon and size");
             return Err(Failure::usage(message).hint("such as /var:10GiB or /var:10%"));
         };
@@ -171,9 +174,20 @@ fn policy_of(asked: Gate) -> Result<Policy, Failure> {
     Ok(policy)
 }
 
+fn path_and_size(disk: &OsStr) -> Option<(&OsStr, &str)> {
+    let bytes = disk.as_bytes();
+    let colon = bytes.iter().rposition(|byte| *byte == b':')?;
+    let (path, size) = bytes.split_at(colon);
+    Some((OsStr::from_bytes(path), std::str::from_utf8(size.get(1..)?).ok()?))
+}
+
 /// A path or an address as it stands in the text of a policy.
-fn escaped(text: &str) -> String {
-    let mut escaped = text.replace('%', "%25").replace(',', "%2C");
+fn escaped(text: impl AsRef<OsStr>) -> String {
+    let mut escaped = String::new();
+    for chunk in text.as_ref().as_bytes().utf8_chunks() {
+        escaped.push_str(&chunk.valid().replace('%', "%25").replace(',', "%2C"));
+        chunk.invalid().iter().for_each(|byte| escaped.push_str(&format!("%{byte:02X}")));
+    }
     for (mark, code) in [('?', "%3F"), ('!', "%21")] {
         if escaped.ends_with(mark) {
             escaped.pop();
@@ -231,6 +245,14 @@ mod tests {
             let policy: Policy = format!("mounted:{}", escaped(path)).parse().unwrap();
             assert_eq!(policy.limits().first().unwrap().signal(), &Signal::Mounted(path.into()));
         }
+        let raw = OsStr::from_bytes(b"/\xff,x");
+        let policy: Policy = format!("exists:{}", escaped(raw)).parse().unwrap();
+        assert_eq!(policy.limits().first().unwrap().signal(), &Signal::Exists(raw.into()));
+        assert_eq!(
+            path_and_size(OsStr::from_bytes(b"/\xff:a:1GiB")),
+            Some((OsStr::from_bytes(b"/\xff:a"), "1GiB"))
+        );
+        assert_eq!(path_and_size(OsStr::new("/var")), None);
     }
 
     #[test]

@@ -36,6 +36,7 @@
 //! `{"error":{"code","message","hint"}}` on stderr. Exit codes are those of [`Exit`]. A reader that goes away early
 //! (`| head`) is no failure.
 
+mod address;
 mod alerts;
 mod anomaly;
 mod args;

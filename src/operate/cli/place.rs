@@ -2,10 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::operate::cli::address::{after_scheme, is_meant};
 use crate::operate::cli::failure::{Exit, Failure};
-use crate::operate::cli::remote::{Remote, is_remote};
+use crate::operate::cli::remote::Remote;
 
 /// The file's name where only a folder is given.
 pub(super) const FILE: &str = "unattended.db";
@@ -105,30 +107,53 @@ pub(super) fn find(
 }
 
 fn parse(text: &OsStr, from: &'static str, around: &Surroundings<'_>) -> Result<Place, Failure> {
-    const ALLOWED: &str = "allowed is a path, sqlite:PATH or postgres://…";
-    let Some(utf8) = text.to_str() else { return Ok(file_in(PathBuf::from(text), from)) };
-    if is_remote(utf8) {
-        let remote = Remote::parse(utf8, from, around)?;
-        return Ok(Place { at: At::Remote(Box::new(remote)), from });
-    }
-    let path = match utf8.split_once(':') {
-        Some(("sqlite", path)) => path.strip_prefix("//").unwrap_or(path),
-        // What follows may hold a password: it is not repeated.
-        Some((scheme, rest)) if rest.starts_with("//") || matches!(scheme, "postgres" | "postgresql") => {
-            let message =
-                format!("{from} names a store of kind {scheme:?}, which this program does not have");
-            return Err(Failure::new(Exit::Config, "store.unknown_kind", message).hint(ALLOWED));
-        }
-        _ => utf8,
+    const ALLOWED: &str = "allowed is a path, sqlite:PATH or postgres://USER@HOST/DB";
+    let refused = |message: String, hint: &str| {
+        Err(Failure::new(Exit::Config, "store.unknown_kind", message).hint(hint.to_owned()))
     };
-    if path.is_empty() {
+    let lossy = text.to_string_lossy();
+    let told = lossy.trim();
+    if told.is_empty() {
         return Err(Failure::usage(format!("{from} is empty; {ALLOWED}")));
     }
-    Ok(file_in(PathBuf::from(path), from))
+    if let Some(path) = of_sqlite(text) {
+        if path.is_empty() {
+            return Err(Failure::usage(format!("{from} names no path; {ALLOWED}")));
+        }
+        return Ok(file_in(PathBuf::from(path), from));
+    }
+    if after_scheme(told).is_some() {
+        if text.to_str().is_none() {
+            return refused(format!("{from} is an address that is not UTF-8"), ALLOWED);
+        }
+        let remote = Remote::parse(told, from, around)?;
+        return Ok(Place { at: At::Remote(Box::new(remote)), from });
+    }
+    // What is no scheme, and what follows one, may hold a password: it is not repeated.
+    if is_meant(told) {
+        let message = format!("{from} looks like the address of a database, and is none that can be read");
+        return refused(message, &format!("{ALLOWED}; a path that looks so is written ./PATH"));
+    }
+    match told.split_once(':') {
+        Some((scheme, rest)) if rest.starts_with("//") || matches!(scheme, "postgres" | "postgresql") => {
+            let plain = scheme.len() <= 20 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            let kind = if plain { format!("kind {scheme:?}") } else { String::from("a kind") };
+            refused(format!("{from} names a store of {kind}, which this program does not have"), ALLOWED)
+        }
+        _ => Ok(file_in(PathBuf::from(text), from)),
+    }
+}
+
+/// What follows `sqlite:`, in whatever case that is written.
+fn of_sqlite(text: &OsStr) -> Option<&OsStr> {
+    let (scheme, path) = text.as_bytes().trim_ascii().split_at_checked(b"sqlite:".len())?;
+    let path = path.strip_prefix(b"//").unwrap_or(path);
+    scheme.eq_ignore_ascii_case(b"sqlite:").then(|| OsStr::from_bytes(path))
 }
 
 fn file_in(path: PathBuf, from: &'static str) -> Place {
-    let path = if path.is_dir() || path.to_string_lossy().ends_with('/') { path.join(FILE) } else { path };
+    let is_folder = path.is_dir() || path.as_os_str().as_bytes().ends_with(b"/");
+    let path = if is_folder { path.join(FILE) } else { path };
     file(path, from)
 }
 
@@ -201,9 +226,42 @@ mod tests {
         assert_eq!(path("/tmp/"), Path::new("/tmp/unattended.db"));
         assert_eq!(try_found(&[], false, Some("sqlite:"), None).unwrap_err().exit, Exit::Usage);
         assert_eq!(path("postgres://ada:hunter2@db/x"), Path::new("postgres://ada@db/x"));
-        let secret = try_found(&[], false, Some("mysql://ada:hunter2@db/x"), None).unwrap_err();
-        assert_eq!(secret.exit, Exit::Config);
-        assert!(!secret.json().contains("hunter2"), "{}", secret.json());
+        assert_eq!(path(" Postgres://ada:hunter2@db/x "), Path::new("postgres://ada@db/x"));
+        assert_eq!(path("SQLite:/a/b"), Path::new("/a/b"));
+        assert_eq!(path("/data/a=b/x.db"), Path::new("/data/a=b/x.db"));
+        assert_eq!(path("./postgres/x@y.db"), Path::new("./postgres/x@y.db"));
+    }
+
+    #[test]
+    fn an_address_is_never_taken_for_a_path_and_its_password_never_repeated() {
+        for address in [
+            "mysql://ada:hunter2@db/x",
+            "host=127.0.0.1 user=bob password=hunter2",
+            "password=hunter2 x://",
+            "postgres//bob:hunter2@h/db",
+            "postgres:/bob:hunter2@h/db",
+            "hunter2/hunter2://h",
+            "postgres:hunter2",
+        ] {
+            for vars in [&[][..], &[("UNATTENDED_STORE", address)]] {
+                let given = if vars.is_empty() { Some(address) } else { None };
+                let refused = try_found(vars, false, given, None).unwrap_err();
+                assert_eq!((refused.exit, &*refused.code), (Exit::Config, "store.unknown_kind"), "{address}");
+                assert!(!refused.json().contains("hunter2"), "{}", refused.json());
+                assert!(refused.json().contains("postgres://USER@HOST/DB"), "{}", refused.json());
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_may_have_any_bytes() {
+        let of = |bytes: &[u8]| {
+            find(Some(OsStr::from_bytes(bytes)), None, &Surroundings { var: &|_| None, root: false })
+        };
+        for given in [&b"/x/\xff.db"[..], b"sqlite:/x/\xff.db"] {
+            assert_eq!(of(given).unwrap().at, At::File(PathBuf::from(OsStr::from_bytes(b"/x/\xff.db"))));
+        }
+        assert_eq!(of(b"postgres://bob:\xff@h/db").unwrap_err().exit, Exit::Config);
     }
 
     #[test]

@@ -21,6 +21,9 @@ struct Answer<'a> {
 }
 
 pub(super) fn credential_ok(session: &mut Session<'_, '_>, name: &str, rate: Rate) -> Result<Exit, Stop> {
+    if name.trim().is_empty() {
+        return Err(Failure::usage("the credential has no name").into());
+    }
     let operator = session.operator(Need::Write)?;
     let now = session.host.clock.now().wall;
     let released =

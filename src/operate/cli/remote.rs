@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-use crate::operate::cli::failure::Failure;
+use crate::operate::cli::address::{after_scheme, wrong_in};
+use crate::operate::cli::failure::{Exit, Failure};
 use crate::operate::cli::place::Surroundings;
 use crate::remember::postgres::{Options, Postgres, SCHEMA};
 
@@ -41,28 +42,25 @@ impl fmt::Display for Remote {
     }
 }
 
-/// Whether `text` is an address of this kind.
-pub(super) fn is_remote(text: &str) -> bool {
-    ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme))
-}
-
 impl Remote {
     /// Reads `text`, which `from` names. What it does not say is taken from `PGHOST`, `PGPORT`, `PGDATABASE`, `PGUSER`,
     /// `PGPASSWORD`, `PGSSLMODE`, and the password file of `PGPASSFILE` or `~/.pgpass`.
     pub(super) fn parse(text: &str, from: &str, around: &Surroundings<'_>) -> Result<Self, Failure> {
-        let allowed = "postgres://USER@HOST:PORT/DATABASE?schema=NAME; the password is best given by PGPASSWORD or ~/.pgpass";
-        // What the driver says may repeat a part of it, and that may be the password.
-        let refused =
-            |what: String| Failure::usage(format!("{from}: {what}")).hint(format!("allowed is {allowed}"));
-        let (mut url, schema) = without_schema(text);
+        const ALLOWED: &str = "allowed is postgres://USER@HOST:PORT/DATABASE?schema=NAME; the password is best given by PGPASSWORD or ~/.pgpass";
+        let refused = |what: String| {
+            Failure::new(Exit::Config, "store.address_invalid", format!("{from}: {what}")).hint(ALLOWED)
+        };
+        // The driver knows its scheme in small letters alone.
+        let rest = after_scheme(text).ok_or_else(|| refused(String::from("it is no such address")))?;
+        let (mut url, schema) = without_schema(&format!("postgres://{rest}"));
         let schema = schema.unwrap_or_else(|| String::from(SCHEMA));
         let parse = |url: &str| {
             let known = ["verify-full", "verify-ca"].iter().fold(url.to_owned(), |known, word| {
                 known.replace(&format!("sslmode={word}"), "sslmode=require")
             });
-            known.parse::<Config>().map_err(|_| refused(String::from("the address cannot be read")))
+            known.parse::<Config>().map_err(|_| wrong_in(&known))
         };
-        let config = parse(&url)?;
+        let config = parse(&url).map_err(refused)?;
         let var = |name: &str| around.set(name).map(|value| value.to_string_lossy().into_owned());
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             let local = || if Path::new(SOCKETS).is_dir() { SOCKETS } else { "localhost" }.to_owned();
@@ -89,7 +87,9 @@ impl Remote {
         {
             add(&mut url, "sslmode", &mode);
         }
-        let full = parse(&url)?;
+        let full = parse(&url).map_err(|what| {
+            refused(format!("with what PGHOST, PGPORT, PGUSER, PGDATABASE and PGSSLMODE say, {what}"))
+        })?;
         let shown = shown(&full, &schema);
         let mut note = None;
         if full.get_password().is_none() {
@@ -255,7 +255,6 @@ mod tests {
     use std::ffi::OsString;
 
     use super::*;
-    use crate::operate::cli::failure::Exit;
 
     fn read(url: &str, vars: &[(&str, &str)]) -> Remote {
         let var = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v));
@@ -332,7 +331,7 @@ mod tests {
             &Surroundings { var: &|_| None, root: false },
         );
         let failure = failure.unwrap_err();
-        assert_eq!(failure.exit, Exit::Usage);
+        assert_eq!((failure.exit, &*failure.code), (Exit::Config, "store.address_invalid"));
         assert!(!failure.json().contains("hunter"), "{}", failure.json());
     }
 }

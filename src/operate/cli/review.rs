@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::base::text::shown;
 use crate::operate::cli::args::One;
-use crate::operate::cli::failure::{Exit, Stop};
+use crate::operate::cli::failure::{Exit, Failure, Stop};
 use crate::operate::cli::session::{Need, Session};
 use crate::operate::operator::Answer;
 use crate::remember::blocking::block_on;
@@ -56,6 +56,11 @@ struct Told<'a> {
 
 pub(super) fn review(session: &mut Session<'_, '_>, asked: Review) -> Result<Exit, Stop> {
     let Review { one, answer: given, reason } = asked;
+    if given.dismiss.as_deref().is_some_and(|why| why.trim().is_empty()) {
+        return Err(Failure::usage("--dismiss has no reason, which is all that is left of the question")
+            .hint("say why it is left as it is, such as --dismiss 'the customer was paid by hand'")
+            .into());
+    }
     // Read before the store is: what cannot be read needs no store.
     let answer = match &given {
         Given { applied: Some(text), .. } => Some(Answer::Applied(Some(session.json_of("--applied", text)?))),

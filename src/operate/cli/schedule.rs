@@ -6,7 +6,7 @@ use crate::base::explain::Explain;
 use crate::base::text::{self, rfc3339};
 use crate::base::time::Timestamp;
 use crate::base::zone::Zone;
-use crate::decide::schedule::{Note, Schedule as Times};
+use crate::decide::schedule::{FIRST, LAST, Note, Schedule as Times};
 use crate::decide::window::{State, Window as Hours};
 use crate::operate::cli::failure::{Exit, Failure, Stop, chain};
 use crate::operate::cli::print::{Facts, Table, plain};
@@ -50,6 +50,11 @@ pub(super) fn schedule(session: &mut Session<'_, '_>, asked: Schedule) -> Result
     let zone = zone_of(&asked.tz)?;
     let times = times_of(&asked.expr, zone)?;
     let from = instant_of("--from", asked.from.as_deref(), session.now)?;
+    if !(FIRST..LAST).contains(&from) {
+        let [first, last] = [FIRST, LAST].map(|at| at.format("%Y-%m-%d").to_string());
+        let message = format!("--from is {}, times are known from {first} to {last}", rfc3339(from));
+        return Err(Failure::usage(message).into());
+    }
     let count = usize::try_from(asked.count).unwrap_or(usize::MAX);
     let (json, paint, when) = (session.json(), session.paint(), session.when());
     let mut table = Table::default();

@@ -1,21 +1,25 @@
 //! One verb being carried out: where it reads and writes, on which store, for whom, when.
 
+use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
+use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::base::text::shown;
 use crate::base::time::Timestamp;
 use crate::operate::cli::args::{Global, One};
 use crate::operate::cli::config::Config;
 use crate::operate::cli::failure::{Exit, Failure, Stop};
 use crate::operate::cli::place::{self, At, Place, Surroundings};
 use crate::operate::cli::print::{Paint, When};
-use crate::operate::cli::remote::{Remote, is_remote};
+use crate::operate::cli::remote::Remote;
 use crate::operate::cli::shared;
 use crate::operate::cli::{Home, Host, Io};
 use crate::operate::operator::{self, Operator};
@@ -86,13 +90,13 @@ impl Session<'_, '_> {
         match &self.global.store {
             None => name.clone(),
             Some(store) => {
-                let text = store.to_string_lossy();
                 // The password of an address is not written on a screen; whoever has it gives it by a variable.
-                let remote = is_remote(&text).then(|| {
-                    Remote::parse(&text, "--store", &Surroundings::of_process()).ok().map(|at| at.to_string())
-                });
-                let text = remote.map_or_else(|| text.into_owned(), Option::unwrap_or_default);
-                format!("{name} --store {}", quoted(&text))
+                let text = match place::find(Some(store), None, &Surroundings::of_process()) {
+                    Ok(Place { at: At::Remote(remote), .. }) => OsString::from(remote.to_string()),
+                    Ok(_) => store.clone(),
+                    Err(_) => OsString::new(),
+                };
+                format!("{name} --store {}", quoted(text))
             }
         }
     }
@@ -315,13 +319,43 @@ fn one_line(input: &mut dyn Read) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
 
-/// `text` as a shell takes it for one word.
-pub(super) fn quoted(text: &str) -> String {
+/// `text` as a shell takes it for one word, safe to show on a terminal: what that would not show is an escape of `$'…'`.
+pub(super) fn quoted(text: impl AsRef<OsStr>) -> String {
+    let bytes = text.as_ref().as_bytes();
+    match std::str::from_utf8(bytes) {
+        Ok(text) if matches!(shown(text), Cow::Borrowed(_)) => plainly_quoted(text),
+        _ => escaped(bytes),
+    }
+}
+
+fn plainly_quoted(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,~".contains(c);
     if !text.is_empty() && !text.starts_with('~') && text.chars().all(safe) {
         return text.to_owned();
     }
     format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    let mut word = String::from("$'");
+    // Three octal digits are the one escape that all shells end at the same place.
+    let octal = |word: &mut String, bytes: &[u8]| {
+        bytes.iter().for_each(|byte| word.push_str(&format!("\\{byte:03o}")));
+    };
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let mut buffer = [0; 4];
+            let text = c.encode_utf8(&mut buffer);
+            match (c, shown(text)) {
+                ('\\' | '\'', _) => word.extend(['\\', c]),
+                (_, Cow::Borrowed(_)) => word.push(c),
+                (_, Cow::Owned(_)) => octal(&mut word, text.as_bytes()),
+            }
+        }
+        octal(&mut word, chunk.invalid());
+    }
+    word.push('\'');
+    word
 }
 
 #[cfg(test)]
@@ -335,6 +369,19 @@ mod tests {
         assert_eq!(quoted("it's; rm -rf"), r"'it'\''s; rm -rf'");
         assert_eq!(quoted(""), "''");
         assert_eq!(quoted("~x"), "'~x'");
+    }
+
+    #[test]
+    fn a_command_to_type_is_safe_to_show_and_comes_back_as_it_was() {
+        let all: [&[u8]; 5] =
+            [b"\x1b[31mred", b"two\nlines", b"it's\t\\", b"/x/\xff.db", "a\u{202e}b\u{9b}1".as_bytes()];
+        for given in all {
+            let word = quoted(OsStr::from_bytes(given));
+            assert!(matches!(shown(&word), Cow::Borrowed(_)), "{word:?}");
+            assert!(word.starts_with("$'") && word.ends_with('\''), "{word}");
+        }
+        assert_eq!(quoted("\x1b[31mred's"), r"$'\033[31mred\'s'");
+        assert_eq!(quoted(OsStr::from_bytes(b"\xff.db")), r"$'\377.db'");
     }
 
     #[test]

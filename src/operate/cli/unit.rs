@@ -119,7 +119,13 @@ fn units_of(session: &Session<'_, '_>, asked: &Unit) -> Result<Units, Stop> {
         })?;
         let mut wrapped = vec![program.display().to_string(), String::from("exec")];
         if let Some(store) = &session.global.store {
-            wrapped.extend([String::from("--store"), store.to_string_lossy().into_owned()]);
+            // What is no store is none in the unit either.
+            session.place()?;
+            let text = store.to_str().ok_or_else(|| {
+                Failure::usage("--store is not UTF-8, which a unit cannot say")
+                    .hint("give the store by UNATTENDED_STORE")
+            })?;
+            wrapped.extend([String::from("--store"), text.to_owned()]);
         }
         wrapped.extend(["--name", &asked.name, "--effect", effect, "--"].map(str::to_owned));
         wrapped.append(&mut words);

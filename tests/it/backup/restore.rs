@@ -137,5 +137,12 @@ fn what_there_is_no_version_of_is_an_error_that_names_it() {
         assert!(matches!(error, Error::NoSuchVersion { .. }), "{error}");
         assert!(error.to_string().ends_with(name), "{error}");
     }
+    for which in [Which::At(2), Which::At(u64::MAX)] {
+        let never = |error: Error| matches!(error, Error::NoSuchRun { newest: 1, .. });
+        let store = world.store();
+        assert!(never(store.restore(&name_of("page"), which, &to, Over::Older).unwrap_err()));
+        assert!(never(store.restore_tree(which, &to, Over::Older).unwrap_err()));
+        assert!(never(store.tree(which).unwrap_err()));
+    }
     assert!(!to.exists());
 }

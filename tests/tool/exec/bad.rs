@@ -17,6 +17,8 @@ fn what_cannot_be_meant_is_a_usage_error_and_runs_nothing() {
         &["--attempts", "0"],
         &["--transient", "300"],
         &["--permanent", "5-3"],
+        &["--transient", "5,7", "--permanent", "6-7"],
+        &["--expect-every", "10ms"],
         &["--once-per", "week"],
         &["--key", "a", "--once-per", "day"],
         &["--schedule", "now and then"],
@@ -32,6 +34,9 @@ fn what_cannot_be_meant_is_a_usage_error_and_runs_nothing() {
         let given = shop.run(&args).ended(2);
         assert_eq!(given.error()["code"], "usage", "{options:?}: {given:?}");
     }
+    let both =
+        shop.run(&["exec", "--name", "x", "--transient", "5", "--permanent", "5", "--", "touch", "ran"]);
+    assert!(both.ended(2).err.contains("exit code 5 is given to --transient and to --permanent"));
     shop.run(&["exec", "--name", "x"]).ended(2);
     shop.run(&["exec", "--name", "x", "--"]).ended(2);
     shop.run(&["exec", "--", "true"]).ended(2);
@@ -76,6 +81,28 @@ fn a_store_is_made_for_its_owner_alone() {
     let path = shop.path("deep/down/store.db");
     shop.run(&["exec", "--store", path.to_str().unwrap(), "--name", "x", "--", "true"]).ended(0);
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn the_path_of_a_store_may_have_any_bytes() {
+    use std::os::unix::ffi::OsStringExt;
+    let shop = Shop::sqlite();
+    let path = shop.folder().join(std::ffi::OsString::from_vec(b"\xff.db".to_vec()));
+    let typed = |args: &[&str], input: &str| {
+        let mut command = shop.command(&[]);
+        command.arg("--store").arg(&path).args(args);
+        crate::kit::given(command, input)
+    };
+    typed(&["exec", "--name", "q", "--lock", "--effect", "idempotent", "--", "touch", "ran"], "").ended(0);
+    assert!(path.exists() && shop.path("ran").exists());
+    // What it reads lies in a file beside the store, and is found again.
+    let long = "x".repeat(100_000);
+    let read = ["exec", "--name", "r", "--stdin", "--", "sh", "-c", "cat > copy; test -e good"];
+    typed(&read, &long).ended(1);
+    std::fs::remove_file(shop.path("copy")).unwrap();
+    shop.file("good", "");
+    typed(&["replay", "r"], "").ended(0);
+    assert_eq!(std::fs::read_to_string(shop.path("copy")).unwrap(), long);
 }
 
 #[test]

@@ -118,6 +118,75 @@ fn fields_that_name_files_are_files_and_all_others_with_them() {
 }
 
 #[test]
+fn a_missing_first_file_is_missed_where_any_of_the_first_lines_names_one() {
+    let shop = Shop::sqlite();
+    for name in ["a.txt", "b.txt"] {
+        shop.file(name, "the same\n");
+    }
+    let pairs = |options: &[&str], input: &str| {
+        shop.run_with(&[&["similarity", "--pairs", "-", "--json"], options].concat(), input)
+    };
+    let first = pairs(&[], "missing.txt\tb.txt\na.txt\tb.txt\n").ended(1);
+    assert!(
+        first.out.is_empty() && of(&first.error(), "message").starts_with("line 1: missing.txt "),
+        "{first:?}"
+    );
+    // Both of the first are missing, and so is one behind the others.
+    let both = pairs(&[], "gone\tlost\na.txt\tb.txt\n").ended(1);
+    assert!(both.out.is_empty() && of(&both.error(), "message").starts_with("line 1: gone "), "{both:?}");
+    let later = format!("{}x\ty\n", "a.txt\tb.txt\n".repeat(150));
+    let later = pairs(&[], &later).ended(1);
+    assert_eq!(later.lines().len(), 150);
+    assert!(of(&later.error(), "message").starts_with("line 151: x "), "{later:?}");
+    assert!(later.lines().iter().all(|line| of(line, "of") == "files"));
+    // What stands behind the first hundred says nothing of them.
+    let texts = format!("{}a.txt\tb.txt\n", "x\ty\n".repeat(100));
+    let texts = pairs(&[], &texts).ended(0).lines();
+    assert_eq!((texts.len(), of(&texts[100], "of")), (101, String::from("texts")));
+    assert_eq!(texts[100]["old_len"], 5, "the name is the text");
+    let said = pairs(&["--text"], "a.txt\tb.txt\n").ended(0).object();
+    assert_eq!(of(&said, "of"), "texts");
+    let said = pairs(&["--files"], "a.txt\tb.txt\n").ended(0).object();
+    assert_eq!(of(&said, "of"), "files");
+    assert_eq!(of(&shop.run(&["similarity", "a.txt", "b.txt", "--json"]).ended(0).object(), "of"), "files");
+    assert!(pairs(&[], "").ended(0).out.is_empty());
+}
+
+#[test]
+fn names_of_files_may_have_any_bytes() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt as _;
+    let shop = Shop::sqlite();
+    shop.file("a.txt", "x\n");
+    let name = OsString::from_vec(b"n\xff.txt".to_vec());
+    std::fs::write(shop.folder().join(&name), "x\n").unwrap();
+    let mut command = shop.command(&["similarity", "--json"]);
+    command.arg(&name).arg("a.txt");
+    let given = crate::kit::given(command, "").ended(0).object();
+    assert_eq!(
+        (of(&given, "old"), of(&given, "decided_by")),
+        (String::from("n\u{fffd}.txt"), String::from("equal"))
+    );
+    std::fs::write(shop.path("pairs"), b"n\xff.txt\ta.txt\n").unwrap();
+    let given = shop.run(&["similarity", "--pairs", "pairs", "--json"]).ended(0).object();
+    assert_eq!((of(&given, "of"), of(&given, "decided_by")), (String::from("files"), String::from("equal")));
+    for (verb, option) in [("exists", "--exists"), ("disk", "--disk-free")] {
+        let mut command = shop.command(&["gate", option]);
+        let mut path = shop.folder().join(&name).into_os_string();
+        if verb == "disk" {
+            path.push(":1B");
+        }
+        command.arg(path);
+        crate::kit::given(command, "").ended(0);
+    }
+    let policy = OsString::from_vec(b"p\xff.json".to_vec());
+    std::fs::write(shop.folder().join(&policy), "{}").unwrap();
+    let mut command = shop.command(&["simulate", "trend", "--policy"]);
+    command.arg(&policy);
+    crate::kit::given(command, "").ended(0);
+}
+
+#[test]
 fn a_line_without_a_tab_is_named_and_nothing_after_it_is_looked_at() {
     let shop = Shop::sqlite();
     for (line, says) in

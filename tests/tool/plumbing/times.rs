@@ -66,6 +66,8 @@ fn what_is_no_schedule_is_a_usage_error() {
         (&["schedule", "every 1ms"], "period"),
         (&["schedule", "@daily", "--tz", "Europe/Pari"], "Europe/Pari"),
         (&["schedule", "@daily", "--from", "yesterday"], "--from"),
+        (&["schedule", "@daily", "--from", "0001-01-01T00:00:00Z"], "from 0001-06-01 to 9998-06-01"),
+        (&["schedule", "@daily", "--from", "9999-01-01T00:00:00Z"], "--from is 9999-01-01"),
         (&["schedule", "@daily", "--count", "0"], "0"),
         (&["schedule"], "EXPR"),
         (&["schedule", "@daily", "--odd"], "--odd"),

@@ -77,6 +77,13 @@ fn each_answer_of_a_review_is_taken() {
     }
     for shop in Shop::each() {
         let made = fill(&shop);
+        for blank in ["", "  \n"] {
+            let refused = json(&shop, &["review", &made.review, "--dismiss", blank]).ended(2);
+            assert!(refused.error()["message"].as_str().unwrap().contains("--dismiss"), "{refused:?}");
+            assert_eq!(state(&shop, &made.review), "needs_review");
+            json(&shop, &["note", &made.review, blank]).ended(2);
+            json(&shop, &["credential", "ok", blank]).ended(2);
+        }
         let dismissed = json(&shop, &["review", &made.review, "--dismiss", "not worth it"]).ended(0).object();
         assert_eq!(dismissed["state"], "failed_permanent");
         shop.run(&["review", &made.review, "--not-applied"]).ended(0);

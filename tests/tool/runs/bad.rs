@@ -127,6 +127,67 @@ fn a_password_is_never_shown() {
 }
 
 #[test]
+fn what_is_meant_as_an_address_makes_no_file_and_shows_no_password() {
+    for address in [
+        "host=127.0.0.1 user=bob password=s3cr3t",
+        "postgres//bob:s3cr3t@h/db",
+        "postgres:/bob:s3cr3t@h/db",
+        "mysql://bob:s3cr3t@h/db",
+    ] {
+        for given_by in ["--store", "UNATTENDED_STORE"] {
+            let shop = Shop::sqlite();
+            for args in
+                [["runs", "--json"].as_slice(), &["submit", "job", "--json"], &["beat", "x", "--json"]]
+            {
+                let mut command = shop.command(args);
+                if given_by == "--store" {
+                    command.args(["--store", address]);
+                } else {
+                    command.env("UNATTENDED_STORE", address);
+                }
+                let given = given(command, "{}").ended(78);
+                assert_eq!(given.error()["code"], "store.unknown_kind", "{address}");
+                assert!(
+                    given.err.contains("postgres://USER@HOST/DB") && !given.err.contains("s3cr3t"),
+                    "{given:?}"
+                );
+            }
+            let mut command =
+                shop.command(&["exec", "--name", "x", "--lock", "--store", address, "--", "touch", "ran"]);
+            command.env("UNATTENDED_STORE", address);
+            let refused = given(command, "").ended(78);
+            assert!(!refused.err.contains("s3cr3t"), "{refused:?}");
+            assert_eq!(std::fs::read_dir(shop.folder()).unwrap().count(), 0, "{address} has made a file");
+        }
+    }
+    let shop = Shop::sqlite();
+    shop.run_with(&["submit", "job", "--store", "./postgres/a=b@c:d.db"], "{}").ended(0);
+    assert!(shop.path("postgres/a=b@c:d.db").exists());
+}
+
+#[test]
+fn what_is_wrong_with_an_address_is_named() {
+    for (address, says) in [
+        ("postgres://bob:s3cr3t@127.0.0.1:1/db?bogus=1", "the parameter bogus is not known"),
+        ("postgres://bob:s3cr3t@127.0.0.1:99999/db", "the port is 99999"),
+        ("postgres://bob:s3cr3t@h/db?sslmode=s3cr3t", "the parameter sslmode"),
+    ] {
+        let mut command = tool();
+        command.args(["runs", "--json", "--store", address]);
+        let given = given(command, "").ended(78);
+        assert_eq!(given.error()["code"], "store.address_invalid");
+        assert!(given.err.contains(says) && !given.err.contains("s3cr3t"), "{given:?}");
+    }
+    for address in ["Postgres://ada:s3cr3t@127.0.0.1:1/db", " POSTGRES://ada:s3cr3t@127.0.0.1:1/db"] {
+        let mut command = tool();
+        command.args(["runs", "--store", address]);
+        let given = given(command, "").ended(75);
+        assert!(given.err.contains("postgres://ada@127.0.0.1:1/db (--store)"), "{given:?}");
+        assert!(!given.err.contains("s3cr3t"), "{given:?}");
+    }
+}
+
+#[test]
 fn credentials_come_from_the_usual_variables() {
     let Some(shop) = Shop::postgres() else { return };
     fill(&shop);

@@ -164,6 +164,8 @@ fn a_heartbeat_is_new_up_late_and_overdue() {
     assert_eq!(field(&answers, "state"), ["new", "up", "up", "late", "overdue", "overdue", "up"]);
     assert_eq!(field(&answers, "decision"), ["none", "tell", "none", "tell", "tell", "none", "tell"]);
     assert!(answers.iter().all(|line| line["code"].is_string() && line["why"].is_string()), "{answers:?}");
+    let failed = decided(&["heartbeat"], &[r#"{"t":0,"success":false}"#]).lines();
+    assert_eq!(failed[0]["why"], "it has failed", "nobody said why");
 }
 
 #[test]
@@ -234,6 +236,21 @@ fn a_broken_line_is_named_and_nothing_after_it_is_looked_at() {
         let message = back.ended(1).error()["message"].as_str().unwrap().to_owned();
         assert_eq!(message, "line 2: t is 4, before the 5 of a line before it", "{kind}");
     }
+    // A list is no object, whatever stands in it.
+    for (kind, line) in [
+        ("trend", "[6,false]"),
+        ("retry", r#"[6,"transient"]"#),
+        ("heartbeat", "[6,true,null]"),
+        ("queue", r#"["a"]"#),
+        ("queue", r#"{"t":6,"id":"a","run_ms":10,"value":{"linear":[5,0,500]}}"#),
+    ] {
+        let given = shop.run_with(&["simulate", kind, "--json"], &format!("\n{line}\n")).ended(1);
+        let message = given.error()["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with("line 2: it has a list, expected is an object"), "{kind}: {message}");
+        assert!(given.out.is_empty(), "{given:?}");
+    }
+    let tail = "{\"t\":0,\"exit\":1,\"tail\":\"[warn] \\\"[\"}\n";
+    shop.run_with(&["simulate", "restart"], tail).ended(0);
     let given = shop.run_with(&["simulate", "retry"], "{\"t\":0,\"failed\":\"odd\"}\n").ended(1);
     assert!(
         given.err.contains("line 1: unknown variant `odd`") && given.err.contains("in column"),
@@ -269,6 +286,8 @@ fn a_broken_policy_names_its_file_line_and_field() {
         ("heartbeat", "{}", "missing field `every_ms`"),
         ("trend", "{\n\"factor\": 1}", "line 2: factor is 1"),
         ("trend", "{", "line 1: EOF"),
+        ("trend", "[50]", "line 1: it is a list"),
+        ("breaker", "{\n\"rate\": [50, 10, 5]}", "line 2: rate: it is a list"),
     ] {
         let file = shop.file("broken.json", policy);
         let given = shop.run(&["simulate", kind, "--policy", file.to_str().unwrap()]).ended(78);

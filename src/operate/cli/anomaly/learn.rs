@@ -108,7 +108,7 @@ fn report(
     } else {
         writeln!(session.out(), "by the key {key} the baseline is {evidence}")?;
     }
-    let (program, baseline) = (session.host.program.clone(), quoted(&asked.baseline.to_string_lossy()));
+    let (program, baseline) = (session.host.program.clone(), quoted(&asked.baseline));
     let hint = session.paint().dim(format!("next: {program} anomaly watch FILE --baseline {baseline}"));
     writeln!(session.out(), "{hint}")?;
     Ok(Exit::Done)

@@ -57,7 +57,7 @@ fn told(session: &mut Session<'_, '_>, watcher: &mut Watcher, at_once: bool) -> 
 fn ready(session: &Session<'_, '_>, asked: &Watch, use_: Use) -> Result<(File<Kept>, Watcher), Stop> {
     let missing = || {
         let (program, path) = (&session.host.program, asked.baseline.display());
-        let baseline = quoted(&asked.baseline.to_string_lossy());
+        let baseline = quoted(&asked.baseline);
         Failure::new(Exit::Config, "baseline.missing", format!("there is no baseline at {path}"))
             .hint(format!("`{program} anomaly learn FILE --baseline {baseline}` makes it from usual lines"))
     };

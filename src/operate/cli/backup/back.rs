@@ -151,7 +151,7 @@ pub(super) fn restore(session: &mut Session<'_, '_>, asked: &Restore) -> Result<
         tree.into_iter().filter(|version| among(&version.name, &asked.paths)).collect();
     if chosen.is_empty() {
         let of = asked.paths.first().map(|path| format!(" of {}", path.display())).unwrap_or_default();
-        let dest = quoted(&asked.dest.to_string_lossy());
+        let dest = quoted(&asked.dest);
         return Err(Failure::new(Exit::Failed, "backup.no_such_version", format!("there is no version{of}"))
             .hint(format!("`{} backup list {dest}` lists what there is", session.host.program))
             .into());

@@ -242,6 +242,7 @@ fn failed(session: &Session<'_, '_>, error: &Error) -> Failure {
         Error::IndexDamaged { .. } => failure.hint(format!(
             "`{program} backup verify DEST` says what; keep a copy of DEST before anything else"
         )),
+        Error::NoSuchRun { .. } => failure.hint(format!("`{program} backup list DEST --runs` lists them")),
         Error::NoSuchVersion { .. } => {
             failure.hint(format!("`{program} backup list DEST` lists what there is"))
         }

@@ -40,6 +40,7 @@ pub(super) use show::show;
 use crate::act::monitor::{self, Monitor};
 use crate::act::notify::{self, About};
 use crate::base::secret::Secret;
+use crate::base::text;
 use crate::base::zone::Zone;
 use crate::decide::alert::{self, Rule};
 use crate::decide::heartbeat::Policy;
@@ -94,6 +95,16 @@ pub(super) struct Job {
     pub(super) runbook: Option<String>,
     /// How long its runs are kept after they ended.
     pub(super) retention: Option<Duration>,
+}
+
+/// How often something is expected, as it is typed.
+pub(super) fn interval(given: &str) -> Result<Duration, String> {
+    let every = text::duration(given).map_err(|error| error.to_string())?;
+    if (read::EVERY_MIN..=read::EVERY_MAX).contains(&every) {
+        return Ok(every);
+    }
+    let [least, most] = [read::EVERY_MIN, read::EVERY_MAX].map(text::exact);
+    Err(format!("allowed is {least} to {most}"))
 }
 
 /// When a job is expected to succeed.

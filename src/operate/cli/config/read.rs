@@ -21,8 +21,10 @@ use crate::operate::cli::failure::{Exit, Failure};
 
 const BYTES_MAX: u64 = 16 << 20;
 const TICK_MIN: Duration = Duration::from_secs(1);
+/// What is expected more often is not looked at as often.
+pub(super) const EVERY_MIN: Duration = TICK_MIN;
 const TICK_MAX: Duration = Duration::from_secs(86_400);
-const EVERY_MAX: Duration = Duration::from_secs(3660 * 86_400);
+pub(super) const EVERY_MAX: Duration = Duration::from_secs(3660 * 86_400);
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -203,7 +205,7 @@ fn job(name: &str, table: JobTable) -> Result<Job, Wrong> {
 
 fn expected(name: &str, (every, schedule, tz): (Given, Given, Given)) -> Result<Option<Expected>, Wrong> {
     let (every_at, tz_at) = (every.as_ref().map(Spanned::span), tz.as_ref().map(Spanned::span));
-    let every = span_of_time(&format!("{name}.every"), every, TICK_MIN, EVERY_MAX)?;
+    let every = span_of_time(&format!("{name}.every"), every, EVERY_MIN, EVERY_MAX)?;
     let field = format!("{name}.tz");
     let zone = match tz {
         None => None,

@@ -9,7 +9,7 @@ use crate::base::text::{self, Rate};
 use crate::base::time::Timestamp;
 use crate::base::zone::Zone;
 use crate::decide::schedule::Schedule;
-use crate::operate::cli::config::Expected;
+use crate::operate::cli::config::{Expected, interval};
 use crate::operate::cli::failure::Failure;
 
 /// What `exec` takes.
@@ -65,7 +65,7 @@ pub(in crate::operate::cli) struct Exec {
     pub(super) gate: Option<String>,
 
     /// It is expected to succeed so often; `status` and `tick` miss it
-    #[arg(long, value_name = "D", value_parser = some_time, conflicts_with = "schedule")]
+    #[arg(long, value_name = "D", value_parser = interval, conflicts_with = "schedule")]
     pub(super) expect_every: Option<Duration>,
 
     /// It is expected to succeed by this cron expression

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +62,7 @@ pub(super) struct Form {
     pub(super) stdin: Option<Given>,
     /// Where locks are that processes of this machine share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) locks: Option<PathBuf>,
+    pub(super) locks: Option<Word>,
 }
 
 /// The effect class that was declared.
@@ -81,7 +80,7 @@ pub(super) enum Class {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Given {
     Inline(Word),
-    File { base: PathBuf, payload: PayloadRef },
+    File { base: Word, payload: PayloadRef },
 }
 
 /// Bytes of the system: text, nearly always.

@@ -41,7 +41,7 @@ pub(super) fn ask(job: &str, form: &Form, store: &Arc<dyn Store>) -> Result<Aske
         return Ok(Asked::Mine(Only::Nobody));
     }
     match &form.locks {
-        Some(folder) => by_file(job, folder.clone()),
+        Some(folder) => by_file(job, folder.os().into()),
         None if store.caps().name == "sqlite" => by_file(job, shared::of_user()),
         None => by_lease(job, store),
     }

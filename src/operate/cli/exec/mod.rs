@@ -34,7 +34,7 @@ use crate::operate::cli::Home;
 use crate::operate::cli::config::Expected;
 use crate::operate::cli::exec::answer::Ended;
 use crate::operate::cli::exec::asked::{OnBusy, StoreDown};
-use crate::operate::cli::exec::form::Stored;
+use crate::operate::cli::exec::form::{Stored, Word};
 use crate::operate::cli::exec::front::Through;
 use crate::operate::cli::exec::plan::Plan;
 use crate::operate::cli::exec::stage::{Hear, Own, Stage};
@@ -59,7 +59,7 @@ pub(super) fn exec(session: &mut Session<'_, '_>, asked: Exec) -> Result<Exit, S
     let expected = asked.expected()?;
     let mut plan = Plan::of(session, &asked, &config)?;
     let place = open(session, &asked)?;
-    plan.form.locks.clone_from(&place.locks);
+    plan.form.locks = place.locks.as_deref().map(|folder| Word::of_os(folder.as_os_str()));
     if place.kept {
         plan.keep_stdin(&place.inputs())?;
     }

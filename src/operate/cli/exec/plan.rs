@@ -82,6 +82,12 @@ impl Plan {
         let codes = |name: &str, given: &[String]| {
             codes::read(given).map_err(|why| Failure::usage(format!("--{name} {why}")))
         };
+        let (transient, permanent) =
+            (codes("transient", &asked.transient)?, codes("permanent", &asked.permanent)?);
+        if let Some(both) = transient.iter().find(|code| permanent.contains(code)) {
+            let message = format!("exit code {both} is given to --transient and to --permanent");
+            return Err(Failure::usage(message).hint("it is one of the two").into());
+        }
         let form = Form {
             hidden: places,
             env: variables(&asked.env, &mut found)?,
@@ -96,8 +102,8 @@ impl Plan {
             lock: asked.lock,
             during: checked::<Window>("during", asked.during.as_deref())?,
             gate: checked::<gate::Policy>("gate", asked.gate.as_deref())?,
-            transient: codes("transient", &asked.transient)?,
-            permanent: codes("permanent", &asked.permanent)?,
+            transient,
+            permanent,
             ..Form::blank(argv, digest, Word::of_os(cwd.as_os_str()), uid)
         };
         if let Some(key) = &form.key {
@@ -120,7 +126,7 @@ impl Plan {
             let message = format!("what it reads cannot be stored: {}", crate::base::fault::chain(&error));
             Failure::new(Exit::Failed, "exec.stdin", message)
         })?;
-        self.form.stdin = Some(Given::File { base: folder.to_owned(), payload });
+        self.form.stdin = Some(Given::File { base: Word::of_os(folder.as_os_str()), payload });
         Ok(())
     }
 
@@ -142,7 +148,7 @@ pub(super) fn stored_stdin(form: &Form) -> Result<Option<Vec<u8>>, String> {
         Some(Given::Inline(word)) => Ok(Some(word.bytes())),
         Some(Given::File { base, payload }) => {
             let most = u64::try_from(STDIN_MAX).unwrap_or(u64::MAX);
-            payload.read(base, most).map(Some).map_err(|error| crate::base::fault::chain(&error))
+            payload.read(base.os(), most).map(Some).map_err(|error| crate::base::fault::chain(&error))
         }
     }
 }

@@ -30,7 +30,7 @@ pub(in crate::operate::cli) struct Replayer {
 /// A command and its folder, as a person would type them; `None` of any other run.
 pub(in crate::operate::cli) fn typed(run: &Run) -> Option<(String, String)> {
     let form = Form::of(run)?;
-    let word = |word: &Word| quoted(&word.os().to_string_lossy());
+    let word = |word: &Word| quoted(word.os());
     Some((form.argv.iter().map(word).collect::<Vec<_>>().join(" "), word(&form.cwd)))
 }
 

@@ -142,7 +142,7 @@ impl Stage {
         if alive.is_some() {
             return Ok(());
         }
-        let folder = self.form.locks.clone().unwrap_or_else(shared::of_user);
+        let folder = self.form.locks.as_ref().map_or_else(shared::of_user, |folder| folder.os().into());
         let failed = |error: std::io::Error| {
             let what = format!("whether it still runs cannot be told, in {}: {error}", folder.display());
             StepError::transient("exec.child_unknown", what)

@@ -6,12 +6,15 @@ mod breaker;
 mod heartbeat;
 mod knobs;
 pub(super) mod lines;
+mod lists;
 mod policy;
 mod queue;
 mod restart;
 mod retry;
 pub(super) mod trace;
 mod trend;
+
+use std::ffi::OsString;
 
 use crate::decide::{
     breaker as breakers, queue as queues, restart as restarts, retry as retries, trend as trends,
@@ -70,7 +73,7 @@ enum Kind {
 struct Policy {
     /// A file of JSON, JSON itself, or the name of one of the library's policies
     #[arg(long, value_name = "FILE|default|cron|service", default_value = "default")]
-    policy: String,
+    policy: OsString,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -195,8 +198,8 @@ pub(super) fn simulate(session: &mut Session<'_, '_>, asked: Simulate) -> Result
 
 impl Policy {
     fn read<P: serde::de::DeserializeOwned>(&self, named: impl Fn(&str) -> Option<P>) -> Result<P, Failure> {
-        let given = self.policy.as_str();
-        let known = NAMES.contains(&given).then(|| named(given)).flatten();
+        let given = self.policy.as_os_str();
+        let known = given.to_str().filter(|given| NAMES.contains(given)).and_then(named);
         known.map_or_else(|| policy::read(given, &NAMES), Ok)
     }
 }

@@ -1,32 +1,41 @@
 //! Policies as files: what is wrong with one is said with its line and field.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
 use crate::operate::cli::failure::{Exit, Failure};
+use crate::operate::cli::simulate::lists::lists;
 
+/// The fields that are lists.
+const LISTS: [&str; 2] = ["permanent", "success"];
 /// A longer policy is not read.
 const BYTES_MAX: u64 = 1 << 20;
 
 /// The policy that `given` is: JSON itself, or a file of it. `names` are what else may be given.
-pub(super) fn read<P: DeserializeOwned>(given: &str, names: &[&str]) -> Result<P, Failure> {
-    let (name, text) = if given.trim_start().starts_with('{') {
-        (String::from("--policy"), given.to_owned())
-    } else {
-        (given.to_owned(), load(given, names)?)
+pub(super) fn read<P: DeserializeOwned>(given: &OsStr, names: &[&str]) -> Result<P, Failure> {
+    let (name, text) = match given.to_str().filter(|text| text.trim_start().starts_with('{')) {
+        Some(text) => (String::from("--policy"), text.to_owned()),
+        None => (given.to_string_lossy().into_owned(), load(Path::new(given), names)?),
     };
-    serde_json::from_str(&text).map_err(|error| {
-        let message = format!("{name}, {}", place(&text, &error));
+    let invalid = |place: String| {
+        let message = format!("{name}, {place}");
         Failure::new(Exit::Config, "policy.invalid", message).hint("`simulate KIND --help` shows the fields")
-    })
+    };
+    if let Some(place) = misplaced(&text) {
+        return Err(invalid(place));
+    }
+    serde_json::from_str(&text).map_err(|error| invalid(place(&text, &error)))
 }
 
-fn load(path: &str, names: &[&str]) -> Result<String, Failure> {
+fn load(path: &Path, names: &[&str]) -> Result<String, Failure> {
     let failed = |what: String| {
         let hint = format!("allowed are a file of JSON, JSON itself, and {}", names.join(", "));
-        Failure::new(Exit::Config, "policy.missing", format!("the policy {path}: {what}")).hint(hint)
+        Failure::new(Exit::Config, "policy.missing", format!("the policy {}: {what}", path.display()))
+            .hint(hint)
     };
     let file = fs::File::open(path).map_err(|error| failed(error.to_string()))?;
     let mut text = Vec::new();
@@ -35,6 +44,21 @@ fn load(path: &str, names: &[&str]) -> Result<String, Failure> {
         return Err(failed(format!("it has more than {BYTES_MAX} bytes")));
     }
     String::from_utf8(text).map_err(|_| failed(String::from("it is not UTF-8")))
+}
+
+/// Where a list stands in the place of an object, of which its parts would be taken for the fields in their order.
+fn misplaced(text: &str) -> Option<String> {
+    lists(text.as_bytes()).find_map(|at| {
+        let before = text.get(..at).unwrap_or_default();
+        let start = before.rfind('\n').map_or(0, |end| end.saturating_add(1));
+        let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
+        let field = field_at(text, line, at.saturating_sub(start));
+        if LISTS.contains(&field.as_str()) {
+            return None;
+        }
+        let field = if field.is_empty() { field } else { format!("{field}: ") };
+        Some(format!("line {line}: {field}it is a list, expected an object or a value"))
+    })
 }
 
 /// `line 3: rate.percent: …`
@@ -106,7 +130,20 @@ mod tests {
     use crate::decide::{breaker, retry, trend};
 
     fn wrong<P: DeserializeOwned + std::fmt::Debug>(text: &str) -> String {
-        read::<P>(text, &[]).unwrap_err().message
+        read::<P>(text.as_ref(), &[]).unwrap_err().message
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        let said = wrong::<breaker::Policy>("{\n \"rate\": [50, 10, 5]}");
+        assert_eq!(said, "--policy, line 2: rate: it is a list, expected an object or a value");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy.json");
+        fs::write(&path, "[3]").unwrap();
+        let said = read::<breaker::Policy>(path.as_os_str(), &[]).unwrap_err().message;
+        assert!(said.ends_with("line 1: it is a list, expected an object or a value"), "{said}");
+        let lists = r#"{"permanent":[64,65],"success":[0]}"#;
+        assert!(read::<crate::operate::cli::simulate::knobs::Restarts>(lists.as_ref(), &[]).is_ok());
     }
 
     #[test]

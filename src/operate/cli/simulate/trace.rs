@@ -12,6 +12,7 @@ use crate::operate::cli::failure::{Exit, Failure, Stop};
 use crate::operate::cli::print::{Paint, plain};
 use crate::operate::cli::session::Session;
 use crate::operate::cli::simulate::lines::{Lines, Next};
+use crate::operate::cli::simulate::lists::lists;
 
 /// A longer line is not read.
 const LINE_MAX: usize = 1 << 20;
@@ -226,6 +227,10 @@ fn one<D: Decider>(
     last: &mut At,
     answers: &mut Answers<'_>,
 ) -> Result<(), Wrong> {
+    if let Some(at) = lists(line).next() {
+        let column = at.saturating_add(1);
+        return Err(Wrong::Line(format!("it has a list, expected is an object, in column {column}")));
+    }
     let line: D::Line<'_> = serde_json::from_slice(line).map_err(|error| Wrong::Line(said(&error)))?;
     let at = line.at();
     if at < *last {

@@ -1,23 +1,22 @@
 //! `similarity`: whether a change means something.
 
+mod pairs;
+
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::base::explain::Explain;
 use crate::base::text::{self, shortened, shown};
 use crate::decide::similarity::{Policy, Unit, Verdict};
-use crate::operate::cli::Io;
 use crate::operate::cli::failure::{Exit, Failure, Stop};
 use crate::operate::cli::print::Paint;
 use crate::operate::cli::session::Session;
-use crate::operate::cli::simulate::lines::{Lines, Next};
 use crate::operate::cli::simulate::trace::unreadable;
 
-/// A longer line of pairs is not read.
-const LINE_MAX: usize = 64 << 20;
 /// A larger file is not read.
 const FILE_MAX: u64 = 1 << 30;
 /// As much of a text as stands in an answer for people.
@@ -29,14 +28,14 @@ const SAID_MAX: usize = 40;
 pub(super) struct Similarity {
     /// The file as it was; - is stdin
     #[arg(required_unless_present = "pairs", requires = "new")]
-    old: Option<String>,
+    old: Option<PathBuf>,
 
     /// The file as it is; - is stdin
-    new: Option<String>,
+    new: Option<PathBuf>,
 
     /// Pairs, a line each: old TAB new; - is stdin
     #[arg(long, value_name = "FILE", conflicts_with = "old")]
-    pairs: Option<String>,
+    pairs: Option<PathBuf>,
 
     /// What stands in --pairs are texts, not files
     #[arg(long, requires = "pairs")]
@@ -60,12 +59,14 @@ pub(super) struct Similarity {
 }
 
 const ABOUT: &str = "\
-With --json an object for each pair: old new (as they were given) verdict(meaningful|not_meaningful|assumed_meaningful)
+With --json an object for each pair: old new (as they were given) of(files|texts) verdict(meaningful|not_meaningful|assumed_meaningful)
 decided_by (the step, or the budget that ended the search) threshold, and code why old_len new_len allowed at_least at_most.
 The exit code is 0 whatever the verdict. A difference is assumed to be meaningful where finding out would take too long.
 
-What the fields of --pairs are is seen from the first line: if one of its two names a file that is there, all lines name
-files; else they are texts. Say --text or --files where that is not to be left to chance, as for texts from elsewhere.
+What the fields of --pairs are is seen from the first 100 lines (or the first MiB of them, if that is less), which are read before
+the first answer: if a name in them is that of a file that is there, all lines name files, and one that is not there is an
+error; else they are texts. Say --text or --files where that is not to be left to chance, as for texts from elsewhere, or where
+each line is to be answered before the next.
 A line without a TAB ends it with exit code 1 and names its number; what was answered before it stands.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -104,11 +105,11 @@ pub(super) fn similarity(session: &mut Session<'_, '_>, asked: Similarity) -> Re
         .map_err(|error| Failure::usage(error.to_string()))?;
     if let Some(pairs) = &asked.pairs {
         let kind = match (asked.text, asked.files) {
-            (true, _) => Some(Fields::Texts),
-            (_, true) => Some(Fields::Files),
+            (true, _) => Some(Of::Texts),
+            (_, true) => Some(Of::Files),
             _ => None,
         };
-        return of_pairs(session, &policy, pairs, kind);
+        return pairs::of_pairs(session, &policy, pairs, kind);
     }
     if asked.text || asked.files {
         return Err(
@@ -118,116 +119,30 @@ pub(super) fn similarity(session: &mut Session<'_, '_>, asked: Similarity) -> Re
     let (Some(old), Some(new)) = (&asked.old, &asked.new) else {
         return Err(Failure::usage("two files are needed: OLD and NEW, or --pairs").into());
     };
-    if old == "-" && new == "-" {
+    if old.as_os_str() == "-" && new.as_os_str() == "-" {
         return Err(Failure::usage("only one of the two can be stdin").into());
     }
     let [before, after] = [read(session, old)?, read(session, new)?];
     let (json, paint) = (session.json(), session.paint());
-    let answer = Answer::of(&policy, old, new, &before, &after);
+    let names = [old, new].map(|path| path.to_string_lossy());
+    let answer = Answer::of(&policy, Of::Files, (&names[0], &names[1]), (&before, &after));
     answer.write(session.out(), json, paint, &mut Vec::new())?;
     Ok(Exit::Done)
 }
 
-/// What the fields of a line are.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fields {
+/// What is compared.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Of {
     Texts,
     Files,
-}
-
-impl Fields {
-    /// What they are, as far as the first line shows.
-    fn of(old: &[u8], new: &[u8]) -> Self {
-        let is_file = |field: &[u8]| std::str::from_utf8(field).is_ok_and(|path| Path::new(path).is_file());
-        if is_file(old) || is_file(new) { Self::Files } else { Self::Texts }
-    }
-}
-
-fn of_pairs(
-    session: &mut Session<'_, '_>,
-    policy: &Policy,
-    pairs: &str,
-    mut fields: Option<Fields>,
-) -> Result<Exit, Stop> {
-    let (json, paint) = (session.json(), session.paint());
-    if pairs == "-" && session.io.ask {
-        writeln!(session.io.err, "reading pairs from the terminal; end them with Ctrl-D")?;
-    }
-    let mut file;
-    let Io { input, out, .. } = &mut *session.io;
-    let source: &mut dyn Read = if pairs == "-" {
-        &mut **input
-    } else {
-        file = open(pairs)?;
-        &mut file
-    };
-    let mut lines = Lines::new(source, LINE_MAX);
-    let mut buffer = Vec::new();
-    loop {
-        if lines.may_wait() {
-            out.flush()?;
-        }
-        let answered = match lines.next().map_err(|error| unreadable(&error))? {
-            Next::End => return Ok(Exit::Done),
-            Next::TooLong => Err(Wrong::Line(format!("it has more than {LINE_MAX} bytes"))),
-            Next::Line(line) => {
-                one(policy, line, &mut fields).map(|answer| answer.write(*out, json, paint, &mut buffer))
-            }
-        };
-        match answered {
-            Ok(written) => written?,
-            Err(wrong) => return Err(wrong.told(lines.number()).into()),
-        }
-    }
-}
-
-/// Why a line cannot be answered.
-enum Wrong {
-    Line(String),
-    File(Failure),
-}
-
-impl Wrong {
-    fn told(self, number: u64) -> Failure {
-        const HINT: &str =
-            "the answers to the lines before it stand; neither it nor what follows it was looked at";
-        match self {
-            Self::Line(said) => {
-                Failure::new(Exit::Failed, "pairs.invalid", format!("line {number}: {said}")).hint(HINT)
-            }
-            Self::File(failure) => {
-                let message = format!("line {number}: {}", failure.message);
-                Failure::new(Exit::Failed, failure.code, message)
-                    .hint(format!("{HINT}; say --text if these are texts"))
-            }
-        }
-    }
-}
-
-fn one(policy: &Policy, line: &[u8], fields: &mut Option<Fields>) -> Result<Answer, Wrong> {
-    let Some(tab) = line.iter().position(|byte| *byte == b'\t') else {
-        return Err(Wrong::Line(String::from("there is no TAB between old and new")));
-    };
-    let (old, rest) = line.split_at(tab);
-    let new = rest.get(1..).unwrap_or_default();
-    if new.contains(&b'\t') {
-        return Err(Wrong::Line(String::from("there is more than one TAB")));
-    }
-    let [name_old, name_new] = [old, new].map(String::from_utf8_lossy);
-    match *fields.get_or_insert_with(|| Fields::of(old, new)) {
-        Fields::Texts => Ok(Answer::of(policy, &name_old, &name_new, old, new)),
-        Fields::Files => {
-            let load = |path: &str| contents(path).map_err(Wrong::File);
-            let [before, after] = [load(&name_old)?, load(&name_new)?];
-            Ok(Answer::of(policy, &name_old, &name_new, &before, &after))
-        }
-    }
 }
 
 #[derive(Serialize)]
 struct Answer {
     old: String,
     new: String,
+    of: Of,
     verdict: &'static str,
     decided_by: &'static str,
     threshold: f64,
@@ -242,12 +157,13 @@ struct Answer {
 }
 
 impl Answer {
-    fn of(policy: &Policy, old: &str, new: &str, before: &[u8], after: &[u8]) -> Self {
+    fn of(policy: &Policy, of: Of, (old, new): (&str, &str), (before, after): (&[u8], &[u8])) -> Self {
         let verdict = policy.compare(before, after);
         let (code, why) = (verdict.code(), verdict.why());
         Self {
             old: old.to_owned(),
             new: new.to_owned(),
+            of,
             verdict: match verdict {
                 Verdict::NotMeaningful(_) => "not_meaningful",
                 Verdict::Meaningful(_) => "meaningful",
@@ -282,8 +198,8 @@ impl Answer {
     }
 }
 
-fn read(session: &mut Session<'_, '_>, path: &str) -> Result<Vec<u8>, Stop> {
-    if path != "-" {
+fn read(session: &mut Session<'_, '_>, path: &Path) -> Result<Vec<u8>, Stop> {
+    if path.as_os_str() != "-" {
         return Ok(contents(path)?);
     }
     let mut text = Vec::new();
@@ -294,22 +210,22 @@ fn read(session: &mut Session<'_, '_>, path: &str) -> Result<Vec<u8>, Stop> {
     Ok(text)
 }
 
-fn contents(path: &str) -> Result<Vec<u8>, Failure> {
+fn contents(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut text = Vec::new();
     let read = open(path)?.take(FILE_MAX + 1).read_to_end(&mut text);
     read.map_err(|error| not_read(path, &error))?;
-    if text.len() as u64 > FILE_MAX { Err(too_large(path)) } else { Ok(text) }
+    if text.len() as u64 > FILE_MAX { Err(too_large(path.display())) } else { Ok(text) }
 }
 
-fn open(path: &str) -> Result<File, Failure> {
+fn open(path: &Path) -> Result<File, Failure> {
     File::open(path).map_err(|error| not_read(path, &error))
 }
 
-fn not_read(path: &str, error: &io::Error) -> Failure {
-    Failure::new(Exit::Failed, "input.failed", format!("{path} cannot be read: {error}"))
+fn not_read(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(Exit::Failed, "input.failed", format!("{} cannot be read: {error}", path.display()))
 }
 
-fn too_large(name: &str) -> Failure {
+fn too_large(name: impl Display) -> Failure {
     let message = format!("{name} has more than {}, the most that is compared", text::about_size(FILE_MAX));
     Failure::new(Exit::Failed, "similarity.too_large", message)
 }
