@@ -106,6 +106,11 @@ fn on_a_full_disk_whoever_comes_first_gets_the_reserve_and_can_look_and_steer() 
         // The room is for what was begun; a process that comes later knows that too.
         let new = ["--json", "exec", "--name", "new", "--store-down", "refuse", "--", "true"];
         refused(shop.run(&new).ended(1), "store.full");
+        let unrecorded = shop.run(&["exec", "--name", "new", "--", "echo", "ran"]).ended(0);
+        assert_eq!(unrecorded.out, "ran\n", "a full disk does not stop forty jobs");
+        assert!(unrecorded.err.contains("without a record"), "{unrecorded:?}");
+        let held = shop.run(&["--json", "exec", "--name", "job", "--", "echo", "ran"]).ended(75);
+        assert_eq!(held.object()["code"], "hold.job", "who was held is not run unrecorded: {held:?}");
         assert_eq!(shop.run(&["--json", "runs"]).ended(0).lines().len(), 1, "{args:?}");
 
         fs::remove_file(shop.path("filler")).unwrap();
