@@ -15,6 +15,7 @@ pub mod zone;
 pub(crate) mod bucket;
 pub(crate) mod handover;
 pub(crate) mod jump;
+pub(crate) mod mounts;
 pub(crate) mod park;
 pub(crate) mod race;
 pub(crate) mod retry_after;

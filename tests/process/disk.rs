@@ -103,6 +103,47 @@ fn opening_on_a_full_disk_says_so() {
 }
 
 #[test]
+fn opening_on_a_disk_that_filled_since_gives_the_reserve_back() {
+    let _alone = alone();
+    for read_only in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(_small) = Small::mount(folder.path(), "20m") else {
+            eprintln!("skipped: a small file system cannot be mounted here");
+            return;
+        };
+        let path = folder.path().join("store.db");
+        let store = Sqlite::open(&path).unwrap();
+        claim(&store, "runs", Duration::from_secs(60)).unwrap();
+        drop(store);
+        let filler = folder.path().join("filler");
+        fill(&filler);
+
+        if read_only {
+            let store = Sqlite::options().read_only().open(&path).expect("the reserve is for -shm too");
+            assert!(Blocking(&store).get(Ns::RUN, "runs").unwrap().is_some());
+        }
+        // The second handle finds no reserve and some room, and is not deceived by it.
+        for _ in 0..2 {
+            let store = Sqlite::open(&path).expect("the reserve is for -shm too");
+            let info = store.info().unwrap();
+            assert!(info.disk_full && !info.reserve_stands, "{info:?}");
+            let refused = claim(&store, "new", Duration::from_secs(1)).expect_err("new work waits for room");
+            assert!(matches!(refused, ApplyError::NotApplied(Error::Full { .. })), "{refused:?}");
+            let saved = Write::new(Ns::SNAPSHOT, "alert/full", Expect::Absent, Put::nothing());
+            // The second time it is there already; either way it was not refused for the disk.
+            let saved = Blocking(&store).apply(Batch::of(saved));
+            assert!(matches!(saved, Ok(_) | Err(ApplyError::Conflict(_))), "{saved:?}");
+        }
+        std::fs::remove_file(&filler).unwrap();
+        let store = Sqlite::open(&path).unwrap();
+        let info = store.info().unwrap();
+        assert!(!info.disk_full && info.reserve_stands, "{info:?}");
+        claim(&store, "new", Duration::from_secs(1)).unwrap();
+        assert_eq!(store.check().unwrap(), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn an_io_error_closes_the_handle_and_loses_nothing_that_was_acknowledged() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();

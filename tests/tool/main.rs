@@ -12,6 +12,7 @@
 
 mod alerts;
 mod backup;
+mod disk;
 mod doctor;
 mod exec;
 mod kit;

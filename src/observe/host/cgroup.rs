@@ -5,8 +5,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::base::mounts::{Mount, parsed};
 use crate::observe::host::files;
-use crate::observe::host::mounts::{Mount, below, parsed};
+use crate::observe::host::mounts::below;
 
 /// So deep no group is.
 const LEVELS_MAX: usize = 64;

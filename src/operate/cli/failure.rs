@@ -106,6 +106,9 @@ impl Failure {
                 failure.hint("it was left as it is; name the store with --store")
             }
             store::Error::Full { .. } => failure.hint("make room on that file system, then try again"),
+            store::Error::ReadOnly { .. } => failure.hint(
+                "make that file system or folder writable, such as by `mount -o remount,rw`, or name another store with --store",
+            ),
             store::Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 failure.hint("run it as the user that the store belongs to")
             }

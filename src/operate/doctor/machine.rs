@@ -1,12 +1,12 @@
 //! What the machine says: which file system a path is on, and whether the clock is kept right.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::base::mounts::{self, TABLE};
 
 /// Where systemd says that the clock was set right since the machine was started.
 const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
-/// Where the kernel lists what is mounted for this process.
-const MOUNTS: &str = "/proc/self/mountinfo";
 
 /// File systems that lose what they have when the machine is started again, or whose locks and syncs do not hold.
 const UNFIT: [&str; 12] = [
@@ -48,7 +48,7 @@ impl Machine {
     /// The one that this runs on.
     #[must_use]
     pub fn here() -> Self {
-        let mounts = fs::read_to_string(MOUNTS).ok();
+        let mounts = fs::read_to_string(TABLE).ok();
         Self { mounts, synchronised: Path::new(SYNCHRONISED).exists().then_some(true) }
     }
 
@@ -60,44 +60,13 @@ impl Machine {
         let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let there = whole.ancestors().find_map(|above| fs::canonicalize(above).ok());
         let whole = there.unwrap_or(whole);
-        // The longest mount point, and of several there the last, which hides the others.
-        let mounted = mounts.lines().filter_map(mount).filter(|(at, _)| whole.starts_with(at));
-        let found = mounted.max_by_key(|(at, _)| at.as_os_str().len());
-        match found.map(|(_, kind)| kind) {
+        match mounts::under(mounts, &whole).map(|mount| mount.kind) {
             Some(kind) if UNFIT.contains(&kind.as_str()) => Fitness::Unfit(kind),
             Some(kind) if FIT.contains(&kind.as_str()) => Fitness::Fit(kind),
             Some(kind) => Fitness::Unknown(format!("nothing is known of the file system {kind}")),
             None => Fitness::Unknown(String::from("nothing says on which file system it is")),
         }
     }
-}
-
-/// Where it is mounted, and which file system it is.
-fn mount(line: &str) -> Option<(PathBuf, String)> {
-    let (front, back) = line.split_once(" - ")?;
-    let at = front.split(' ').nth(4)?;
-    let kind = back.split(' ').next()?;
-    Some((PathBuf::from(unescaped(at)), kind.to_owned()))
-}
-
-/// `\040` is a space.
-fn unescaped(text: &str) -> String {
-    let mut parts = text.split('\\');
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let code = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match code {
-            Some(code) => {
-                out.push(char::from(code));
-                out.push_str(part.get(3..).unwrap_or_default());
-            }
-            None => {
-                out.push('\\');
-                out.push_str(part);
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -107,13 +76,10 @@ mod tests {
     #[test]
     fn the_longest_mount_point_is_the_one() {
         let mounts = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
-                      23 22 0:20 / /proc rw shared:1 - tmpfs tmpfs rw\n\
-                      24 22 0:21 / /a\\040b rw - nfs4 host:/x rw\n";
+                      23 22 0:20 / /proc rw shared:1 - tmpfs tmpfs rw\n";
         let machine = Machine { mounts: Some(mounts.to_owned()), synchronised: None };
         assert_eq!(machine.fitness(Path::new("/nowhere/at/all")), Fitness::Fit(String::from("ext4")));
         assert_eq!(machine.fitness(Path::new("/proc/x")), Fitness::Unfit(String::from("tmpfs")));
-        let mounts: Vec<_> = mounts.lines().filter_map(mount).collect();
-        assert_eq!(mounts[2], (PathBuf::from("/a b"), String::from("nfs4")));
         assert!(matches!(Machine::default().fitness(Path::new("/")), Fitness::Unknown(_)));
     }
 }

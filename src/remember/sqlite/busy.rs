@@ -49,14 +49,18 @@ pub(super) fn install(connection: &mut Connection) -> rusqlite::Result<()> {
 /// Runs `action` again while the engine says that it is busy without having asked the handler, up to the bound.
 pub(super) fn persist<T>(
     what: &'static str,
-    mut action: impl FnMut() -> rusqlite::Result<T>,
+    action: impl FnMut() -> rusqlite::Result<T>,
 ) -> Result<T, Error> {
+    insist(action).map_err(|found| error::of(what, found))
+}
+
+/// The same, in the engine's terms.
+pub(super) fn insist<T>(mut action: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     let mut count = 0;
     loop {
         match action() {
             Err(found) if error::is_busy(&found) && wait(count) => count += 1,
-            Err(found) => return Err(error::of(what, found)),
-            Ok(value) => return Ok(value),
+            done => return done,
         }
     }
 }

@@ -1,12 +1,13 @@
 //! A connection with the settings that durability and concurrency hang on, each read back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::remember::sqlite::schema::{APPLICATION_ID, FORMAT};
-use crate::remember::sqlite::{busy, error};
+use crate::remember::sqlite::site::Site;
+use crate::remember::sqlite::{busy, error, medium};
 use crate::remember::store::Error;
 
 /// The oldest engine that has all that is used here: STRICT tables (3.37).
@@ -28,25 +29,67 @@ pub(super) enum Use {
     ReadOnly,
 }
 
-/// Opens the file, which must be there, and applies the settings that need no lock.
-pub(super) fn open(path: &Path, purpose: Use) -> Result<Connection, Error> {
+/// A connection that reads.
+pub(super) struct Reading {
+    pub(super) connection: Connection,
+    /// Whether the engine was told that nobody can write the file. Then it is for one read, since that can end.
+    pub(super) immutable: bool,
+}
+
+/// Opens the file, which must be there, to be written, and applies the settings that need no lock.
+pub(super) fn open(path: &Path) -> Result<Connection, Error> {
+    suits()?;
+    medium::writable(path)?;
+    settled(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|found| not_opened(path, true, found))
+}
+
+/// Opens the file of a site to read.
+pub(super) fn open_to_read(site: &Site) -> Result<Reading, Error> {
+    if site.read_only {
+        return open_read_only(&site.path);
+    }
+    suits()?;
+    let connection = settled(&site.path, OpenFlags::SQLITE_OPEN_READ_WRITE);
+    let connection = connection.map_err(|found| not_opened(&site.path, false, found))?;
+    Ok(Reading { connection, immutable: false })
+}
+
+/// Opens the file, which must be there, without ever writing it.
+///
+/// The engine reads through `-wal` and `-shm`, which it finds, or makes. Where it can do neither, the file is read as an
+/// immutable one if nobody at all can write it and no log has commits that are not in it ([`medium`]); else it is an
+/// error that says what hinders.
+pub(super) fn open_read_only(path: &Path) -> Result<Reading, Error> {
+    suits()?;
+    let mode = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let found = match settled(path, mode) {
+        Ok(connection) => return Ok(Reading { connection, immutable: false }),
+        Err(found) => found,
+    };
+    if error::is_refused(&found) && medium::is_frozen(path) && medium::log_of(path).is_none() {
+        let name = PathBuf::from(medium::immutable(path));
+        let connection = settled(&name, mode | OpenFlags::SQLITE_OPEN_URI);
+        let connection = connection.map_err(|found| not_opened(path, false, found))?;
+        return Ok(Reading { connection, immutable: true });
+    }
+    Err(not_opened(path, false, found))
+}
+
+/// Fails with an engine that is too old.
+fn suits() -> Result<(), Error> {
     if rusqlite::version_number() < ENGINE_MIN {
         let found = rusqlite::version().to_owned();
         return Err(Error::Setting { name: "sqlite_version", found, needed: String::from("3.37 or newer") });
     }
-    let mode = match purpose {
-        Use::ReadOnly => OpenFlags::SQLITE_OPEN_READ_ONLY,
-        Use::Write | Use::Read => OpenFlags::SQLITE_OPEN_READ_WRITE,
-    };
-    let what = "cannot open the store";
-    let mut connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|found| cannot_open(path, found))?;
-    busy::install(&mut connection).map_err(|found| error::of(what, found))?;
+    Ok(())
+}
+
+fn settled(path: &Path, mode: OpenFlags) -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    busy::install(&mut connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // An engine that keeps samples of the indexes plans a statement anew for each new value; the plans here need none.
-    connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
-        .map_err(|found| error::of(what, found))?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let settings = format!(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;
          PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
@@ -57,7 +100,7 @@ pub(super) fn open(path: &Path, purpose: Use) -> Result<Connection, Error> {
         connection.execute_batch(&settings)?;
         connection.pragma_update_and_check(None, "journal_size_limit", WAL_MAX as i64, |_| Ok(()))
     };
-    busy::persist(what, apply)?;
+    busy::insist(apply)?;
     Ok(connection)
 }
 
@@ -71,7 +114,10 @@ pub(super) fn use_wal(connection: &Connection) -> Result<(), Error> {
 
 /// Reads every setting back, and fails at the first that is not as needed.
 pub(super) fn check(connection: &Connection, purpose: Use) -> Result<(), Error> {
-    durable(connection)?;
+    // Whoever never writes needs no durability, and an immutable file has no log.
+    if purpose != Use::ReadOnly {
+        durable(connection)?;
+    }
     let mut needed = vec![
         ("foreign_keys", 1),
         ("trusted_schema", 0),
@@ -129,9 +175,13 @@ fn expect(name: &'static str, found: String, needed: &str) -> Result<(), Error> 
     if found == needed { Ok(()) } else { Err(Error::Setting { name, found, needed: needed.to_owned() }) }
 }
 
-fn cannot_open(path: &Path, found: rusqlite::Error) -> Error {
-    let code = found.sqlite_error_code();
-    if code != Some(rusqlite::ErrorCode::CannotOpen) {
+fn not_opened(path: &Path, to_write: bool, found: rusqlite::Error) -> Error {
+    if error::is_refused(&found)
+        && let Some(error) = medium::hindrance(path, to_write)
+    {
+        return error;
+    }
+    if found.sqlite_error_code() != Some(rusqlite::ErrorCode::CannotOpen) {
         return error::of("cannot open the store", found);
     }
     let source = match std::fs::metadata(path) {

@@ -1,5 +1,8 @@
 //! What the engine says, in the seam's terms.
 
+use std::io;
+use std::path::Path;
+
 use rusqlite::ErrorCode;
 
 use crate::base::fault::{Classify, Fault};
@@ -15,6 +18,19 @@ const SNAPSHOT: i32 = 5 | 2 << 8;
 /// The error of the seam that `error` is.
 pub(super) fn of(action: &'static str, error: rusqlite::Error) -> Error {
     known(&error).unwrap_or_else(|| Error::Backend { action, source: Box::new(error) })
+}
+
+/// The error of the seam for what the file system said when something was to be made or written at `path`.
+pub(super) fn of_io(action: &'static str, path: &Path, source: io::Error) -> Error {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Error::Full { detail: format!("{action} at {}: {source}", path.display()) }
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Error::ReadOnly { detail: format!("{action} at {}: {source}", path.display()) }
+        }
+        _ => Error::Io { action, path: path.to_owned(), source },
+    }
 }
 
 /// What an error of the engine means to a policy, where the seam has a word for it.
@@ -44,7 +60,9 @@ fn known(error: &rusqlite::Error) -> Option<Error> {
             Error::Busy { waited_ms: millis(waited), allowed_ms: millis(allowed) }
         }
         ErrorCode::DiskFull => Error::Full { detail: error.to_string() },
-        ErrorCode::SystemIoFailure if extended == SHM_SIZE => Error::Full { detail: error.to_string() },
+        ErrorCode::SystemIoFailure if extended == SHM_SIZE => {
+            Error::Full { detail: String::from("there is no room for -shm") }
+        }
         ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Error::ReadOnly { detail: error.to_string() },
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Corrupt { detail: error.to_string() },
         _ => return None,
@@ -66,6 +84,15 @@ pub(super) fn is_full(error: &rusqlite::Error) -> bool {
         error,
         rusqlite::Error::SqliteFailure(failure, _)
             if failure.code == ErrorCode::DiskFull || failure.extended_code == SHM_SIZE
+    )
+}
+
+/// Whether the engine could not open a file, or not as it has to.
+pub(super) fn is_refused(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::SqliteFailure(failure, _)
+            if matches!(failure.code, ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
     )
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
 
-use crate::remember::sqlite::connect::{self, Use};
+use crate::remember::sqlite::connect::{self, Reading};
 use crate::remember::sqlite::schema::{FORMAT, ID_BITS};
 use crate::remember::sqlite::{Sqlite, beside, busy, error};
 use crate::remember::store::{Error, Ns};
@@ -73,7 +73,7 @@ impl Sqlite {
     /// # Errors
     /// When the store cannot be read.
     pub fn info(&self) -> Result<Info, Error> {
-        let connection = self.reader()?;
+        let Reading { connection, immutable } = self.reader()?;
         let states = busy::persist("cannot count the records", || states(&connection))?;
         let count =
             |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
@@ -90,7 +90,7 @@ impl Sqlite {
             revision,
             states,
             events,
-            settings: settings(&connection)?,
+            settings: settings(&connection, immutable)?,
             sqlite_version: rusqlite::version().to_owned(),
             batches: counts.batches.load(Ordering::Relaxed),
             commits: counts.commits.load(Ordering::Relaxed),
@@ -106,7 +106,7 @@ impl Sqlite {
     /// # Errors
     /// When the store cannot be read at all; damage that can be read around is a finding.
     pub fn check(&self) -> Result<Vec<String>, Error> {
-        let connection = self.reader()?;
+        let Reading { connection, .. } = self.reader()?;
         let mut findings = busy::persist("cannot check the file", || engine_findings(&connection))?;
         for (what, sql) in rules() {
             let left = FINDINGS_MAX.saturating_sub(findings.len());
@@ -119,9 +119,9 @@ impl Sqlite {
         Ok(findings)
     }
 
-    fn reader(&self) -> Result<Connection, Error> {
+    fn reader(&self) -> Result<Reading, Error> {
         busy::allow(self.site.busy_max, None);
-        connect::open(&self.site.path, if self.site.read_only { Use::ReadOnly } else { Use::Read })
+        connect::open_to_read(&self.site)
     }
 }
 
@@ -135,9 +135,12 @@ fn states(connection: &Connection) -> rusqlite::Result<Vec<(Ns, String, u64)>> {
     rows.collect()
 }
 
-fn settings(connection: &Connection) -> Result<Settings, Error> {
+fn settings(connection: &Connection, immutable: bool) -> Result<Settings, Error> {
+    // An immutable file is read without its log, and only because that could not be opened; so it has one.
+    let journal_mode =
+        if immutable { String::from("wal") } else { connect::text(connection, "journal_mode")? };
     Ok(Settings {
-        journal_mode: connect::text(connection, "journal_mode")?,
+        journal_mode,
         synchronous: connect::number(connection, "synchronous")?,
         fullfsync: connect::number(connection, "fullfsync")? != 0,
         foreign_keys: connect::number(connection, "foreign_keys")? != 0,

@@ -6,7 +6,8 @@
 //! process is gone.
 //!
 //! Beside `jobs.db` stand, besides SQLite's own `-wal` and `-shm`, the folder `jobs.db-lock` (turns, and a locked file
-//! for each open handle) and `jobs.db-reserve` (4 MiB that are given back when the disk is full). A network file
+//! for each open handle) and `jobs.db-reserve` (4 MiB that are given back when the disk is full, to whoever writes or
+//! opens; an empty file is left of it until there is room again). A network file
 //! system is refused where it refuses the write-ahead log; do not put the file on one.
 //!
 //! ```
@@ -28,6 +29,7 @@ mod busy;
 mod connect;
 pub(crate) mod error;
 mod info;
+mod medium;
 mod open;
 mod own_transaction;
 mod owner;

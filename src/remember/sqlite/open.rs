@@ -12,6 +12,7 @@ use crate::remember::sqlite::boot::Clocks;
 use crate::remember::sqlite::connect::{self, Use};
 use crate::remember::sqlite::own_transaction::{self, Lane};
 use crate::remember::sqlite::owner::{self, Owner};
+use crate::remember::sqlite::reserve::{self, Reserve};
 use crate::remember::sqlite::schema::{self, FORMAT, Found};
 use crate::remember::sqlite::site::Site;
 use crate::remember::sqlite::writer::Writer;
@@ -62,7 +63,11 @@ impl Options {
         self
     }
 
-    /// Only read: nothing is made, and every write is refused. The store must be there.
+    /// Only read: no store is made, and every write is refused. The store must be there.
+    ///
+    /// The engine makes its own files beside it, `-wal` and `-shm`, where they are not there; on a full disk the reserve
+    /// is given back for them. On a file system of this machine that is read-only as a whole, the store is read without
+    /// them, unless its log has commits that are not in it yet: that is [`Error::ReadOnly`].
     #[must_use]
     pub const fn read_only(mut self) -> Self {
         self.read_only = true;
@@ -102,11 +107,11 @@ impl Options {
         self
     }
 
-    /// Opens the store at `path`.
+    /// Opens the store at `path`. On a full disk the reserve is given back, and the opening is tried once more.
     ///
     /// # Errors
     /// [`Error::Missing`]; [`Error::NotAStore`] for a file that is something else; [`Error::TooNew`];
-    /// [`Error::Corrupt`]; [`Error::ReadOnly`] for a folder that cannot be written; [`Error::Setting`] when the engine
+    /// [`Error::Corrupt`]; [`Error::ReadOnly`] for a folder or a file system that cannot be written; [`Error::Setting`] when the engine
     /// refuses what durability hangs on, such as a write-ahead log on a network file system, or when the store was made
     /// with another lock folder; [`Error::Full`]; [`Error::Busy`]; [`Error::Io`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Sqlite, Error> {
@@ -121,6 +126,22 @@ impl Options {
         if !self.create && !path.exists() {
             return Err(Error::Missing { path });
         }
+        let reserve = Reserve::beside(&path);
+        let stood = reserve.stands();
+        let full = match self.clone().open_at(path.clone()) {
+            Err(Error::Full { detail }) => detail,
+            done => return done,
+        };
+        // Another process may have found the same and given it back meanwhile.
+        let freed = reserve.give_back();
+        if freed || stood {
+            reserve::tell_full(&path, freed);
+            return self.open_at(path);
+        }
+        Err(Error::Full { detail: format!("{}: {full}", path.display()) })
+    }
+
+    fn open_at(self, path: PathBuf) -> Result<Sqlite, Error> {
         let locks = self.lock_dir.clone().unwrap_or_else(|| beside(&path, "-lock"));
         let clocks = self.clock.clone().map_or_else(Clocks::system, Clocks::given);
         if self.read_only {
@@ -138,7 +159,8 @@ impl Options {
         let name = owner.name().to_owned();
         let site = Arc::new(Site::new(path, locks, clocks, name, self.busy_max, false));
         if !site.reserve.fill() {
-            site.counts.full.store(!has_room(&site), std::sync::atomic::Ordering::Relaxed);
+            let full = site.reserve.was_given_back() || !has_room(&site);
+            site.counts.full.store(full, std::sync::atomic::Ordering::Relaxed);
         }
         drop(held);
         let writer = Some(Writer::start(Arc::clone(&site), connection)?);
@@ -149,7 +171,7 @@ impl Options {
 
     fn open_to_read(self, path: PathBuf, locks: PathBuf, clocks: Clocks) -> Result<Sqlite, Error> {
         schema::check_magic(&path)?;
-        let connection = connect::open(&path, Use::ReadOnly)?;
+        let connection = connect::open_read_only(&path)?.connection;
         match schema::identify(&connection, &path)? {
             Found::Store(_) => {}
             Found::Nothing => return Err(Error::NotAStore { path, found: String::from("an empty file") }),
@@ -161,7 +183,7 @@ impl Options {
     }
 
     fn connect(&self, path: &Path) -> Result<Connection, Error> {
-        let mut connection = connect::open(path, Use::Write)?;
+        let mut connection = connect::open(path)?;
         // Judged before anything is changed: what is not ours stays as it is.
         let found = schema::identify(&connection, path)?;
         connect::use_wal(&connection)?;

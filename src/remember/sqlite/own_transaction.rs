@@ -195,7 +195,7 @@ fn connect(site: &Site) -> Result<Connection, Error> {
     if site.read_only {
         return Err(Error::ReadOnly { detail: String::from("this handle was opened to read") });
     }
-    let connection = connect::open(&site.path, Use::Write)?;
+    let connection = connect::open(&site.path)?;
     connect::check(&connection, Use::Write)?;
     let name = "CREATE TEMP TABLE unattended_handle (owner TEXT NOT NULL) STRICT";
     connection

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::remember::file::{lock_file, same_file, try_lock};
+use crate::remember::sqlite::error;
 use crate::remember::store::{BatchId, Error};
 
 /// The most files of the dead that one opening clears away.
@@ -23,23 +24,22 @@ pub(super) struct Owner {
 impl Owner {
     /// Makes and locks the file of a new handle.
     pub(super) fn new(folder: &Path) -> Result<Self, Error> {
+        let mut failed = std::io::Error::other("16 tries");
         for _ in 0..16 {
             // The random end of an id tells handles of one process apart, and a process from a later one of its number.
             let id = BatchId::new().to_string();
             let name = format!("sqlite:{}:{}", std::process::id(), id.rsplit('-').next().unwrap_or(&id));
             let Some(path) = path_of(folder, &name) else { continue };
-            let file = lock_file(&path).ok().filter(try_lock);
             // Somebody who clears away the dead may have removed it before it was locked.
-            match file {
-                Some(file) if same_file(&file, &path) => return Ok(Self { name, path, file }),
-                Some(_) | None => {}
+            match lock_file(&path) {
+                Ok(file) if try_lock(&file) && same_file(&file, &path) => {
+                    return Ok(Self { name, path, file });
+                }
+                Ok(_) => {}
+                Err(error) => failed = error,
             }
         }
-        Err(Error::Io {
-            action: "cannot lock an owner file",
-            path: folder.to_owned(),
-            source: std::io::Error::other("16 tries"),
-        })
+        Err(error::of_io("cannot make and lock an owner file", folder, failed))
     }
 
     pub(super) fn name(&self) -> &str {

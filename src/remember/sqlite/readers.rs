@@ -8,7 +8,7 @@ use futures_channel::oneshot;
 use rusqlite::Connection;
 
 use crate::remember::sqlite::busy;
-use crate::remember::sqlite::connect::{self, Use};
+use crate::remember::sqlite::connect::{self, Reading, Use};
 use crate::remember::sqlite::site::Site;
 use crate::remember::store::Error;
 
@@ -132,7 +132,7 @@ impl Queue {
 
 fn serve(site: &Site, queue: &Queue) {
     busy::allow(site.busy_max, Some(Arc::clone(&site.closing)));
-    let mut connection: Option<Connection> = None;
+    let mut connection: Option<Reading> = None;
     while let Some(job) = queue.next() {
         if connection.is_none() {
             match open(site) {
@@ -144,8 +144,12 @@ fn serve(site: &Site, queue: &Queue) {
             }
         }
         match &connection {
-            Some(connection) => job(Ok(connection)),
+            Some(reading) => job(Ok(&reading.connection)),
             None => job(Err(Error::Closed)),
+        }
+        // Whoever made the file system read-only may make it writable again, and then locks and the log count.
+        if connection.as_ref().is_some_and(|reading| reading.immutable) {
+            connection = None;
         }
     }
     let gate = (!site.read_only).then(|| super::gate(&site.locks));
@@ -153,9 +157,8 @@ fn serve(site: &Site, queue: &Queue) {
     drop(gate);
 }
 
-fn open(site: &Site) -> Result<Connection, Error> {
-    let purpose = if site.read_only { Use::ReadOnly } else { Use::Read };
-    let connection = connect::open(&site.path, purpose)?;
-    connect::check(&connection, purpose)?;
-    Ok(connection)
+fn open(site: &Site) -> Result<Reading, Error> {
+    let reading = connect::open_to_read(site)?;
+    connect::check(&reading.connection, if site.read_only { Use::ReadOnly } else { Use::Read })?;
+    Ok(reading)
 }

@@ -13,8 +13,10 @@ use crate::base::time::{Clock, Moment, System};
 use crate::remember::sqlite::site::Site;
 use crate::remember::sqlite::turn::Turnstile;
 use crate::remember::sqlite::write::Session;
-use crate::remember::sqlite::{busy, error};
-use crate::remember::store::{Applied, ApplyError, Batch, ClaimDue, Claimed, Conflict, Error, Expect};
+use crate::remember::sqlite::{busy, error, reserve};
+use crate::remember::store::{
+    Applied, ApplyError, Batch, ClaimDue, Claimed, Conflict, Error, Expect, Ns, Write,
+};
 
 /// The most requests that share a commit.
 const GROUP_MAX: usize = 64;
@@ -148,16 +150,18 @@ impl Request {
     fn bytes(&self) -> usize {
         let Self::Apply(batch, _) = self else { return 0 };
         let text = |text: Option<&String>| text.map_or(0, String::len);
-        let write = |write: &crate::remember::store::Write| {
+        let write = |write: &Write| {
             let data = write.event.as_ref().and_then(|event| event.data.as_ref());
             text(write.put.body.as_ref()) + text(data) + 256
         };
         batch.writes().iter().map(write).sum()
     }
 
-    /// Whether it brings new work in, which waits while the disk is full, so that what runs can end.
+    /// Whether it brings new work in, which waits while the disk is full, so that what runs can end. A first alert, hold
+    /// or heartbeat is none: it is what people see to the full disk with.
     fn is_new_work(&self) -> bool {
-        matches!(self, Self::Apply(batch, _) if batch.writes().iter().all(|write| write.expect == Expect::Absent))
+        let new = |write: &Write| write.expect == Expect::Absent && write.ns != Ns::SNAPSHOT;
+        matches!(self, Self::Apply(batch, _) if batch.writes().iter().all(new))
     }
 
     fn refuse(self, error: impl Fn() -> Error) {
@@ -334,16 +338,10 @@ impl Work {
     }
 
     fn give_reserve_back(&self) -> bool {
-        let had = self.site.reserve.free();
+        let had = self.site.reserve.give_back();
         let first = !self.site.counts.full.swap(true, Ordering::Relaxed);
         if first {
-            #[cfg(feature = "tracing")]
-            tracing::warn!(
-                store = %self.site.path.display(),
-                reserve_bytes = super::reserve::BYTES,
-                freed = had,
-                "the disk is full; the reserve is given back, new work is refused until there is room"
-            );
+            reserve::tell_full(&self.site.path, had);
         }
         had
     }

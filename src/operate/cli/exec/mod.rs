@@ -29,6 +29,7 @@ use crate::act::job::{self as jobs, Job, Verdict};
 use crate::act::monitor::Pulse;
 use crate::act::pipeline::{Interrupt, Wakeful};
 use crate::base::explain::Explain;
+use crate::base::subject::Subject;
 use crate::base::time::{Clock, Moment, SleepBlocking, System, later};
 use crate::operate::cli::Home;
 use crate::operate::cli::config::Expected;
@@ -41,6 +42,8 @@ use crate::operate::cli::exec::stage::{Hear, Own, Stage};
 use crate::operate::cli::failure::{Exit, Failure, Stop};
 use crate::operate::cli::session::{Need, Opened, Session};
 use crate::operate::cli::shared;
+use crate::remember::blocking::block_on;
+use crate::remember::holds::{Holds, Standing, Switch};
 use crate::remember::memory::Memory;
 use crate::remember::runs::Run;
 use crate::remember::store::Store;
@@ -51,6 +54,8 @@ pub(super) const NOT_RUNNABLE: &str = "exec.not_runnable";
 const OUTPUT_MAX: usize = 64 * 1024;
 /// The same where it is shown only when the command fails.
 const HELD_BACK_MAX: usize = 1024 * 1024;
+/// What a store says that is open and takes nothing new.
+const STORE_FULL: &str = "store.full";
 /// How soon somebody who waits looks again.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -59,12 +64,35 @@ pub(super) fn exec(session: &mut Session<'_, '_>, asked: Exec) -> Result<Exit, S
     let expected = asked.expected()?;
     let mut plan = Plan::of(session, &asked, &config)?;
     let place = open(session, &asked)?;
+    match at(session, &asked, &mut plan, &place, expected.clone()) {
+        // It could be opened and takes nothing new, and so nothing was begun.
+        Err(Stop::Failed(failure)) if place.kept && failure.code == STORE_FULL => {
+            if let Some(hold) = held(session, &place, &plan.job) {
+                let why = hold.to_string();
+                return answer::busy(session, &plan.job, Exit::NotNow, hold.code(), &why);
+            }
+            let place = without_record(session, &asked, *failure)?;
+            at(session, &asked, &mut plan, &place, expected)
+        }
+        done => done,
+    }
+}
+
+/// Runs it with its record in one place.
+fn at(
+    session: &mut Session<'_, '_>,
+    asked: &Exec,
+    plan: &mut Plan,
+    place: &Place,
+    expected: Option<Expected>,
+) -> Result<Exit, Stop> {
     plan.form.locks = place.locks.as_deref().map(|folder| Word::of_os(folder.as_os_str()));
     if place.kept {
         plan.keep_stdin(&place.inputs())?;
     }
-    let pulse = pulse(session, &plan.job, &place, expected)?;
-    let front = Front::new(&plan, &place, pulse, Arc::clone(&session.host.clock));
+    let plan = &*plan;
+    let pulse = pulse(session, &plan.job, place, expected)?;
+    let front = Front::new(plan, place, pulse, Arc::clone(&session.host.clock));
     // Refused before anything is begun.
     front.job(None, OUTPUT_MAX)?;
     let until = plan.deadline().map(|limit| session.host.clock.moment().after(limit));
@@ -72,7 +100,7 @@ pub(super) fn exec(session: &mut Session<'_, '_>, asked: Exec) -> Result<Exit, S
     loop {
         let ended = match lock::ask(&plan.job, &plan.form, &place.store)? {
             lock::Asked::Mine(only) => {
-                let ended = front.run(session, &asked, &listening)?;
+                let ended = front.run(session, asked, &listening)?;
                 drop(only);
                 ended
             }
@@ -158,17 +186,29 @@ fn open(session: &mut Session<'_, '_>, asked: &Exec) -> Result<Place, Stop> {
             return Ok(Place { locks, ..Place::of(Arc::new(store)) });
         }
         Ok(Opened::Postgres(store, _)) => return Ok(Place::of(Arc::new(store))),
-        Err(Stop::Failed(failure)) => failure,
+        Err(Stop::Failed(failure)) => *failure,
         Err(stop) => return Err(stop),
     };
+    without_record(session, asked, failure)
+}
+
+/// A place that nobody else will see, for a store that failed so; or the failure, for a command that must not run then.
+fn without_record(session: &mut Session<'_, '_>, asked: &Exec, failure: Failure) -> Result<Place, Stop> {
     if asked.when_down() == StoreDown::Refuse {
         let mut failure = failure;
         let also = "--store-down run would run the command without a record";
         failure.hint = Some(failure.hint.map_or_else(|| also.to_owned(), |hint| format!("{hint}; {also}")));
-        return Err(Stop::Failed(failure));
+        return Err(failure.into());
     }
     note(session, format!("{}; the command runs without a record", failure.message), failure.hint);
     Ok(Place { kept: false, ..Place::of(Arc::new(Memory::new())) })
+}
+
+/// The hold of the job, in a store that takes nothing new and can still be read.
+fn held(session: &Session<'_, '_>, place: &Place, job: &str) -> Option<Standing> {
+    let (holds, subject) = (Holds::new(Arc::clone(&place.store)), Subject::job(job));
+    let held = block_on(holds.check(&subject, session.now)).ok().flatten()?;
+    Some(Standing { subject, switch: Switch::Hold, held })
 }
 
 /// What the job beats with, so that one that nobody declared is seen too.
