@@ -281,7 +281,7 @@ fn an_account_takes_at_most_200_bytes() {
     }
 }
 
-/// `cargo test --release --all-features --lib a_million_accounts -- --ignored --nocapture`
+/// `cargo test --profile bench --all-features --lib a_million_accounts -- --ignored --nocapture`
 /// What a call costs when the breaker is unpacked, asked and packed again, a million accounts in turn.
 fn nanos_a_call(policy: Policy) -> u128 {
     use crate::base::time::{Clock, System};

@@ -1,4 +1,4 @@
-//! What the bounds cost: `cargo test --release --test process speed -- --ignored --nocapture`.
+//! What the bounds cost: `cargo test --profile bench --test process speed -- --ignored --nocapture`.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
