@@ -106,7 +106,10 @@ pub(crate) trait Around: Send + Sync {
     /// How it ended, before anything is written of it.
     fn ended(&self, ended: &Result<Outcome, command::Error>);
 
-    /// A text as it may be stored; what bears the name of a secret was taken out of it before.
+    /// Takes out of what it wrote what must not be told, before anything is cut from that.
+    fn clean(&self, outcome: &mut Outcome);
+
+    /// A text as it may be stored.
     fn scrubbed(&self, text: String) -> String;
 }
 
@@ -141,10 +144,11 @@ fn run(cx: &Cx, effect: Effect, command: &Command, around: Option<&dyn Around>) 
         StepError::new(fault, format!("there is no place for the program's report: {error}"))
     })?;
     let command = told(cx, command, &report);
-    let done = drive(cx, effect, &command, &report, around);
+    let mut done = drive(cx, effect, &command, &report, around);
     if let Some(around) = around {
         around.ended(&done);
     }
+    let wrote = cleaned(&mut done, around);
     let (said, odd) = match report.read() {
         Ok(said) => (said, None),
         Err(odd) => (Report::default(), Some(odd)),
@@ -154,26 +158,39 @@ fn run(cx: &Cx, effect: Effect, command: &Command, around: Option<&dyn Around>) 
     }
     match done {
         Ok(outcome) => {
-            if let Some(note) = odd.or_else(|| said.why.as_deref().map(redacted)) {
-                cx.note(scrubbed(around, note));
+            if let Some(note) = odd.or(said.why) {
+                cx.note(redacted(&scrubbed(around, note)));
             }
-            let large = outcome.stdout.bytes.saturating_add(outcome.stderr.bytes) > SMALL;
-            if let Some(around) = around.filter(|_| large) {
-                output::save(cx, around, &outcome);
+            if around.is_some() && wrote.0.saturating_add(wrote.1) > SMALL {
+                output::save(cx, &outcome, wrote);
             }
             Ok(Given {
                 code: outcome.status.code().unwrap_or_default(),
-                stdout: scrubbed(around, kept(&outcome.stdout, TEXT_MAX)),
-                stderr: scrubbed(around, kept(&outcome.stderr, TEXT_MAX)),
+                stdout: kept(&outcome.stdout, TEXT_MAX),
+                stderr: kept(&outcome.stderr, TEXT_MAX),
             })
         }
         Err(error) => {
-            if let (Some(around), Some(outcome)) = (around, error.outcome()) {
-                output::save(cx, around, outcome);
+            if let Some(outcome) = error.outcome().filter(|_| around.is_some()) {
+                output::save(cx, outcome, wrote);
             }
             Err(failed(&error, &said, odd, around))
         }
     }
+}
+
+/// Cleans what was written; how many bytes that were to stdout and to stderr.
+fn cleaned(done: &mut Result<Outcome, command::Error>, around: Option<&dyn Around>) -> (u64, u64) {
+    let outcome = match done {
+        Ok(outcome) => Some(outcome),
+        Err(error) => error.outcome_mut(),
+    };
+    let Some(outcome) = outcome else { return (0, 0) };
+    let wrote = (outcome.stdout.bytes, outcome.stderr.bytes);
+    if let Some(around) = around {
+        around.clean(outcome);
+    }
+    wrote
 }
 
 fn scrubbed(around: Option<&dyn Around>, text: String) -> String {
@@ -271,14 +288,14 @@ fn failed(
     if let Some(wait) = said.retry_after_ms {
         fault.retry_after = Some(Duration::from_millis(wait));
     }
-    let mut what = redacted(&error.to_string());
-    for more in [said.why.as_deref().map(redacted), odd].into_iter().flatten() {
+    let clean = |text: String| redacted(&scrubbed(around, text));
+    let mut what = clean(error.to_string());
+    for more in [said.why.clone().map(clean), odd.map(clean)].into_iter().flatten() {
         what = format!("{what} ({more})");
     }
-    let what = scrubbed(around, what);
     let tail = error.outcome().map(|outcome| kept(&outcome.stderr, CHAIN_ROOM));
     let tail = tail.filter(|tail| tail.trim().lines().count() > 1);
-    let tail = tail.map(|tail| Tail(scrubbed(around, tail)));
+    let tail = tail.map(Tail);
     StepError::new(fault, Failed { what, tail })
 }
 

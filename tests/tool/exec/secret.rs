@@ -61,3 +61,29 @@ fn a_secret_in_a_variable_is_not_stored() {
     assert!(!stands_in_the_store(&shop, "s3cr3tvalue"));
     assert!(stands_in_the_store(&shop, "here-it-is"));
 }
+
+#[test]
+fn no_line_of_a_secret_and_no_part_of_one_is_shown_or_stored() {
+    let shop = Shop::sqlite();
+    let key = "-----BEGIN KEY-----\nAAAABBBBCCCC\nZZZZsecretlastline";
+    let long = "0123456789abcdef".repeat(20);
+    for (job, secret, part) in [("lines", key, "ZZZZsecretlastline"), ("long", &long, "9abcdef01234")] {
+        let script = "printf '%s\\n' \"$0\" >&2; exit 3";
+        let args = ["exec", "--json", "--name", job, "--secret-arg", "3", "--", "sh", "-c", script, secret];
+        let given = shop.run(&args).ended(3);
+        assert!(!given.out.contains(part), "{given:?}");
+        assert!(!stands_in_the_store(&shop, part), "{part}");
+        let told = shop.run(&["show", job]).ended(0).out;
+        assert!(told.contains("[redacted]") && !told.contains(part), "{told}");
+    }
+}
+
+#[test]
+fn of_secrets_that_overlap_nothing_is_left() {
+    let shop = Shop::sqlite();
+    let mut args = vec!["exec", "--json", "--name", "pay", "--secret-arg", "4", "--secret-arg", "5", "--"];
+    args.extend(["sh", "-c", "echo $1 $2 >&2; exit 3", "x", "s3cr3tZQC", "s3cr3tZQCDEF"]);
+    let given = shop.run(&args).ended(3).out;
+    assert!(given.contains("[redacted] [redacted]") && !given.contains("DEF"), "{given}");
+    assert!(!stands_in_the_store(&shop, "]DEF"));
+}

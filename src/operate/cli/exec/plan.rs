@@ -68,7 +68,7 @@ impl Plan {
                 *word = Word::Text(hidden.shown);
             }
             places.push(place);
-            found.push(hidden.secret);
+            found.extend(hidden.secrets);
         }
         cut(&mut argv, &mut places);
         let uid = rustix::process::geteuid().as_raw();

@@ -111,9 +111,13 @@ impl Stage {
         match command.run_blocking() {
             Ok(_) => Ok(Some(Verified { verified: true })),
             Err(command::Error::NonZero { code, .. }) if !(126..=127).contains(&code) => Ok(None),
-            Err(error) => {
+            Err(mut error) => {
                 let fault = error.fault();
-                Err(StepError::new(fault, format!("whether it is done already could not be asked: {error}")))
+                if let Some(outcome) = error.outcome_mut() {
+                    self.clean(outcome);
+                }
+                let what = format!("whether it is done already could not be asked: {error}");
+                Err(StepError::new(fault, self.scrubbed(what)))
             }
         }
     }
@@ -247,6 +251,12 @@ impl Around for Stage {
         let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((path, _held)) = alive {
             drop(fs::remove_file(path));
+        }
+    }
+
+    fn clean(&self, outcome: &mut Outcome) {
+        for stream in [&mut outcome.stdout, &mut outcome.stderr] {
+            secrets::cleaned(stream, &self.own.secrets);
         }
     }
 
