@@ -87,3 +87,31 @@ fn of_secrets_that_overlap_nothing_is_left() {
     assert!(given.contains("[redacted] [redacted]") && !given.contains("DEF"), "{given}");
     assert!(!stands_in_the_store(&shop, "]DEF"));
 }
+
+#[test]
+fn a_secret_in_the_question_whether_it_is_done_is_asked_with_and_not_stored() {
+    let shop = Shop::sqlite();
+    let ask = "TOKEN=s3cr3tvalue sh -c 'test $TOKEN = s3cr3tvalue && test -e made'; done=$?; : https://me:pa55word@h/; exit $done";
+    let effect = format!("verify:{ask}");
+    let options = ["--effect", &effect, "--key", "k", "--attempts", "1"];
+    let script = "echo x >> ran; test -e up || exit 9; touch made";
+    exec(&shop, "ask", &options, script).ended(9);
+    for secret in ["s3cr3tvalue", "pa55word"] {
+        assert!(!stands_in_the_store(&shop, secret), "{secret}");
+    }
+    let replayed = shop.run(&["replay", "--json", "ask"]).ended(1).error();
+    assert!(replayed["message"].as_str().unwrap().contains("type the command again"), "{replayed}");
+    shop.file("made", "");
+    let ran = lines(&shop, "ran");
+    let store = shop.store();
+    let runs = unattended::runs::Runs::new(store);
+    let id = run_of(&shop, "ask")["run_id"].as_str().unwrap().to_owned();
+    unattended::blocking::block_on(runs.requeue(&id, "operator:ada", chrono::Utc::now())).unwrap();
+    let again = exec(&shop, "ask", &options, script).ended(0).object();
+    assert_eq!((&again["state"], lines(&shop, "ran")), (&"succeeded".into(), ran), "it was asked: {again}");
+
+    let refers = "verify:test -n \"$(true --password $TOKEN)\"";
+    exec(&shop, "refers", &["--effect", refers, "--attempts", "1"], "exit 9").ended(9);
+    assert!(stands_in_the_store(&shop, "--password $TOKEN"), "a reference is no secret");
+    shop.run(&["replay", "--json", "refers"]).ended(1).object();
+}

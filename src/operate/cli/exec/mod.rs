@@ -202,6 +202,7 @@ impl<'a> Front<'a> {
         let plan = self.plan;
         let own = Own {
             words: plan.words.clone(),
+            verify: plan.verify.clone(),
             stdin: plan.stdin.clone(),
             secrets: plan.secrets.clone(),
             here: true,

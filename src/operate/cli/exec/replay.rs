@@ -108,6 +108,11 @@ pub(super) fn replayable(form: &Form) -> Result<(), String> {
             "its command has words that were not stored, being secret or too long: type the command again, under the same key",
         ));
     }
+    if form.verify_hidden {
+        return Err(String::from(
+            "the question whether it is done has a secret, which was not stored: type the command again, under the same key; a question that reads it from a file or a variable is stored whole",
+        ));
+    }
     let here = rustix::process::geteuid().as_raw();
     if form.uid != here {
         return Err(format!(
@@ -129,6 +134,7 @@ pub(super) fn again(
 ) -> Result<Option<Run>, Box<dyn Error + Send + Sync>> {
     let own = Own {
         words: form.argv.iter().map(Word::os).collect(),
+        verify: form.verify.clone(),
         stdin: plan::stored_stdin(form)?,
         secrets: Vec::new(),
         here: false,

@@ -81,7 +81,9 @@ impl Said {
 
 /// `--password`, whose value is the next word.
 fn is_name_of_secret(names: &Names, word: &str) -> bool {
-    word.starts_with('-') && !word.contains('=') && names.is_secret(word)
+    let is_option = word.starts_with('-') && !word.contains('=');
+    // The name of a file tells nothing of what is in it.
+    is_option && !word.ends_with("-file") && names.is_secret(word)
 }
 
 fn whole(word: &str) -> Hidden {
@@ -152,6 +154,89 @@ fn gaps(text: &str, shown: &str) -> Vec<Range<usize>> {
         at += length + part.len();
     }
     gaps
+}
+
+/// A command for a shell without its secrets; none if it has none. What a variable or another command gives is no secret of the text.
+pub(super) fn of_script(script: &str) -> Option<Hidden> {
+    let names = Names::new();
+    let mut shown = String::new();
+    let mut rest = script;
+    while !rest.is_empty() {
+        let safe = named_words(&names, &names.body(rest.as_bytes()));
+        let all = gaps(rest, &safe);
+        let reference = all.iter().find_map(|gap| {
+            let before = script.get(..script.len() - rest.len() + gap.start)?;
+            // Within single quotes the shell takes it as it is.
+            let literal = before.matches('\'').count() % 2 == 1;
+            let end = gap.start + referred(rest.get(gap.clone())?, before.matches('"').count())?;
+            (!literal).then_some((gap.start, end))
+        });
+        let Some((start, end)) = reference else {
+            shown.push_str(&safe);
+            break;
+        };
+        let (before, after) = rest.split_at(end);
+        let kept = before.get(..start).unwrap_or_default();
+        shown.push_str(&named_words(&names, &names.body(kept.as_bytes())));
+        shown.push_str(before.get(start..).unwrap_or_default());
+        rest = after;
+    }
+    (shown != script).then(|| amid(script, shown))
+}
+
+/// How far a value goes that begins with a reference of the shell: `$NAME`, `"${NAME}"`, `Bearer $(`. Before it stand so many quotes.
+fn referred(value: &str, quotes: usize) -> Option<usize> {
+    let mut at = value.len() - value.trim_start_matches([' ', '"']).len();
+    let rest = value.get(at..)?;
+    if let Some((scheme, more)) = rest.split_once(' ').filter(|(word, _)| is_scheme(word)) {
+        at += scheme.len() + 1 + (more.len() - more.trim_start_matches([' ', '"']).len());
+    }
+    // Of an address, whoever asks stands before it.
+    let user = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if let Some((user, _)) = value.get(at..)?.split_once(":$").filter(|(before, _)| user(before)) {
+        at += user.len() + 1;
+    }
+    let rest = value.get(at..)?;
+    if rest.starts_with("$(") || rest.starts_with('`') {
+        return Some(at + if rest.starts_with('$') { 2 } else { 1 });
+    }
+    let name =
+        |text: &str| text.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+    let length = if let Some(braced) = rest.strip_prefix("${") {
+        let length = name(braced);
+        (length > 0 && braced.get(length..)?.starts_with('}')).then_some(length + 3)?
+    } else {
+        let length = name(rest.strip_prefix('$')?);
+        (length > 0).then_some(length + 1)?
+    };
+    // Something else in the same word is not what the variable gives.
+    let quoted = (quotes + value.get(..at)?.matches('"').count()) % 2 == 1;
+    let ends =
+        |next: char| "\")@".contains(next) || !quoted && (next.is_whitespace() || "';|&<>".contains(next));
+    let next = rest.get(length..)?.chars().next();
+    next.is_none_or(ends).then_some(at + length)
+}
+
+/// The value behind `--password` in a text of many words.
+fn named_words(names: &Names, text: &str) -> String {
+    let mut shown = String::new();
+    let mut named = false;
+    for piece in text.split_inclusive(char::is_whitespace) {
+        let word = piece.trim_end();
+        if word.is_empty() {
+            shown.push_str(piece);
+            continue;
+        }
+        let value = word.trim_matches(['"', '\'']);
+        let after_its_name = std::mem::replace(&mut named, is_name_of_secret(names, word));
+        let plain = value.is_empty() || value == REDACTED || value.starts_with('-');
+        if after_its_name && !plain && (word.starts_with('\'') || referred(value, 0).is_none()) {
+            shown.push_str(&piece.replacen(value, REDACTED, 1));
+        } else {
+            shown.push_str(piece);
+        }
+    }
+    shown
 }
 
 /// `text` without these secrets. They may overlap, and one may be a part of another.
@@ -259,6 +344,7 @@ mod tests {
         assert_eq!(shown(&[], &["curl", "https://me:pw@h/x"])[1], "https://[redacted]@h/x");
         assert_eq!(shown(&[], &["curl", "-H", "Authorization: Bearer abc"])[2], "Authorization: [redacted]");
         assert_eq!(shown(&[], &["true", "a", "b=c"]), ["true", "a", "b=c"]);
+        assert_eq!(shown(&[], &["pay", "--password-file", "/run/pw"])[2], "/run/pw");
     }
 
     #[test]
@@ -306,6 +392,37 @@ mod tests {
         let hidden = Said::default().hidden(&os);
         let clean = scrubbed(String::from("refused: s3cr3t"), &hidden[0].1.secrets);
         assert_eq!(clean, "refused: [redacted]");
+    }
+
+    #[test]
+    fn a_script_is_stored_without_its_secrets_and_what_it_refers_to_is_none() {
+        let shown = |script: &str| of_script(script).map(|hidden| hidden.shown);
+        for (script, secret) in [
+            ("curl -H 'Authorization: Bearer s3cr3t' x", "s3cr3t"),
+            ("curl https://me:s3cr3t@h/x && echo", "s3cr3t"),
+            ("asks --password s3cr3t -v", "s3cr3t"),
+            ("asks --token '$s3cr3t'", "s3cr3t"),
+            ("PASSWORD=s3cr3t asks", "s3cr3t"),
+            ("PASSWORD=s3cr3t asks s3cr3t", "s3cr3t"),
+            ("asks --token $T; curl -H 'X-Token: s3cr3t'", "s3cr3t"),
+            ("asks --password=$(cat f) --api-key=s3cr3t", "s3cr3t"),
+            ("asks --password=$HALFs3cr3t-rest", "s3cr3t"),
+            ("PASSWORD=\"$HALF s3cr3t\" asks", "s3cr3t"),
+            ("curl -H \"Authorization: Bearer $HALF s3cr3t\"", "s3cr3t"),
+        ] {
+            let shown = shown(script).unwrap_or_else(|| panic!("nothing was hidden: {script}"));
+            assert!(!shown.contains(secret) && shown.contains(REDACTED), "{shown}");
+        }
+        for plain in [
+            "test -e done",
+            "curl -H \"Authorization: Bearer $TOKEN\" https://h/x",
+            "curl \"https://me:$PW@h/x\"",
+            "asks --password \"$PW\" && test \"$(cat token)\" = x",
+            "PASSWORD=$(cat /run/pw) asks",
+            "asks --token-file /run/token",
+        ] {
+            assert_eq!(shown(plain), None, "{plain}");
+        }
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(super) type Hear = dyn Fn(Stream, &[u8]) + Send + Sync;
 /// What the command is, beyond what is stored of it.
 pub(super) struct Own {
     pub(super) words: Vec<std::ffi::OsString>,
+    /// The question whether it is done already.
+    pub(super) verify: Option<String>,
     pub(super) stdin: Option<Vec<u8>>,
     pub(super) secrets: Vec<String>,
     /// Its folder and variables are those of this process.
@@ -101,7 +103,7 @@ impl Stage {
 
     /// Whether what the form's question asks for is so already: exit 0 of its command.
     pub(super) fn verified(&self, cx: &Cx) -> Result<Option<Verified>, StepError> {
-        let Some(question) = &self.form.verify else { return Ok(None) };
+        let Some(question) = &self.own.verify else { return Ok(None) };
         let command = Command::new("/bin/sh").arg("-c").arg(question).env("UNATTENDED_RUN_ID", cx.run_id());
         let command = match cx.key() {
             Some(key) => command.env("UNATTENDED_KEY", key),
