@@ -17,7 +17,7 @@ use crate::operate::cli::session::quoted;
 use crate::operate::cli::{self, Mode, Replay};
 use crate::operate::operator::Operator;
 use crate::remember::blocking::block_on;
-use crate::remember::runs::{Replayed, Run};
+use crate::remember::runs::{Replayed, Run, Runs};
 use crate::remember::store::Store;
 
 /// Runs again what `exec` has run.
@@ -68,9 +68,21 @@ impl cli::Replayer for Replayer {
         drop(only);
         match taken {
             Some(_) => Ok(id),
-            None => Err(format!("run {id} could not be taken: somebody holds it, or it is paused").into()),
+            None => Err(not_taken(&store, &id).into()),
         }
     }
+}
+
+/// Why nobody could take it, as it stands now.
+fn not_taken(store: &Arc<dyn Store>, id: &str) -> String {
+    let why = match block_on(Runs::new(Arc::clone(store)).get(id)) {
+        Ok(Some(run)) if run.record.leased() => String::from("somebody works on it"),
+        Ok(Some(run)) if run.record.paused => String::from("it is paused"),
+        Ok(Some(run)) => format!("it is {}", run.state().as_str().replace('_', " ")),
+        Ok(None) => String::from("it is gone"),
+        Err(error) => error.to_string(),
+    };
+    format!("run {id} could not be taken: {why}")
 }
 
 enum Anew {
