@@ -144,6 +144,9 @@ fn run(cx: &Cx, effect: Effect, command: &Command, around: Option<&dyn Around>) 
         StepError::new(fault, format!("there is no place for the program's report: {error}"))
     })?;
     let command = told(cx, command, &report);
+    if around.is_some() {
+        cx.holding().body().output_at = None;
+    }
     let mut done = drive(cx, effect, &command, &report, around);
     if let Some(around) = around {
         around.ended(&done);

@@ -7,11 +7,9 @@ use crate::act::pipeline::Cx;
 use crate::act::pipeline::command::kept;
 use crate::decide::run;
 use crate::remember::blocking::block_on;
-use crate::remember::runs::{Move, Reason};
+use crate::remember::runs::{Move, OUTPUT, Reason};
 use crate::remember::store::BODY_MAX;
 
-/// The event that has it in its data.
-const CODE: &str = "run.output";
 /// What is kept of each stream, in bytes, unless it needs more room as JSON.
 const STREAM_MAX: usize = 60 * 1024;
 /// Less is not tried.
@@ -89,9 +87,12 @@ fn tell(cx: &Cx, wrote: (u64, u64), data: String) {
         step: Some(cx.step()),
         lease: Some(holding.lease),
         data: Some(data),
-        ..Move::new(&holding.id, from, event, holding.expect(), Reason::new(CODE, why))
+        ..Move::new(&holding.id, from, event, holding.expect(), Reason::new(OUTPUT, why))
     };
     if let Ok(applied) = block_on(holding.runs.apply(step)) {
         holding.heard(asked, applied.first());
+        let at = applied.first().map(|written| written.version);
+        let mut body = holding.body();
+        body.output_at = body.output_at.or(at);
     }
 }
