@@ -1,6 +1,7 @@
 //! What stands around the command while it is run: its dependencies, its output, how it ended.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -148,7 +149,7 @@ impl Stage {
         if alive.is_some() {
             return Ok(());
         }
-        let folder = self.form.locks.clone().unwrap_or_else(shared::of_user);
+        let folder = self.folder();
         let failed = |error: std::io::Error| {
             let what = format!("whether it still runs cannot be told, in {}: {error}", folder.display());
             StepError::transient("exec.child_unknown", what)
@@ -165,6 +166,11 @@ impl Stage {
         rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).map_err(|error| failed(error.into()))?;
         *alive = Some((path, file));
         Ok(())
+    }
+
+    /// Where files are that processes of this machine share.
+    fn folder(&self) -> PathBuf {
+        self.form.locks.clone().unwrap_or_else(shared::of_user)
     }
 
     fn lock_last(&self) -> MutexGuard<'_, Last> {
@@ -232,6 +238,14 @@ impl Around for Stage {
             // What could not be written stays noted, and is written at the end.
             drop(pulse.monitor().flush_blocking());
         }
+    }
+
+    fn reports(&self) -> Option<PathBuf> {
+        let folder = self.folder();
+        shared::make(&folder).ok()?;
+        // In somebody else's folder it could be replaced.
+        let own = rustix::process::geteuid().as_raw();
+        fs::symlink_metadata(&folder).is_ok_and(|found| found.uid() == own).then_some(folder)
     }
 
     fn ended(&self, ended: &Result<Outcome, command::Error>) {

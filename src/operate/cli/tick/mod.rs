@@ -101,6 +101,7 @@ pub(super) fn tick(session: &mut Session<'_, '_>, asked: Tick) -> Result<Exit, S
         let pruned = prune::prune(session, &store, &config, began.after(asked.time));
         pass.answer.pruned = pass.part("retention", pruned).unwrap_or(0);
     }
+    exec::clear_reports(session);
     send(session, &mut pass, &alerts);
     let written = config.metrics.as_ref().map(|path| {
         metrics::collected(session, &store)
