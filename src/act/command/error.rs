@@ -207,6 +207,22 @@ impl Error {
             _ => None,
         }
     }
+
+    /// The same, to take out of it what must not be told.
+    #[cfg(feature = "store")]
+    pub(crate) fn outcome_mut(&mut self) -> Option<&mut Outcome> {
+        match self {
+            Self::Timeout { outcome, .. }
+            | Self::Signalled { outcome, .. }
+            | Self::NonZero { outcome, .. }
+            | Self::PipeHeldOpen { outcome }
+            | Self::TooMuchOutput { outcome, .. }
+            | Self::Escaped { outcome, .. }
+            | Self::Lost { outcome } => Some(outcome),
+            Self::Cancelled { outcome } => outcome.as_deref_mut(),
+            _ => None,
+        }
+    }
 }
 
 impl Classify for Error {

@@ -195,7 +195,11 @@ fn text(entry: &Entry, says: Says) -> String {
             lines.push(format!("{what}: resolved after {lasted} ({})", shown(&entry.code)));
         }
     }
-    lines.push(shown(&entry.why).into_owned());
+    // The rest of a sentence that quotes an output stands below, with it.
+    let has_tail = says == Says::Wrong && !entry.tail.is_empty() && entry.tail != entry.why;
+    let mut why = entry.why.lines();
+    lines.push(shown(why.next().unwrap_or_default()).into_owned());
+    lines.extend(why.filter(|_| !has_tail).map(|line| format!("  {}", shown(line))));
     if let Some(since) = entry.since {
         let times = if entry.count == 1 { String::from("once") } else { format!("{} times", entry.count) };
         let last = entry.last.filter(|last| *last > since);
@@ -205,7 +209,7 @@ fn text(entry: &Entry, says: Says) -> String {
     for (name, value) in [("owner", &entry.owner), ("runbook", &entry.runbook)] {
         lines.extend(value.iter().map(|value| format!("{name}: {}", shown(value))));
     }
-    if says == Says::Wrong && !entry.tail.is_empty() && entry.tail != entry.why {
+    if has_tail {
         lines.push(String::from("its output ended with:"));
         lines.extend(entry.tail.lines().map(|line| format!("  {}", shown(line))));
     }

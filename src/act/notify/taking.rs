@@ -10,7 +10,7 @@ use crate::base::fault::Severity;
 use crate::base::time::{Now, Timestamp};
 use crate::decide::alert::{Decision, Kind, Subject};
 use crate::decide::run::State;
-use crate::remember::runs::{Filter, Run, Runs};
+use crate::remember::runs::{Filter, OUTPUT, Run, Runs};
 use crate::remember::snapshots::{Saved, Snapshots};
 use crate::remember::store::{Cursor, PAGE_MAX};
 
@@ -18,6 +18,8 @@ use crate::remember::store::{Cursor, PAGE_MAX};
 const CURSOR: &str = "alert-runs";
 /// So many pages are looked through after the first.
 const PAGES_MAX: u32 = 4;
+/// So many events are read for an output: each stream may have its own, and others may stand between them.
+const OUTPUTS_READ: u32 = 8;
 /// Of so many of the last runs of a job that succeeded is looked when they did.
 const SUCCEEDED: u32 = 5;
 
@@ -31,6 +33,44 @@ pub struct TakenIn {
     pub paged: u32,
     /// So many alerts are well again.
     pub healthy: u32,
+}
+
+/// What a program wrote, as an event beside its run has it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Output {
+    stdout: Option<String>,
+    stderr: Option<String>,
+}
+
+impl Output {
+    /// Its last lines; those of both streams where both were written to.
+    fn tail(&self) -> String {
+        let of = |stream: &Option<String>| {
+            stream.as_deref().map(str::trim_end).filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        match (of(&self.stdout), of(&self.stderr)) {
+            (None, None) => String::new(),
+            (Some(one), None) | (None, Some(one)) => last_lines(&one, Signal::TAIL_MAX).to_owned(),
+            (Some(out), Some(err)) => {
+                let max = Signal::TAIL_MAX / 2 - 16;
+                format!("stdout:\n{}\nstderr:\n{}", last_lines(&out, max), last_lines(&err, max))
+            }
+        }
+    }
+}
+
+/// At most the last `max` bytes: whole lines, unless the last one alone is longer.
+fn last_lines(text: &str, max: usize) -> &str {
+    let mut from = text.len().saturating_sub(max);
+    while !text.is_char_boundary(from) {
+        from = from.saturating_add(1);
+    }
+    let end = text.get(from..).unwrap_or_default();
+    if from == 0 || text.get(..from).is_some_and(|before| before.ends_with('\n')) {
+        return end;
+    }
+    end.split_once('\n').map_or(end, |(_, lines)| lines)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -104,7 +144,22 @@ impl Alerts {
             return Ok(None);
         }
         let told = run.told("a person is told of it, or it is listed, as the rule of its alert says");
-        self.raise_with(&signal_of(run), Some(&told), now).await.map(Some)
+        let tail = self.output_of(run).await;
+        self.raise_with(&signal_of(run, &tail), Some(&told), now).await.map(Some)
+    }
+
+    /// The end of what the run's program wrote, where that is kept. An alert without it is better than none.
+    async fn output_of(&self, run: &Run) -> String {
+        let Some(at) = run.body.output_at else { return String::new() };
+        let events = self.runs().history(run.id(), at.saturating_sub(1), OUTPUTS_READ).await;
+        let mut all = Output::default();
+        for event in events.unwrap_or_default() {
+            let data = event.event.data.as_deref().filter(|_| event.event.code == OUTPUT);
+            let one = data.and_then(|data| serde_json::from_str::<Output>(data).ok()).unwrap_or_default();
+            all.stdout = one.stdout.or(all.stdout);
+            all.stderr = one.stderr.or(all.stderr);
+        }
+        all.tail()
     }
 
     /// Since when what an alert tells is well, as far as its runs say so.
@@ -145,7 +200,7 @@ impl Alerts {
 }
 
 /// What is to be said of a run that ended with a person.
-fn signal_of(run: &Run) -> Signal {
+fn signal_of(run: &Run, tail: &str) -> Signal {
     let fault = run.body.faults.last();
     let kind = match run.state() {
         State::NeedsReview => Kind::NeedsReview,
@@ -154,7 +209,29 @@ fn signal_of(run: &Run) -> Signal {
     };
     let at = run.body.finished_at.unwrap_or(run.record.updated_at);
     let (subject, body) = (Subject::job(run.job()), &run.body);
-    let tail = fault.map_or("", |fault| fault.chain.as_str());
     let (why, tail) = (body.safe(&body.why).into_owned(), body.safe(tail));
     Signal::new(subject, kind, body.code.clone(), why, at).run(run.id()).tail(&tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_has_whole_lines_and_says_of_which_stream_it_is_where_there_are_two() {
+        let of = |stdout: Option<&str>, stderr: Option<&str>| {
+            Output { stdout: stdout.map(str::to_owned), stderr: stderr.map(str::to_owned) }.tail()
+        };
+        assert_eq!(of(None, None), "");
+        assert_eq!(of(Some("a\nb\n"), None), "a\nb");
+        assert_eq!(of(Some(" \n"), Some("e1\ne2\n")), "e1\ne2");
+        assert_eq!(of(Some("a\n"), Some("e1\ne2\n")), "stdout:\na\nstderr:\ne1\ne2");
+        let long = "0123456789\n".repeat(1000);
+        let tail = of(Some(&long), Some(&long));
+        assert!(
+            tail.len() <= Signal::TAIL_MAX && tail.lines().all(|line| [7, 10].contains(&line.len())),
+            "{tail}"
+        );
+        assert_eq!(of(None, Some(&"é".repeat(5000))).len(), Signal::TAIL_MAX);
+    }
 }

@@ -1,31 +1,28 @@
 //! A step that is another program.
 
 mod output;
+mod report;
 
 use std::error::Error;
 use std::fmt;
-use std::fs;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::OFlags;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::act::command::{self, Captured, Child, Command, Outcome, Signal, Waited};
+use crate::act::pipeline::command::report::{Done, Report, ReportFile, is_code};
 use crate::act::pipeline::{Cx, Hold, Interrupt, Step, StepError};
 use crate::base::effect::Effect;
 use crate::base::fault::{Class, Classify, Fault, Reached};
 use crate::base::redact::{self, Names, Redact};
-use crate::base::rng::entropy;
 use crate::base::text;
+
+pub(crate) use report::clear as clear_reports;
 
 /// How much of each stream is kept in the run's record, in bytes.
 const TEXT_MAX: usize = 8 * 1024;
-/// How much of a report is read.
-const REPORT_MAX: u64 = 64 * 1024;
 /// How much of stderr stands in the chain of a failure, in bytes.
 const CHAIN_ROOM: usize = 2 * 1024;
 /// How often it is looked whether the run is still to go on, and how far the program says it is.
@@ -103,10 +100,16 @@ pub(crate) trait Around: Send + Sync {
     /// It runs, and has for so long.
     fn working(&self, age: Duration);
 
+    /// The folder in which the program's report lies, if not in that for temporary files.
+    fn reports(&self) -> Option<PathBuf>;
+
     /// How it ended, before anything is written of it.
     fn ended(&self, ended: &Result<Outcome, command::Error>);
 
-    /// A text as it may be stored; what bears the name of a secret was taken out of it before.
+    /// Takes out of what it wrote what must not be told, before anything is cut from that.
+    fn clean(&self, outcome: &mut Outcome);
+
+    /// A text as it may be stored.
     fn scrubbed(&self, text: String) -> String;
 }
 
@@ -118,33 +121,20 @@ pub(crate) struct Given {
     stderr: String,
 }
 
-/// What the program says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-struct Report {
-    class: Option<Class>,
-    reached: Option<Reached>,
-    code: Option<String>,
-    retry_after_ms: Option<u64>,
-    why: Option<String>,
-    progress: Option<Done>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-struct Done {
-    done: u64,
-    total: Option<u64>,
-}
-
 fn run(cx: &Cx, effect: Effect, command: &Command, around: Option<&dyn Around>) -> Result<Given, StepError> {
-    let report = ReportFile::new().map_err(|error| {
+    let report = ReportFile::of(cx.run_id(), around.and_then(Around::reports)).map_err(|error| {
         let fault = error.fault().reached(Reached::No);
         StepError::new(fault, format!("there is no place for the program's report: {error}"))
     })?;
     let command = told(cx, command, &report);
-    let done = drive(cx, effect, &command, &report, around);
+    if around.is_some() {
+        cx.holding().body().output_at = None;
+    }
+    let mut done = drive(cx, effect, &command, &report, around);
     if let Some(around) = around {
         around.ended(&done);
     }
+    let wrote = cleaned(&mut done, around);
     let (said, odd) = match report.read() {
         Ok(said) => (said, None),
         Err(odd) => (Report::default(), Some(odd)),
@@ -154,26 +144,39 @@ fn run(cx: &Cx, effect: Effect, command: &Command, around: Option<&dyn Around>) 
     }
     match done {
         Ok(outcome) => {
-            if let Some(note) = odd.or_else(|| said.why.as_deref().map(redacted)) {
-                cx.note(scrubbed(around, note));
+            if let Some(note) = odd.or(said.why) {
+                cx.note(redacted(&scrubbed(around, note)));
             }
-            let large = outcome.stdout.bytes.saturating_add(outcome.stderr.bytes) > SMALL;
-            if let Some(around) = around.filter(|_| large) {
-                output::save(cx, around, &outcome);
+            if around.is_some() && wrote.0.saturating_add(wrote.1) > SMALL {
+                output::save(cx, &outcome, wrote);
             }
             Ok(Given {
                 code: outcome.status.code().unwrap_or_default(),
-                stdout: scrubbed(around, kept(&outcome.stdout, TEXT_MAX)),
-                stderr: scrubbed(around, kept(&outcome.stderr, TEXT_MAX)),
+                stdout: kept(&outcome.stdout, TEXT_MAX),
+                stderr: kept(&outcome.stderr, TEXT_MAX),
             })
         }
         Err(error) => {
-            if let (Some(around), Some(outcome)) = (around, error.outcome()) {
-                output::save(cx, around, outcome);
+            if let Some(outcome) = error.outcome().filter(|_| around.is_some()) {
+                output::save(cx, outcome, wrote);
             }
             Err(failed(&error, &said, odd, around))
         }
     }
+}
+
+/// Cleans what was written; how many bytes that were to stdout and to stderr.
+fn cleaned(done: &mut Result<Outcome, command::Error>, around: Option<&dyn Around>) -> (u64, u64) {
+    let outcome = match done {
+        Ok(outcome) => Some(outcome),
+        Err(error) => error.outcome_mut(),
+    };
+    let Some(outcome) = outcome else { return (0, 0) };
+    let wrote = (outcome.stdout.bytes, outcome.stderr.bytes);
+    if let Some(around) = around {
+        around.clean(outcome);
+    }
+    wrote
 }
 
 fn scrubbed(around: Option<&dyn Around>, text: String) -> String {
@@ -186,7 +189,7 @@ fn scrubbed(around: Option<&dyn Around>, text: String) -> String {
 /// The command within the bounds of the attempt, told what it works on.
 fn told(cx: &Cx, command: &Command, report: &ReportFile) -> Command {
     let mut command =
-        command.clone().env("UNATTENDED_RUN_ID", cx.run_id()).env("UNATTENDED_REPORT", &report.path);
+        command.clone().env("UNATTENDED_RUN_ID", cx.run_id()).env("UNATTENDED_REPORT", report.path());
     command = match cx.key() {
         Some(key) => command.env("UNATTENDED_KEY", key),
         None => command.env_remove("UNATTENDED_KEY"),
@@ -271,24 +274,15 @@ fn failed(
     if let Some(wait) = said.retry_after_ms {
         fault.retry_after = Some(Duration::from_millis(wait));
     }
-    let mut what = redacted(&error.to_string());
-    for more in [said.why.as_deref().map(redacted), odd].into_iter().flatten() {
+    let clean = |text: String| redacted(&scrubbed(around, text));
+    let mut what = clean(error.to_string());
+    for more in [said.why.clone().map(clean), odd.map(clean)].into_iter().flatten() {
         what = format!("{what} ({more})");
     }
-    let what = scrubbed(around, what);
     let tail = error.outcome().map(|outcome| kept(&outcome.stderr, CHAIN_ROOM));
     let tail = tail.filter(|tail| tail.trim().lines().count() > 1);
-    let tail = tail.map(|tail| Tail(scrubbed(around, tail)));
+    let tail = tail.map(Tail);
     StepError::new(fault, Failed { what, tail })
-}
-
-/// Dotted words.
-fn is_code(code: &str) -> bool {
-    let is_word = |word: &str| {
-        !word.is_empty()
-            && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
-    };
-    code.len() <= 64 && code.split('.').all(is_word)
 }
 
 fn redacted(text: &str) -> String {
@@ -360,117 +354,12 @@ impl fmt::Display for Tail {
 
 impl Error for Tail {}
 
-/// A file that nobody else may read, removed at the end.
-struct ReportFile {
-    path: PathBuf,
-}
-
-impl ReportFile {
-    fn new() -> io::Result<Self> {
-        let name = format!("unattended-report-{:016x}{:016x}", entropy(), entropy());
-        let path = std::env::temp_dir().join(name);
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        Ok(Self { path })
-    }
-
-    /// What stands there; an empty one says nothing.
-    fn read(&self) -> Result<Report, String> {
-        let mut text = Vec::new();
-        // It may have been replaced by anything, at any moment: a FIFO would be waited for.
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(&self.path);
-        let file = file.ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file()));
-        let Some(file) = file else { return Err(String::from("its report is no file, and is left out")) };
-        let read = file.take(REPORT_MAX).read_to_end(&mut text);
-        if let Err(error) = read {
-            return Err(format!("its report cannot be read, and is left out: {error}"));
-        }
-        if text.trim_ascii().is_empty() {
-            return Ok(Report::default());
-        }
-        let said: Report = serde_json::from_slice(&text)
-            .map_err(|error| format!("its report is left out, as it cannot be understood: {error}"))?;
-        match &said.code {
-            Some(code) if !is_code(code) => {
-                Err(format!("its report is left out: {:?} is no code", text::shortened(code, 64)))
-            }
-            _ => Ok(said),
-        }
-    }
-
-    /// Tells the run how far it is, where that has changed since it was seen last.
-    fn forward(&self, cx: &Cx, seen: &mut Option<Done>) {
-        // It may be amid writing: what cannot be read now is read later.
-        let said = self.read().ok().and_then(|said| said.progress);
-        if let Some(progress) = said
-            && *seen != said
-        {
-            *seen = said;
-            // A store that does not answer is the renewal's business.
-            drop(cx.report_blocking(progress.done, progress.total));
-        }
-    }
-}
-
-impl Drop for ReportFile {
-    fn drop(&mut self) {
-        drop(fs::remove_file(&self.path));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn captured(head: &str, tail: &str, bytes: u64) -> Captured {
         Captured { head: head.into(), tail: tail.into(), bytes }
-    }
-
-    #[test]
-    fn a_report_is_read_whole_or_left_out() {
-        let file = ReportFile::new().unwrap();
-        assert_eq!(file.read(), Ok(Report::default()));
-        fs::write(&file.path, r#"{"class":"rate_limited","retry_after_ms":50,"more":1}"#).unwrap();
-        let said = file.read().unwrap();
-        assert_eq!((said.class, said.retry_after_ms), (Some(Class::RateLimited), Some(50)));
-        for odd in ["{", "[]", r#"{"class":"odd"}"#, r#"{"code":"No Code"}"#, r#"{"retry_after_ms":-1}"#] {
-            fs::write(&file.path, odd).unwrap();
-            assert!(file.read().unwrap_err().starts_with("its report is left out"), "{odd}");
-        }
-        fs::remove_file(&file.path).unwrap();
-        fs::create_dir(&file.path).unwrap();
-        assert!(file.read().is_err());
-        fs::remove_dir(&file.path).unwrap();
-    }
-
-    #[test]
-    fn a_report_that_becomes_a_fifo_while_it_is_read_is_not_waited_for() {
-        let file = ReportFile::new().unwrap();
-        let (path, over) = (file.path.clone(), Arc::new(std::sync::atomic::AtomicBool::new(false)));
-        let until = Arc::clone(&over);
-        let (fifo, plain) = (path.with_extension("fifo"), path.with_extension("plain"));
-        let left = [path.clone(), fifo.clone(), plain.clone()];
-        let flips = std::thread::spawn(move || {
-            while !until.load(std::sync::atomic::Ordering::Relaxed) {
-                rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0)
-                    .unwrap();
-                fs::rename(&fifo, &path).unwrap();
-                fs::write(&plain, "{}").unwrap();
-                fs::rename(&plain, &path).unwrap();
-            }
-        });
-        let (done, heard) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            for _ in 0..20_000 {
-                drop(file.read());
-            }
-            done.send(()).unwrap();
-        });
-        let heard = heard.recv_timeout(Duration::from_secs(30));
-        over.store(true, std::sync::atomic::Ordering::Relaxed);
-        flips.join().unwrap();
-        left.iter().for_each(|path| drop(fs::remove_file(path)));
-        heard.unwrap();
     }
 
     #[test]

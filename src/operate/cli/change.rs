@@ -10,7 +10,7 @@ use crate::operate::cli::args::{self, One, ReplayMode};
 use crate::operate::cli::exec;
 use crate::operate::cli::failure::{Exit, Failure, Stop, chain};
 use crate::operate::cli::look;
-use crate::operate::cli::session::{Need, Session};
+use crate::operate::cli::session::{Need, Session, quoted};
 use crate::operate::cli::{Mode, Replay, Replayer};
 use crate::operate::operator::{Operator, Outcome, RUNS_MAX, Spread};
 use crate::remember::blocking::block_on;
@@ -217,15 +217,24 @@ pub(super) fn replay(session: &mut Session<'_, '_>, asked: args::Replay) -> Resu
     let before = run.body.code_version.clone();
     let actor = operator.actor().to_owned();
     let request = Replay { store: operator.runs().store().clone(), run, mode, actor };
+    let given = request.run.id().to_owned();
     let id = replayer.replay(request).map_err(|error| {
-        Failure::new(
-            Exit::Failed,
-            "replay.failed",
-            format!("the run could not be replayed: {}", chain(&*error)),
-        )
+        let message = format!("the run could not be replayed: {}", chain(&*error));
+        let hint = in_the_way(session, &operator, &given);
+        Failure { hint, ..Failure::new(Exit::Failed, "replay.failed", message) }
     })?;
     let after = block_on(operator.runs().must_get(&id)).map_err(|error| session.failed(&error.into()))?;
     replayed(session, &after, before.as_deref())
+}
+
+/// What to type where the run itself says why it cannot be taken.
+fn in_the_way(session: &Session<'_, '_>, operator: &Operator, id: &str) -> Option<String> {
+    let (run, program) = (block_on(operator.runs().get(id)).ok()??, session.program());
+    let id = quoted(run.id());
+    if run.record.leased() {
+        return Some(format!("`{program} explain {id}` says who works on it"));
+    }
+    run.record.paused.then(|| format!("`{program} resume {id}` lets it go on"))
 }
 
 fn same_version(session: &Session<'_, '_>, run: &Run) -> Result<(), Stop> {

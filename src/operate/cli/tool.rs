@@ -128,10 +128,7 @@ fn not_parsed(error: &clap::Error, args: &[OsString], io: &mut Io<'_>) -> Exit {
     }
     let before_end = args.iter().take_while(|arg| *arg != "--");
     let text = if before_end.clone().any(|arg| arg == "--json") {
-        let plain = rendered.to_string();
-        let message = plain.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let hint = plain.lines().find_map(|line| line.trim().strip_prefix("tip: ")).unwrap_or("see --help");
-        Failure::usage(message).hint(hint).json() + "\n"
+        usage(&rendered.to_string()).json() + "\n"
     } else {
         text
     };
@@ -139,9 +136,41 @@ fn not_parsed(error: &clap::Error, args: &[OsString], io: &mut Io<'_>) -> Exit {
     Exit::Usage
 }
 
+/// What clap says in lines, in one: the first paragraph is what is wrong, each tip is a hint.
+fn usage(plain: &str) -> Failure {
+    let mut lines = plain.trim_start().lines();
+    let mut message = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let listed = message.ends_with(':');
+    for (place, line) in lines.take_while(|line| !line.trim().is_empty()).enumerate() {
+        message.push_str(if listed && place > 0 { ", " } else { " " });
+        message.push_str(line.trim());
+    }
+    let tips: Vec<&str> = plain.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).collect();
+    let hint = if tips.is_empty() { String::from("see --help") } else { tips.join("; ") };
+    Failure::usage(message).hint(hint)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_usage_error_in_one_line_names_the_argument() {
+        let said = |args: &[&str]| {
+            let error = tool().try_get_matches_from(["unattended"].iter().chain(args)).unwrap_err();
+            let failure = usage(&error.render().to_string());
+            (failure.message, failure.hint.unwrap_or_default())
+        };
+        let missing = "the following required arguments were not provided: ";
+        assert_eq!(said(&["exec", "--name", "x"]).0, format!("{missing}<CMD>..."));
+        assert_eq!(said(&["hold", "job:x"]), (format!("{missing}--reason <R>"), String::from("see --help")));
+        let (message, _) = said(&["exec"]);
+        assert_eq!(message, format!("{missing}--name <NAME>, <CMD>..."));
+        let (message, _) = said(&["replay", "x", "--mode", "odd"]);
+        assert!(message.ends_with("[possible values: resume, rerun, force]"), "{message}");
+        let (_, hint) = said(&["runs", "--stat", "queued"]);
+        assert!(hint.contains("a similar argument exists: '--state'"), "{hint}");
+    }
 
     #[test]
     fn clap_finds_nothing_wrong() {

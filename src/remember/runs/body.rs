@@ -77,6 +77,9 @@ pub struct Body {
     /// The last faults, oldest first, at most [`FAULTS_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultRecord>,
+    /// The event in which stands what its program wrote in its last attempt, if that is kept beside the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_at: Option<u64>,
     /// What it gave, once it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Json>,
@@ -130,6 +133,7 @@ impl Body {
             question: None,
             wait: None,
             faults: Vec::new(),
+            output_at: None,
             output: None,
             failure: None,
             started_at: None,

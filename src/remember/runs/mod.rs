@@ -48,6 +48,9 @@ use crate::remember::store::{
     apply_settled,
 };
 
+/// The event that has in its data what a program wrote.
+pub(crate) const OUTPUT: &str = "run.output";
+
 /// The runs in a store.
 ///
 /// Cheap to clone: it holds the store by reference count.

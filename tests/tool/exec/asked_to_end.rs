@@ -8,10 +8,11 @@ fn signal(child: &Child, name: &str) {
 }
 
 /// Put off once, and due.
-fn put_off(shop: &Shop, job: &str, options: &[&str], script: &str) {
+fn put_off(shop: &Shop, job: &str, options: &[&str], script: &str) -> Value {
     shop.run(&["hold", &format!("job:{job}"), "--reason", "later"]).ended(0);
-    exec(shop, job, options, script).ended(75);
+    let answer = exec(shop, job, options, script).ended(75).object();
     shop.run(&["release", &format!("job:{job}")]).ended(0);
+    answer
 }
 
 fn tick_in_the_background(shop: &Shop, options: &[&str]) -> Child {
@@ -95,7 +96,8 @@ fn who_has_to_be_told_is_told_before_a_long_command_has_ended() {
 #[test]
 fn what_no_tick_can_run_is_named() {
     let shop = Shop::sqlite();
-    put_off(&shop, "sec", &["--key", "k", "--secret-arg", "2"], "echo ran >> ran");
+    let answer = put_off(&shop, "sec", &["--key", "k", "--secret-arg", "2"], "echo ran >> ran");
+    assert!(answer["hint"].as_str().unwrap().contains("type the command again"), "{answer}");
     let answer = shop.run(&["tick", "--json"]).ended(0).object();
     assert_eq!(answer["ran"], 0, "{answer}");
     assert_eq!(answer["left"][0]["job"], "sec", "{answer}");

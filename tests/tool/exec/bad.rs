@@ -46,6 +46,26 @@ fn what_cannot_be_meant_is_a_usage_error_and_runs_nothing() {
 }
 
 #[test]
+fn a_usage_error_for_a_program_names_what_is_missing() {
+    let shop = Shop::sqlite();
+    for (args, named) in [
+        (&["exec", "--name", "x"][..], "not provided: <CMD>..."),
+        (&["exec", "--", "true"], "not provided: --name <NAME>"),
+        (&["hold", "job:x"], "not provided: --reason <"),
+        (&["replay", "x", "--mode", "force"], "--reason"),
+        (&["resolve", "tok"], "not provided: <"),
+        (&["requeue", "--rate", "1/s"], "<RUN>"),
+    ] {
+        let mut all = vec!["--json"];
+        all.extend(args);
+        let error = shop.run(&all).ended(2).error();
+        assert!(error["message"].as_str().unwrap().contains(named), "{args:?}: {error}");
+    }
+    let error = shop.run(&["--json", "exec", "--nam", "x", "--", "true"]).ended(2).error();
+    assert!(error["hint"].as_str().unwrap().contains("a similar argument exists: '--name'"), "{error}");
+}
+
+#[test]
 fn one_bad_file_does_not_stop_a_job_unless_it_must_not_run_twice() {
     let shop = Shop::sqlite();
     shop.file("store.db", &"this is no store. ".repeat(1000));

@@ -143,3 +143,29 @@ fn a_lock_lets_one_run_of_a_name_at_a_time() {
         assert_eq!(lines(&shop, "ran"), 1);
     }
 }
+
+#[test]
+fn a_paused_run_says_so_and_what_lets_it_go_on() {
+    for shop in Shop::each() {
+        shop.run(&["hold", "job:p", "--reason", "a test"]).ended(0);
+        let held = exec(&shop, "p", &["--key", "1"], "true").ended(75).object();
+        assert_eq!(held["code"], "hold.job", "{held}");
+        shop.run(&["pause", "p"]).ended(0);
+        shop.run(&["release", "job:p"]).ended(0);
+        let paused = exec(&shop, "p", &["--key", "1"], "true").ended(75).object();
+        assert_eq!((&paused["code"], &paused["state"]), (&"run.paused".into(), &"queued".into()), "{paused}");
+        assert!(!paused["why"].as_str().unwrap().contains("held"), "{paused}");
+        assert!(paused["hint"].as_str().unwrap().contains("unattended resume "), "{paused}");
+        assert!(paused.get("due_at").is_none(), "{paused}");
+        let human =
+            shop.run(&["exec", "-v", "--name", "p", "--key", "1", "--", "sh", "-c", "true"]).ended(75);
+        assert!(human.err.contains("p is paused (run ") && human.err.contains("resume"), "{human:?}");
+        let replayed = shop.run(&["replay", "--json", "p"]).ended(1).error();
+        assert!(replayed["message"].as_str().unwrap().ends_with("it is paused"), "{replayed}");
+        assert!(replayed["hint"].as_str().unwrap().contains("unattended resume "), "{replayed}");
+        shop.run(&["resume", "p"]).ended(0);
+        exec(&shop, "p", &["--key", "1", "--on-busy", "wait"], "true");
+        shop.run(&["tick"]).ended(0);
+        assert_eq!(run_of(&shop, "p")["state"], "succeeded");
+    }
+}

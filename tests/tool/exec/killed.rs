@@ -105,3 +105,43 @@ fn on_postgresql_a_dead_process_is_busy_until_its_lease_ends() {
     assert_eq!(next["state"], "needs_review", "{next}");
     assert_eq!(lines(&shop, "ran"), 1);
 }
+
+/// The folders in which commands report, beside the store.
+fn reports(shop: &Shop) -> Vec<std::path::PathBuf> {
+    let found = std::fs::read_dir(shop.path("store.db-lock")).unwrap().flatten().map(|entry| entry.path());
+    found.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("report-")).collect()
+}
+
+#[test]
+fn the_report_of_a_killed_tool_is_removed_by_whoever_takes_the_run_over_or_by_a_tick() {
+    let shop = Shop::sqlite();
+    let script = "echo $UNATTENDED_REPORT >> told; touch up; while [ ! -e go ]; do sleep 0.05; done";
+    let kill = |job: &str| {
+        let mut child = begun(&shop, job, &["--effect", "pure", "--key", "k"], script);
+        until("it is up", || shop.path("up").exists());
+        shop.run(&["tick", "--json"]).ended(0);
+        assert_eq!(reports(&shop).len(), 1, "one that is used stays");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        std::fs::remove_file(shop.path("up")).unwrap();
+    };
+    kill("taken");
+    let told = std::fs::read_to_string(shop.path("told")).unwrap();
+    assert!(std::path::Path::new(told.trim()).starts_with(&reports(&shop)[0]), "{told}");
+    shop.file("go", "");
+    exec(&shop, "taken", &["--effect", "pure", "--key", "k", "--on-busy", "wait"], script).ended(0);
+    assert_eq!(reports(&shop), Vec::<std::path::PathBuf>::new());
+    std::fs::remove_file(shop.path("go")).unwrap();
+    std::fs::remove_file(shop.path("up")).unwrap();
+
+    kill("left");
+    shop.file("go", "");
+    let left = reports(&shop).remove(0);
+    shop.run(&["cancel", "left"]).ended(0);
+    shop.run(&["tick"]).ended(0);
+    assert!(left.exists(), "it is too young to tell");
+    let earlier = std::time::SystemTime::now() - Duration::from_secs(120);
+    std::fs::File::open(&left).unwrap().set_modified(earlier).unwrap();
+    shop.run(&["tick"]).ended(0);
+    assert!(!left.exists());
+}

@@ -87,3 +87,42 @@ fn output_comes_while_the_command_runs() {
     shop.file("go", "");
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn a_page_has_the_end_of_what_the_command_wrote_line_by_line() {
+    for shop in Shop::each() {
+        let pages = shop.path("pages.jsonl");
+        let jobs =
+            ["out", "err", "both", "none"].map(|job| format!("[jobs.{job}]\nalert = \"first\"\n")).join("");
+        let config = format!("[alerts]\nfile = {:?}\n{jobs}", pages.display().to_string());
+        let config = shop.file("jobs.toml", &config);
+        for (job, script) in [
+            ("out", "echo first; echo tail-line; exit 3"),
+            ("err", "echo e1 >&2; echo e2 >&2; exit 3"),
+            ("both", "echo o1; echo o2; echo e1 >&2; echo e2 >&2; exit 3"),
+            ("none", "exit 3"),
+        ] {
+            exec(&shop, job, &[], script).ended(3);
+        }
+        shop.run(&["tick", "--config", config.to_str().unwrap()]).ended(0);
+        let pages = std::fs::read_to_string(&pages).unwrap();
+        let page = |job: &str| -> Value {
+            let subject = format!("job:{job}");
+            let pages = pages.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            pages.into_iter().find(|page| page["subject"] == *subject).unwrap()
+        };
+        let text = |job: &str| page(job)["text"].as_str().unwrap().to_owned();
+        assert_eq!(page("out")["tail"], "first\ntail-line");
+        assert!(
+            text("out").contains("its output ended with:\n  first\n  tail-line\nnext: "),
+            "{}",
+            text("out")
+        );
+        assert_eq!(page("err")["tail"], "e1\ne2");
+        assert!(text("err").contains("its output ended with:\n  e1\n  e2\nnext: "), "{}", text("err"));
+        assert_eq!(page("both")["tail"], "stdout:\no1\no2\nstderr:\ne1\ne2");
+        assert_eq!(page("none")["tail"], "");
+        assert!(!text("none").contains("its output"), "{}", text("none"));
+        assert!(text("none").contains("sh exited with code 3"), "{}", text("none"));
+    }
+}

@@ -114,7 +114,7 @@ fn line(name: &str, job: &Job) -> Line {
         every_ms,
         schedule,
         tz,
-        effect: job.effect.clone(),
+        effect: job.effect.as_ref().map(|effect| Names::new().body(effect.as_bytes()).into_owned()),
         dependencies: job.dependencies.clone(),
         alert: job.alert.map(Rule::as_str),
         owner: job.owner.clone(),

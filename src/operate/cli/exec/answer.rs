@@ -8,6 +8,7 @@ use crate::base::text::{relative, shown};
 use crate::base::time::Timestamp;
 use crate::decide::claim::Settled;
 use crate::decide::run::State;
+use crate::operate::cli::exec::replay;
 use crate::operate::cli::exec::stage::Last;
 use crate::operate::cli::failure::{Exit, Failure, Stop};
 use crate::operate::cli::session::{Session, quoted};
@@ -77,9 +78,21 @@ impl Ended {
         }
     }
 
+    /// Whether it waits for nothing but that somebody lets it go on.
+    fn paused(&self) -> bool {
+        let waits = |run: &Run| {
+            let answered = run.state() == State::NeedsReview || run.state().is_terminal();
+            run.record.paused && !run.record.leased() && !answered
+        };
+        !matches!(self.verdict, Verdict::Conflict { .. }) && self.run.as_ref().is_some_and(waits)
+    }
+
     /// The stable word and the sentence: the run's own where it was worked on or lies there.
     fn reason(&self) -> (String, String) {
         let run = self.run.as_ref().filter(|_| !matches!(self.verdict, Verdict::Conflict { .. }));
+        if self.paused() && !self.ran() {
+            return (String::from("run.paused"), String::from("an operator put it aside for now"));
+        }
         match (&self.verdict, run) {
             (Verdict::Duplicate(Settled::Succeeded) | Verdict::Busy { .. }, _) | (_, None) => {
                 (self.verdict.code().to_owned(), self.verdict.to_string())
@@ -106,10 +119,13 @@ impl Ended {
             (_, State::FailedPermanent | State::Expired | State::Cancelled | State::Compensated) => Some(
                 format!("`{program} explain {id}` tells the story, `{program} replay {id}` runs it again"),
             ),
+            _ if self.paused() => Some(format!("`{program} resume {id}` lets it go on")),
+            (_, State::FailedTransient | State::Queued) if replay::not_stored(run).is_some() => {
+                replay::not_stored(run).map(str::to_owned)
+            }
             (_, State::FailedTransient | State::Queued) => {
                 Some(format!("`{program} tick` runs it when it is due, `{program} explain {id}` says why"))
             }
-            _ if run.record.paused => Some(format!("`{program} resume {id}` lets it go on")),
             _ => None,
         }
     }
@@ -122,11 +138,10 @@ pub(super) fn tell(session: &mut Session<'_, '_>, job: &str, ended: &Ended) -> R
     let program = session.program();
     let state = ended.state().map_or("none", State::as_str);
     let hint = ended.hint(&program);
-    let due = ended
-        .run
-        .as_ref()
-        .and_then(|run| run.record.due_at)
-        .filter(|_| matches!(ended.state(), Some(State::Queued | State::FailedTransient)));
+    let due =
+        ended.run.as_ref().and_then(|run| run.record.due_at).filter(|_| {
+            matches!(ended.state(), Some(State::Queued | State::FailedTransient)) && !ended.paused()
+        });
     if session.json() {
         let answer = Answer {
             run_id: ended.run.as_ref().filter(|_| ended.kept).map(Run::id),
@@ -174,6 +189,7 @@ fn say(
         (_, Some(due)) => format!("{job} is put off, due {} (run {id}): {why}", relative(due, now)),
         (_, None) => {
             let word = match state {
+                Some(_) if ended.paused() => String::from("is paused"),
                 Some(State::Succeeded) => String::from("succeeded"),
                 Some(State::FailedPermanent) => String::from("has failed"),
                 Some(State::NeedsReview) => String::from("needs a person"),

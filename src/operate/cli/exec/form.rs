@@ -38,6 +38,9 @@ pub(super) struct Form {
     pub(super) effect: Class,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) verify: Option<String>,
+    /// The question is not as it was given: the run cannot be replayed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) verify_hidden: bool,
     pub(super) attempts: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) timeout_ms: Option<u64>,
@@ -139,6 +142,7 @@ impl Form {
             key: None,
             effect: Class::Unsafe,
             verify: None,
+            verify_hidden: false,
             attempts: 1,
             timeout_ms: None,
             deadline_ms: None,

@@ -27,7 +27,7 @@ pub(super) use replay::{Replayer, is_command, not_stored, typed};
 
 use crate::act::job::{self as jobs, Job, Verdict};
 use crate::act::monitor::Pulse;
-use crate::act::pipeline::{Interrupt, Wakeful};
+use crate::act::pipeline::{self, Interrupt, Wakeful};
 use crate::base::explain::Explain;
 use crate::base::subject::Subject;
 use crate::base::time::{Clock, Moment, SleepBlocking, System, later};
@@ -245,6 +245,7 @@ impl<'a> Front<'a> {
         let plan = self.plan;
         let own = Own {
             words: plan.words.clone(),
+            verify: plan.verify.clone(),
             stdin: plan.stdin.clone(),
             secrets: plan.secrets.clone(),
             here: true,
@@ -329,6 +330,15 @@ struct Done {
     /// Earlier runs that were found to have been cut in the middle.
     doubtful: Vec<Run>,
     stage: Arc<Stage>,
+}
+
+/// Removes what commands were to report in whose supervisors were killed.
+pub(super) fn clear_reports(session: &Session<'_, '_>) {
+    let now = session.host.clock.now().wall;
+    // A command that ran without a record has it in the user's own folder.
+    for folder in [session.shared_folder().ok(), Some(shared::of_user())].into_iter().flatten() {
+        pipeline::command::clear_reports(&folder, now);
+    }
 }
 
 /// Says something to whoever reads stderr; where nobody does, nothing is lost.

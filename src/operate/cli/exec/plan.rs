@@ -40,6 +40,8 @@ pub(super) struct Plan {
     pub(super) form: Form,
     /// The words as they were typed.
     pub(super) words: Vec<OsString>,
+    /// The question whether it is done already, as it was typed.
+    pub(super) verify: Option<String>,
     /// What it reads, where that was read.
     pub(super) stdin: Option<Vec<u8>>,
     /// What must not be stored.
@@ -68,13 +70,22 @@ impl Plan {
                 *word = Word::Text(hidden.shown);
             }
             places.push(place);
-            found.push(hidden.secret);
+            found.extend(hidden.secrets);
         }
         cut(&mut argv, &mut places);
         let uid = rustix::process::geteuid().as_raw();
         let written = config.job(&asked.name);
         let effect = asked.effect.as_deref().or_else(|| written.and_then(|job| job.effect.as_deref()));
         let (effect, verify) = effect_of(effect.unwrap_or("unsafe"))?;
+        let asks = verify.as_deref().and_then(secrets::of_script);
+        let verify_hidden = asks.is_some();
+        let verify_stored = match asks {
+            Some(hidden) => {
+                found.extend(hidden.secrets);
+                Some(hidden.shown)
+            }
+            None => verify.clone(),
+        };
         let deps = match (asked.deps.is_empty(), written) {
             (true, Some(job)) => job.dependencies.clone(),
             _ => asked.deps.clone(),
@@ -93,7 +104,8 @@ impl Plan {
             env: variables(&asked.env, &mut found)?,
             key: asked.key_text(session.now)?,
             effect,
-            verify,
+            verify: verify_stored,
+            verify_hidden,
             attempts: asked.attempts.unwrap_or(if effect == Class::Unsafe { 1 } else { ATTEMPTS }),
             timeout_ms: asked.timeout.map(millis),
             deadline_ms: asked.deadline.map(millis),
@@ -110,7 +122,7 @@ impl Plan {
             key_of(&asked.name, key)
                 .map_err(|error| Failure::usage(format!("--key with --name {}: {error}", asked.name)))?;
         }
-        Ok(Self { job: asked.name.clone(), form, words, stdin, secrets: found })
+        Ok(Self { job: asked.name.clone(), form, words, verify, stdin, secrets: found })
     }
 
     /// Puts what it reads where its run will find it. `folder` is for what is too large for the run itself.

@@ -17,10 +17,12 @@ use crate::operate::cli::session::quoted;
 use crate::operate::cli::{self, Mode, Replay};
 use crate::operate::operator::Operator;
 use crate::remember::blocking::block_on;
-use crate::remember::runs::{Replayed, Run};
+use crate::remember::runs::{Replayed, Run, Runs};
 use crate::remember::store::Store;
 
 const NOT_STORED: &str = "its command has words that were not stored, being secret or too long: type the command again, under the same key";
+
+const QUESTION_NOT_STORED: &str = "the question whether it is done has a secret, which was not stored: type the command again, under the same key; a question that reads it from a file or a variable is stored whole";
 
 /// Runs again what `exec` has run.
 pub(in crate::operate::cli) struct Replayer {
@@ -70,9 +72,21 @@ impl cli::Replayer for Replayer {
         drop(only);
         match taken.run {
             Some(_) => Ok(id),
-            None => Err(format!("run {id} could not be taken: somebody holds it, or it is paused").into()),
+            None => Err(not_taken(&store, &id).into()),
         }
     }
+}
+
+/// Why nobody could take it, as it stands now.
+fn not_taken(store: &Arc<dyn Store>, id: &str) -> String {
+    let why = match block_on(Runs::new(Arc::clone(store)).get(id)) {
+        Ok(Some(run)) if run.record.leased() => String::from("somebody works on it"),
+        Ok(Some(run)) if run.record.paused => String::from("it is paused"),
+        Ok(Some(run)) => format!("it is {}", run.state().as_str().replace('_', " ")),
+        Ok(None) => String::from("it is gone"),
+        Err(error) => error.to_string(),
+    };
+    format!("run {id} could not be taken: {why}")
 }
 
 enum Anew {
@@ -105,13 +119,21 @@ fn queued_anew(
 
 /// Why nobody but who types the command again can run it, if that is so.
 pub(in crate::operate::cli) fn not_stored(run: &Run) -> Option<&'static str> {
-    Form::of(run).filter(|form| !form.hidden.is_empty()).map(|_| NOT_STORED)
+    unstored(&Form::of(run)?)
+}
+
+const fn unstored(form: &Form) -> Option<&'static str> {
+    match (form.hidden.is_empty(), form.verify_hidden) {
+        (false, _) => Some(NOT_STORED),
+        (true, true) => Some(QUESTION_NOT_STORED),
+        (true, false) => None,
+    }
 }
 
 /// Why a run cannot be run again from its record, if it cannot.
 pub(super) fn replayable(form: &Form) -> Result<(), String> {
-    if !form.hidden.is_empty() {
-        return Err(String::from(NOT_STORED));
+    if let Some(why) = unstored(form) {
+        return Err(String::from(why));
     }
     let here = rustix::process::geteuid().as_raw();
     if form.uid != here {
@@ -142,6 +164,7 @@ pub(super) fn again(
 ) -> Result<Again, Box<dyn Error + Send + Sync>> {
     let own = Own {
         words: form.argv.iter().map(Word::os).collect(),
+        verify: form.verify.clone(),
         stdin: plan::stored_stdin(form)?,
         secrets: Vec::new(),
         here: false,

@@ -1,6 +1,7 @@
 //! What stands around the command while it is run: its dependencies, its output, how it ended.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +38,8 @@ pub(super) type Hear = dyn Fn(Stream, &[u8]) + Send + Sync;
 /// What the command is, beyond what is stored of it.
 pub(super) struct Own {
     pub(super) words: Vec<std::ffi::OsString>,
+    /// The question whether it is done already.
+    pub(super) verify: Option<String>,
     pub(super) stdin: Option<Vec<u8>>,
     pub(super) secrets: Vec<String>,
     /// Its folder and variables are those of this process.
@@ -101,7 +104,7 @@ impl Stage {
 
     /// Whether what the form's question asks for is so already: exit 0 of its command.
     pub(super) fn verified(&self, cx: &Cx) -> Result<Option<Verified>, StepError> {
-        let Some(question) = &self.form.verify else { return Ok(None) };
+        let Some(question) = &self.own.verify else { return Ok(None) };
         let command = Command::new("/bin/sh").arg("-c").arg(question).env("UNATTENDED_RUN_ID", cx.run_id());
         let command = match cx.key() {
             Some(key) => command.env("UNATTENDED_KEY", key),
@@ -111,9 +114,13 @@ impl Stage {
         match command.run_blocking() {
             Ok(_) => Ok(Some(Verified { verified: true })),
             Err(command::Error::NonZero { code, .. }) if !(126..=127).contains(&code) => Ok(None),
-            Err(error) => {
+            Err(mut error) => {
                 let fault = error.fault();
-                Err(StepError::new(fault, format!("whether it is done already could not be asked: {error}")))
+                if let Some(outcome) = error.outcome_mut() {
+                    self.clean(outcome);
+                }
+                let what = format!("whether it is done already could not be asked: {error}");
+                Err(StepError::new(fault, self.scrubbed(what)))
             }
         }
     }
@@ -142,7 +149,7 @@ impl Stage {
         if alive.is_some() {
             return Ok(());
         }
-        let folder = self.form.locks.as_ref().map_or_else(shared::of_user, |folder| folder.os().into());
+        let folder = self.folder();
         let failed = |error: std::io::Error| {
             let what = format!("whether it still runs cannot be told, in {}: {error}", folder.display());
             StepError::transient("exec.child_unknown", what)
@@ -159,6 +166,11 @@ impl Stage {
         rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).map_err(|error| failed(error.into()))?;
         *alive = Some((path, file));
         Ok(())
+    }
+
+    /// Where files are that processes of this machine share.
+    fn folder(&self) -> PathBuf {
+        self.form.locks.as_ref().map_or_else(shared::of_user, |folder| folder.os().into())
     }
 
     fn lock_last(&self) -> MutexGuard<'_, Last> {
@@ -228,6 +240,14 @@ impl Around for Stage {
         }
     }
 
+    fn reports(&self) -> Option<PathBuf> {
+        let folder = self.folder();
+        shared::make(&folder).ok()?;
+        // In somebody else's folder it could be replaced.
+        let own = rustix::process::geteuid().as_raw();
+        fs::symlink_metadata(&folder).is_ok_and(|found| found.uid() == own).then_some(folder)
+    }
+
     fn ended(&self, ended: &Result<Outcome, command::Error>) {
         let outcome = match ended {
             Ok(outcome) => Some(outcome),
@@ -247,6 +267,12 @@ impl Around for Stage {
         let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((path, _held)) = alive {
             drop(fs::remove_file(path));
+        }
+    }
+
+    fn clean(&self, outcome: &mut Outcome) {
+        for stream in [&mut outcome.stdout, &mut outcome.stderr] {
+            secrets::cleaned(stream, &self.own.secrets);
         }
     }
 

@@ -19,7 +19,7 @@ use crate::base::text::shown;
 use crate::base::time::Moment;
 use crate::decide::heartbeat;
 use crate::operate::cli::config::{Config, Expected};
-use crate::operate::cli::exec::due::Worked;
+use crate::operate::cli::exec::{self, due::Worked};
 use crate::operate::cli::failure::{Exit, Failure, Stop, chain};
 use crate::operate::cli::metrics;
 use crate::operate::cli::session::{Need, Session};
@@ -123,6 +123,7 @@ pub(super) fn tick(session: &mut Session<'_, '_>, asked: Tick) -> Result<Exit, S
         let pruned = prune::prune(session, &store, &config, began.after(asked.time));
         pass.answer.pruned = pass.part("retention", pruned).unwrap_or(0);
     }
+    exec::clear_reports(session);
     if something_ran {
         tell_people(session, &mut pass, &store, &config, &alerts);
     }
