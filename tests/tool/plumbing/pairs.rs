@@ -170,14 +170,15 @@ fn names_of_files_may_have_any_bytes() {
     std::fs::write(shop.path("pairs"), b"n\xff.txt\ta.txt\n").unwrap();
     let given = shop.run(&["similarity", "--pairs", "pairs", "--json"]).ended(0).object();
     assert_eq!((of(&given, "of"), of(&given, "decided_by")), (String::from("files"), String::from("equal")));
-    for (verb, option) in [("exists", "--exists"), ("disk", "--disk-free")] {
+    // The text of a gate's policy cannot say it, and that is told.
+    for option in ["--exists", "--mounted", "--disk-free"] {
         let mut command = shop.command(&["gate", option]);
-        let mut path = shop.folder().join(&name).into_os_string();
-        if verb == "disk" {
-            path.push(":1B");
-        }
-        command.arg(path);
-        crate::kit::given(command, "").ended(0);
+        command.arg(&name);
+        let refused = crate::kit::given(command, "").ended(2);
+        assert!(
+            refused.err.contains(option) && refused.err.contains("allowed is a path in UTF-8"),
+            "{refused:?}"
+        );
     }
     let policy = OsString::from_vec(b"p\xff.json".to_vec());
     std::fs::write(shop.folder().join(&policy), "{}").unwrap();
