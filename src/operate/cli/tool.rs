@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
-use crate::operate::cli::failure::{Exit, Failure};
+use crate::operate::cli::failure::{Exit, Failure, Stop};
 use crate::operate::cli::{Command, Host, Io, with_process_streams};
 
 /// The verbs in groups: what clap lists would be one long row. A test holds them against the verbs.
@@ -122,9 +122,11 @@ fn not_parsed(error: &clap::Error, args: &[OsString], io: &mut Io<'_>) -> Exit {
     let rendered = error.render();
     let text = if io.colour { rendered.ansi().to_string() } else { rendered.to_string() };
     if !error.use_stderr() {
+        let written = io.out.write_all(text.as_bytes()).and_then(|()| io.out.flush()).map_err(Stop::from);
         // Whoever asked for help and went away does not need it.
-        drop(io.out.write_all(text.as_bytes()).and_then(|()| io.out.flush()));
-        return Exit::Done;
+        let Err(Stop::Failed(failure)) = written else { return Exit::Done };
+        drop(io.err.write_all(failure.human("unattended").as_bytes()));
+        return failure.exit;
     }
     let before_end = args.iter().take_while(|arg| *arg != "--");
     let text = if before_end.clone().any(|arg| arg == "--json") {

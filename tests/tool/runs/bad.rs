@@ -201,3 +201,19 @@ fn credentials_come_from_the_usual_variables() {
     command.args(["runs", "--json", "--store", &format!("postgres://?{query}")]);
     assert_eq!(given(command, "").ended(0).lines().len(), 4);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_no_success() {
+    for args in [&["--help"][..], &["--version"], &["runs", "--help"]] {
+        let mut command = tool();
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command.args(args).stdout(full).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            (output.status.code(), said.contains("cannot be written")),
+            (Some(1), true),
+            "{args:?}: {said}"
+        );
+    }
+}
