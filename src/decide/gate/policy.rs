@@ -221,12 +221,11 @@ fn name(signal: &Signal) -> Result<(), Error> {
     };
     let fits = |text: &str| !text.is_empty() && text.len() <= NAME_MAX && !text.chars().any(char::is_control);
     if let Some(path) = signal.path() {
-        let text = path.to_string_lossy();
-        if cfg!(not(unix)) && path.to_str().is_none() {
-            return bad("path", &text, "a path in UTF-8");
-        }
-        if !fits(&text) {
-            return bad("path", &text, "1 to 4096 bytes without control characters");
+        let Some(text) = path.to_str() else {
+            return bad("path", &path.to_string_lossy(), "a path in UTF-8");
+        };
+        if !fits(text) {
+            return bad("path", text, "1 to 4096 bytes without control characters");
         }
     }
     match signal {

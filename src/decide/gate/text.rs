@@ -1,9 +1,7 @@
 //! Policies as people write them.
 
-#[cfg(unix)]
-use std::ffi::OsString;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -56,7 +54,7 @@ impl FromStr for Policy {
     /// limit over where it cannot be read, `!` keeps the gate closed. `dwell:30s` and `give_up:2h` are those of the policy.
     ///
     /// In paths and names a comma is written `%2C`, a percent sign `%25`, a final `?` or `!` `%3F` or `%21`; a colon in a
-    /// name `%3A`, and a byte of a path that is not UTF-8 likewise.
+    /// name `%3A`.
     ///
     /// ```
     /// use unattended::gate::Policy;
@@ -183,13 +181,6 @@ fn custom(text: &str) -> Result<(Signal, Bound), ParseError> {
     Ok((Signal::Custom(unescaped(name)?), bound))
 }
 
-#[cfg(unix)]
-fn path(text: &str) -> Result<PathBuf, ParseError> {
-    use std::os::unix::ffi::OsStringExt as _;
-    unescaped_bytes(text).map(|bytes| OsString::from_vec(bytes).into())
-}
-
-#[cfg(not(unix))]
 fn path(text: &str) -> Result<PathBuf, ParseError> {
     unescaped(text).map(PathBuf::from)
 }
@@ -235,48 +226,19 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// A path as it is read; also bytes that are not UTF-8, where paths may have them.
-#[cfg(unix)]
-fn escaped_path(path: &Path) -> String {
-    use std::os::unix::ffi::OsStrExt as _;
-    let Some(text) = path.to_str() else {
-        let bytes = path.as_os_str().as_bytes().iter();
-        return bytes
-            .map(|byte| {
-                if byte.is_ascii_alphanumeric() || b"/._-:".contains(byte) {
-                    char::from(*byte).to_string()
-                } else {
-                    format!("%{byte:02X}")
-                }
-            })
-            .collect();
-    };
-    escaped(text)
-}
-
-#[cfg(not(unix))]
-fn escaped_path(path: &Path) -> String {
-    escaped(&path.to_string_lossy())
-}
-
-const ESCAPES: &str = "% only before two hexadecimal digits, as in %2C for a comma";
-
 fn unescaped(text: &str) -> Result<String, ParseError> {
-    String::from_utf8(unescaped_bytes(text)?).map_err(|_| part("an escape", text, ESCAPES))
-}
-
-fn unescaped_bytes(text: &str) -> Result<Vec<u8>, ParseError> {
+    let allowed = "% only before two hexadecimal digits, as in %2C for a comma";
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('%') {
         bytes.extend_from_slice(before.as_bytes());
         let digits = after.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
         let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(byte.ok_or_else(|| part("an escape", text, ESCAPES))?);
+        bytes.push(byte.ok_or_else(|| part("an escape", text, allowed))?);
         rest = after.get(2..).unwrap_or_default();
     }
     bytes.extend_from_slice(rest.as_bytes());
-    Ok(bytes)
+    String::from_utf8(bytes).map_err(|_| part("an escape", text, allowed))
 }
 
 impl fmt::Display for Policy {
@@ -297,6 +259,7 @@ impl fmt::Display for Policy {
 fn write_limit(f: &mut fmt::Formatter<'_>, limit: &Limit) -> fmt::Result {
     let plain = |number: f64| number.to_string();
     let percent = |number: f64| format!("{number}%");
+    let path = |path: &std::path::Path| escaped(&path.to_string_lossy());
     match &limit.signal {
         Signal::Cpu => write!(f, "cpu:{}", thresholds(limit.bound, plain))?,
         Signal::Memory => write!(f, "mem:{}", thresholds(limit.bound, plain))?,
@@ -312,14 +275,10 @@ fn write_limit(f: &mut fmt::Formatter<'_>, limit: &Limit) -> fmt::Result {
             f.write_str(if *span == Span::Avg60 { "avg60:" } else { "" })?;
             f.write_str(&thresholds(limit.bound, plain))?;
         }
-        Signal::DiskFreeBytes(at) => {
-            write!(f, "disk:{}:{}", escaped_path(at), thresholds(limit.bound, bytes))?
-        }
-        Signal::DiskFreePercent(at) => {
-            write!(f, "disk:{}:{}", escaped_path(at), thresholds(limit.bound, percent))?
-        }
-        Signal::Mounted(at) => write!(f, "mounted:{}", escaped_path(at))?,
-        Signal::Exists(at) => write!(f, "exists:{}", escaped_path(at))?,
+        Signal::DiskFreeBytes(at) => write!(f, "disk:{}:{}", path(at), thresholds(limit.bound, bytes))?,
+        Signal::DiskFreePercent(at) => write!(f, "disk:{}:{}", path(at), thresholds(limit.bound, percent))?,
+        Signal::Mounted(at) => write!(f, "mounted:{}", path(at))?,
+        Signal::Exists(at) => write!(f, "exists:{}", path(at))?,
         Signal::Answers(address) => write!(f, "answers:{}", escaped(address))?,
         Signal::Custom(name) => {
             // Without its colons, since what follows one may be a number.

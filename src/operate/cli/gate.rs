@@ -1,8 +1,6 @@
 //! `gate`: whether the machine is ready.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -46,11 +44,11 @@ pub(super) struct Gate {
 
     /// Closed unless something is mounted there
     #[arg(long, value_name = "PATH")]
-    mounted: Vec<PathBuf>,
+    mounted: Vec<OsString>,
 
     /// Closed unless there is something at this path
     #[arg(long, value_name = "PATH")]
-    exists: Vec<PathBuf>,
+    exists: Vec<OsString>,
 
     /// Closed unless this port answers: localhost:5432
     #[arg(long, value_name = "HOST:PORT")]
@@ -144,15 +142,20 @@ fn policy_of(asked: Gate) -> Result<Policy, Failure> {
             _ => format!("{name}:{given}"),
         }));
     }
-    for disk in asked.disk_free {
-        let Some((path, size)) = path_and_size(&disk) else {
+    for disk in &asked.disk_free {
+        let disk = said("--disk-free", disk)?;
+        let Some((path, size)) = disk.rsplit_once(':') else {
             let message = format!("--disk-free: {disk:?} is no path, colon and size");
             return Err(Failure::usage(message).hint("such as /var:10GiB or /var:10%"));
         };
         items.push(format!("disk:{}:{size}", escaped(path)));
     }
-    items.extend(asked.mounted.iter().map(|path| format!("mounted:{}", escaped(path))));
-    items.extend(asked.exists.iter().map(|path| format!("exists:{}", escaped(path))));
+    for path in &asked.mounted {
+        items.push(format!("mounted:{}", escaped(said("--mounted", path)?)));
+    }
+    for path in &asked.exists {
+        items.push(format!("exists:{}", escaped(said("--exists", path)?)));
+    }
     items.extend(asked.port.iter().map(|port| format!("answers:{}", escaped(port))));
     let dwells =
         asked.spec.as_ref().is_some_and(|spec| spec.split(',').any(|item| item.trim().starts_with("dwell:")));
@@ -174,20 +177,17 @@ fn policy_of(asked: Gate) -> Result<Policy, Failure> {
     Ok(policy)
 }
 
-fn path_and_size(disk: &OsStr) -> Option<(&OsStr, &str)> {
-    let bytes = disk.as_bytes();
-    let colon = bytes.iter().rposition(|byte| *byte == b':')?;
-    let (path, size) = bytes.split_at(colon);
-    Some((OsStr::from_bytes(path), std::str::from_utf8(size.get(1..)?).ok()?))
+/// A path as the text of a policy can say it.
+fn said<'a>(option: &str, path: &'a OsStr) -> Result<&'a str, Failure> {
+    path.to_str().ok_or_else(|| {
+        Failure::usage(format!("{option} is {path:?}, allowed is a path in UTF-8"))
+            .hint("a link to it that has another name can be asked about")
+    })
 }
 
 /// A path or an address as it stands in the text of a policy.
-fn escaped(text: impl AsRef<OsStr>) -> String {
-    let mut escaped = String::new();
-    for chunk in text.as_ref().as_bytes().utf8_chunks() {
-        escaped.push_str(&chunk.valid().replace('%', "%25").replace(',', "%2C"));
-        chunk.invalid().iter().for_each(|byte| escaped.push_str(&format!("%{byte:02X}")));
-    }
+fn escaped(text: &str) -> String {
+    let mut escaped = text.replace('%', "%25").replace(',', "%2C");
     for (mark, code) in [('?', "%3F"), ('!', "%21")] {
         if escaped.ends_with(mark) {
             escaped.pop();
@@ -245,14 +245,6 @@ mod tests {
             let policy: Policy = format!("mounted:{}", escaped(path)).parse().unwrap();
             assert_eq!(policy.limits().first().unwrap().signal(), &Signal::Mounted(path.into()));
         }
-        let raw = OsStr::from_bytes(b"/\xff,x");
-        let policy: Policy = format!("exists:{}", escaped(raw)).parse().unwrap();
-        assert_eq!(policy.limits().first().unwrap().signal(), &Signal::Exists(raw.into()));
-        assert_eq!(
-            path_and_size(OsStr::from_bytes(b"/\xff:a:1GiB")),
-            Some((OsStr::from_bytes(b"/\xff:a"), "1GiB"))
-        );
-        assert_eq!(path_and_size(OsStr::new("/var")), None);
     }
 
     #[test]
