@@ -189,7 +189,9 @@ struct Count {
     attempt: u32,
     /// The tries of all attempts before it.
     before: u32,
-    /// The step's own attempt within it.
+    /// The last of the step's own attempts within it that is told of.
+    told: u32,
+    /// The one that goes on now.
     step: u32,
 }
 
@@ -206,14 +208,15 @@ impl Count {
         if event.attempt > self.attempt {
             // What lies before a history that was cut has left no numbers of its steps.
             let unseen = event.attempt - self.attempt - 1;
-            self.before = self.before.saturating_add(self.step).saturating_add(unseen);
-            (self.attempt, self.step) = (event.attempt, 1);
+            self.before = self.before.saturating_add(self.told).saturating_add(unseen);
+            (self.attempt, self.told, self.step) = (event.attempt, 1, 1);
         }
         let data = event.data.as_deref().and_then(|data| serde_json::from_str::<Data>(data).ok());
         let Some(data) = data else { return self.before.saturating_add(self.step) };
         let shown = self.before.saturating_add(data.step_attempt);
-        // After the wait it is tried once more.
-        self.step = self.step.max(data.step_attempt.saturating_add(u32::from(data.delay_ms.is_some())));
+        self.told = self.told.max(data.step_attempt);
+        // After a wait in which the run was kept it is tried once more.
+        self.step = self.told.saturating_add(u32::from(data.delay_ms.is_some()));
         shown
     }
 }

@@ -105,10 +105,11 @@ fn by_worker() -> Step<'static> {
     Step { actor: WORKER, step: None, data: None, due: None, body: &|_| {} }
 }
 
-fn fault(step_attempt: u32, at: Timestamp) -> FaultRecord {
+/// The first try of the step in an attempt of the run.
+fn fault(attempt: u32, at: Timestamp) -> FaultRecord {
     FaultRecord {
-        attempt: step_attempt,
-        step_attempt,
+        attempt,
+        step_attempt: 1,
         step: String::from("load"),
         class: Class::Transient,
         severity: Severity::Recoverable,
