@@ -205,7 +205,7 @@ mod with_a_fault {
 
 #[cfg(feature = "sqlite")]
 mod on_sqlite {
-    use unattended::sqlite::Sqlite;
+    use unattended::sqlite::{Options, Sqlite};
 
     use super::*;
 
@@ -213,19 +213,24 @@ mod on_sqlite {
         clock: Arc<HandClock>,
         store: Sqlite,
         folder: tempfile::TempDir,
+        options: fn() -> Options,
     }
 
     impl OnSqlite {
         fn new() -> Self {
+            Self::opened(Sqlite::options)
+        }
+
+        fn opened(options: fn() -> Options) -> Self {
             let clock = Arc::new(HandClock::new());
             let folder = tempfile::tempdir().unwrap();
-            Self { store: open(&folder, &clock), clock, folder }
+            Self { store: open(&folder, &clock, options), clock, folder, options }
         }
     }
 
-    fn open(folder: &tempfile::TempDir, clock: &Arc<HandClock>) -> Sqlite {
+    fn open(folder: &tempfile::TempDir, clock: &Arc<HandClock>, options: fn() -> Options) -> Sqlite {
         let clock = Arc::clone(clock) as Arc<_>;
-        Sqlite::options().clock(clock).open(folder.path().join("store.db")).unwrap()
+        options().clock(clock).open(folder.path().join("store.db")).unwrap()
     }
 
     impl Harness for OnSqlite {
@@ -243,13 +248,18 @@ mod on_sqlite {
         }
 
         fn second(&self) -> Option<Box<dyn Store>> {
-            Some(Box::new(open(&self.folder, &self.clock)))
+            Some(Box::new(open(&self.folder, &self.clock, self.options)))
         }
     }
 
     #[test]
     fn sqlite_keeps_the_rules() {
         conformance::run(OnSqlite::new);
+    }
+
+    #[test]
+    fn sqlite_on_one_connection_keeps_the_rules() {
+        conformance::run(|| OnSqlite::opened(|| Sqlite::options().one_connection()));
     }
 
     #[test]

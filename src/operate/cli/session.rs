@@ -276,8 +276,8 @@ fn open_file(place: &Place, path: &Path, need: Need) -> Result<Sqlite, Stop> {
     let options = match need {
         Need::Read => Sqlite::options().read_only(),
         // Its format is changed by `store migrate` alone.
-        Need::Write => Sqlite::options().create(false).migrate(false),
-        Need::Create => Sqlite::options().migrate(false),
+        Need::Write => Sqlite::options().create(false).migrate(false).one_connection(),
+        Need::Create => Sqlite::options().migrate(false).one_connection(),
     };
     options.open(path).map_err(|error| match error {
         store::Error::Missing { .. } => missing(place),

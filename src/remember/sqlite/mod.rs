@@ -108,8 +108,13 @@ impl Sqlite {
         &self.site.path
     }
 
-    fn new(site: Arc<Site>, writer: Option<Writer>, lane: Arc<Mutex<Lane>>, owner: Option<Owner>) -> Self {
-        let readers = Readers::new(Arc::clone(&site));
+    fn new(
+        site: Arc<Site>,
+        readers: Readers,
+        writer: Option<Writer>,
+        lane: Arc<Mutex<Lane>>,
+        owner: Option<Owner>,
+    ) -> Self {
         Self { site, readers, writer, lane, busy: AtomicBool::new(false), owner }
     }
 

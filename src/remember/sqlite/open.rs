@@ -12,6 +12,7 @@ use crate::remember::sqlite::boot::Clocks;
 use crate::remember::sqlite::connect::{self, Use};
 use crate::remember::sqlite::own_transaction::{self, Lane};
 use crate::remember::sqlite::owner::{self, Owner};
+use crate::remember::sqlite::readers::Readers;
 use crate::remember::sqlite::reserve::{self, Reserve};
 use crate::remember::sqlite::schema::{self, FORMAT, Found};
 use crate::remember::sqlite::site::Site;
@@ -27,6 +28,7 @@ pub struct Options {
     migrate: Option<bool>,
     lock_dir: Option<PathBuf>,
     busy_max: Duration,
+    one_connection: bool,
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -38,6 +40,7 @@ impl Default for Options {
             migrate: None,
             lock_dir: None,
             busy_max: busy::BUSY_MAX,
+            one_connection: false,
             clock: None,
         }
     }
@@ -51,6 +54,7 @@ impl std::fmt::Debug for Options {
             .field("migrate", &self.migrate)
             .field("lock_dir", &self.lock_dir)
             .field("busy_max", &self.busy_max)
+            .field("one_connection", &self.one_connection)
             .finish_non_exhaustive()
     }
 }
@@ -96,6 +100,15 @@ impl Options {
     #[must_use]
     pub const fn busy_max(mut self, bound: Duration) -> Self {
         self.busy_max = bound;
+        self
+    }
+
+    /// Reads on the connection that writes, instead of on up to three of their own: for a process that lives for a moment, to which
+    /// opening a connection is much of what it does. Then reads wait for writes. Of no effect with
+    /// [`read_only`](Self::read_only).
+    #[must_use]
+    pub const fn one_connection(mut self) -> Self {
+        self.one_connection = true;
         self
     }
 
@@ -163,10 +176,11 @@ impl Options {
             site.counts.full.store(full, std::sync::atomic::Ordering::Relaxed);
         }
         drop(held);
-        let writer = Some(Writer::start(Arc::clone(&site), connection)?);
+        let writer = Writer::start(Arc::clone(&site), connection)?;
+        let readers = Readers::new(Arc::clone(&site), self.one_connection.then(|| writer.queue()));
         let lane = Arc::new(std::sync::Mutex::new(Lane::new(&site)));
         own_transaction::remember(&site);
-        Ok(Sqlite::new(site, writer, lane, Some(owner)))
+        Ok(Sqlite::new(site, readers, Some(writer), lane, Some(owner)))
     }
 
     fn open_to_read(self, path: PathBuf, locks: PathBuf, clocks: Clocks) -> Result<Sqlite, Error> {
@@ -179,7 +193,8 @@ impl Options {
         drop(connection);
         let site = Arc::new(Site::new(path, locks, clocks, String::from("reader"), self.busy_max, true));
         let lane = Arc::new(std::sync::Mutex::new(Lane::new(&site)));
-        Ok(Sqlite::new(site, None, lane, None))
+        let readers = Readers::new(Arc::clone(&site), None);
+        Ok(Sqlite::new(site, readers, None, lane, None))
     }
 
     fn connect(&self, path: &Path) -> Result<Connection, Error> {

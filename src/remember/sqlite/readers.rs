@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use crate::remember::sqlite::busy;
 use crate::remember::sqlite::connect::{self, Reading, Use};
 use crate::remember::sqlite::site::Site;
+use crate::remember::sqlite::writer;
 use crate::remember::store::Error;
 
 /// The most threads; the first is started by the first read.
@@ -24,6 +25,8 @@ pub(super) struct Readers {
     site: Arc<Site>,
     queue: Arc<Queue>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Where reads are made on the writing connection.
+    with_writes: Option<Arc<writer::Queue>>,
 }
 
 #[derive(Default)]
@@ -40,8 +43,8 @@ struct Waiting {
 }
 
 impl Readers {
-    pub(super) fn new(site: Arc<Site>) -> Self {
-        Self { site, queue: Arc::default(), threads: Mutex::default() }
+    pub(super) fn new(site: Arc<Site>, with_writes: Option<Arc<writer::Queue>>) -> Self {
+        Self { site, queue: Arc::default(), threads: Mutex::default(), with_writes }
     }
 
     /// Runs `read` on a reader's connection.
@@ -72,6 +75,9 @@ impl Readers {
     }
 
     fn send(&self, job: Job) -> Result<(), Error> {
+        if let Some(writer) = &self.with_writes {
+            return writer.read(Box::new(|connection| job(Ok(connection))));
+        }
         let mut waiting = self.queue.lock();
         if waiting.closed {
             return Err(Error::Closed);

@@ -36,14 +36,18 @@ pub(super) enum Request {
     Prune(Vec<(i64, i64)>, oneshot::Sender<Result<u64, Error>>),
 }
 
+/// A read that is made on the writing connection, between two transactions.
+pub(super) type Read = Box<dyn FnOnce(&Connection) + Send>;
+
 /// The queue and the thread.
 pub(super) struct Writer {
     queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// What waits for the thread.
 #[derive(Default)]
-struct Queue {
+pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     wake: Condvar,
 }
@@ -51,6 +55,7 @@ struct Queue {
 #[derive(Default)]
 struct Waiting {
     requests: VecDeque<Request>,
+    reads: VecDeque<Read>,
     closed: bool,
     /// Whether the thread sleeps until it is woken.
     asleep: bool,
@@ -75,20 +80,12 @@ impl Writer {
 
     /// Hands a request over. An error means that the request was not taken.
     pub(super) fn send(&self, request: Request) -> Result<(), Error> {
-        let mut waiting = self.queue.lock();
-        if waiting.closed {
-            return Err(Error::Closed);
-        }
-        if waiting.requests.len() >= WAITING_MAX {
-            return Err(Error::Busy { waited_ms: 0, allowed_ms: 0 });
-        }
-        waiting.requests.push_back(request);
-        let wake = std::mem::take(&mut waiting.asleep);
-        drop(waiting);
-        if wake {
-            self.queue.wake.notify_one();
-        }
-        Ok(())
+        self.queue.push(|waiting| &mut waiting.requests, request)
+    }
+
+    /// Where reads can be handed over too.
+    pub(super) fn queue(&self) -> Arc<Queue> {
+        Arc::clone(&self.queue)
     }
 
     /// Lets the thread finish what was handed over, and waits for it.
@@ -107,15 +104,44 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a request; `false` when there will be none.
+    /// Hands a read over. An error means that it was not taken.
+    pub(super) fn read(&self, read: Read) -> Result<(), Error> {
+        self.push(|waiting| &mut waiting.reads, read)
+    }
+
+    fn push<T>(&self, to: impl FnOnce(&mut Waiting) -> &mut VecDeque<T>, item: T) -> Result<(), Error> {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return Err(Error::Closed);
+        }
+        let queue = to(&mut waiting);
+        if queue.len() >= WAITING_MAX {
+            return Err(Error::Busy { waited_ms: 0, allowed_ms: 0 });
+        }
+        queue.push_back(item);
+        let wake = std::mem::take(&mut waiting.asleep);
+        drop(waiting);
+        if wake {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Waits for a request or a read; `false` when there will be none.
     fn wait(&self) -> bool {
         let mut waiting = self.lock();
-        while waiting.requests.is_empty() && !waiting.closed {
+        while waiting.is_empty() && !waiting.closed {
             waiting.asleep = true;
             waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         waiting.asleep = false;
-        !waiting.requests.is_empty()
+        !waiting.is_empty()
+    }
+
+    /// The reads that wait, and whether a request does.
+    fn take_reads(&self) -> (VecDeque<Read>, bool) {
+        let mut waiting = self.lock();
+        (std::mem::take(&mut waiting.reads), !waiting.requests.is_empty())
     }
 
     /// Gives the callers of the last group a moment to come back, and others none.
@@ -143,6 +169,12 @@ impl Queue {
             group.push(request);
         }
         group
+    }
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.requests.is_empty() && self.reads.is_empty()
     }
 }
 
@@ -223,6 +255,11 @@ impl Work {
     fn run(mut self, mut turnstile: Turnstile) {
         let mut last_group = 0;
         while self.queue.wait() {
+            let (reads, writes) = self.queue.take_reads();
+            reads.into_iter().for_each(|read| read(&self.connection));
+            if !writes {
+                continue;
+            }
             // The turn comes first, the draining second: whoever asks while this process waits is in the group.
             let turn = turnstile.enter(|| self.begin_at_once());
             self.queue.wait_for_company(last_group);

@@ -23,7 +23,7 @@ const LEFT_MAX: usize = 100;
 /// What one pass did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::operate::cli) struct Worked {
-    /// So many runs' commands were run.
+    /// So many runs were worked on: their commands were run, or what was to be said of them was said.
     pub(in crate::operate::cli) ran: u64,
     /// So many were not worth running any more.
     pub(in crate::operate::cli) expired: u64,
@@ -114,9 +114,13 @@ fn one(
     }
     match replay::again(store, run, form, pulse, None, interrupt) {
         Ok(Again { run: Some(after), .. }) if after.state() == State::Expired => worked.expired += 1,
-        Ok(Again { run: Some(_), starts: 1.. }) => worked.ran += 1,
-        // Put off again, or asked about.
-        Ok(Again { run: Some(after), .. }) => leave(after.body.why, false),
+        Ok(Again { run: Some(after), starts: 0 })
+            if matches!(after.state(), State::Queued | State::FailedTransient) =>
+        {
+            // Put off again.
+            leave(after.body.why, false);
+        }
+        Ok(Again { run: Some(_), .. }) => worked.ran += 1,
         Ok(Again { run: None, .. }) => {
             let after = block_on(Runs::new(Arc::clone(store)).get(run.id()));
             if after.is_ok_and(|after| after.is_some_and(|after| after.state() == State::Expired)) {

@@ -43,7 +43,7 @@ pub(super) struct Tick {
 
 #[derive(Debug, Default, Serialize)]
 struct Answer {
-    /// Runs whose commands were run.
+    /// Runs that were worked on.
     ran: u64,
     /// Runs and waits whose time is over.
     expired: u64,
